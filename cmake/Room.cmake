@@ -1,0 +1,31 @@
+# room(NAME SOURCES a.cc b.cc ROOMS base wire LIBRARIES PkgConfig::X)
+#   A library flotilla_NAME from src/NAME. ROOMS are the rooms it may include, all on lower floors.
+# room_test(NAME SOURCES a_test.cc LIBRARIES ... [LABELS root slow])
+#   One test program NAME_test for the room; each TEST in it becomes a ctest of its own.
+
+function(room name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;ROOMS;LIBRARIES" ${ARGN})
+  add_library(flotilla_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(flotilla_${name} PUBLIC "${CMAKE_SOURCE_DIR}/src")
+  target_compile_options(flotilla_${name} PRIVATE ${FLOTILLA_WARNINGS})
+  foreach(below ${ARG_ROOMS})
+    target_link_libraries(flotilla_${name} PUBLIC flotilla_${below})
+  endforeach()
+  target_link_libraries(flotilla_${name} PUBLIC ${ARG_LIBRARIES})
+endfunction()
+
+function(room_test name)
+  if(NOT FLOTILLA_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 120)
+  endif()
+  add_executable(${name}_test ${ARG_SOURCES})
+  target_compile_options(${name}_test PRIVATE ${FLOTILLA_WARNINGS})
+  target_compile_definitions(${name}_test PRIVATE FLOTILLA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${name}_test PRIVATE flotilla_${name} ${ARG_LIBRARIES} GTest::gtest_main GTest::gmock)
+  gtest_discover_tests(${name}_test DISCOVERY_TIMEOUT 60 DISCOVERY_MODE PRE_TEST
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+endfunction()

@@ -1,0 +1,39 @@
+// Decides how frames cross between two ends of a connection that one thread owns (the ring, a runner's control pipe, a
+// bulk copy). In: frames. Out: frames. Owns: its socket or queue. Never: reorders, drops or delivers half a frame.
+//
+// Thread: one thread sends and one (may be the same) receives; close() from any thread.
+// Errors stick: the first cause closes the link, and every later call answers it at once.
+// Versions: tcp_link.h (sockets), memory_link.h (two ends in one process), modelled_link.h (either of them, slowed to a
+// rate, delay and jitter).
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "wire/frame.h"
+
+namespace flotilla {
+
+class Link {
+ public:
+  virtual ~Link() = default;
+
+  // Sends header and body as one frame; fills body_bytes and the checksum. Blocks while the peer is slow. The body is not
+  // used after the return.
+  virtual Status send(const FrameHeader& header, std::span<const std::byte> body) = 0;
+
+  // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time; corrupt,
+  // version_mismatch, too_large, closed as in frame.h.
+  virtual Status receive(Frame& frame, std::chrono::nanoseconds patience) = 0;
+
+  // Wakes both ends' waiting calls, which answer `cause` (here) or closed (there).
+  virtual void close(Error cause) = 0;
+
+  Status send(const Frame& frame) { return send(frame.header, frame.body); }
+};
+
+inline constexpr std::chrono::nanoseconds for_ever = std::chrono::hours(24 * 365);
+
+}  // namespace flotilla

@@ -1,0 +1,51 @@
+// Links over stream sockets (TCP, or a socketpair between a node and its runner), and the few calls to make them.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "io/link.h"
+
+namespace flotilla {
+
+// A file descriptor that closes itself.
+class Descriptor {
+ public:
+  Descriptor() = default;
+  explicit Descriptor(int fd) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept;
+  ~Descriptor();
+  int get() const { return fd_; }
+  int release() { return std::exchange(fd_, -1); }
+  explicit operator bool() const { return fd_ >= 0; }
+
+ private:
+  int fd_ = -1;
+};
+
+struct TcpLinkOptions {
+  // Time to poll the socket before sleeping in the kernel. A wake-up costs 20–60 µs, a spin costs a core: a ring that has
+  // a core per stage spins, one that shares cores does not.
+  std::chrono::microseconds spin{0};
+};
+
+// Takes a connected stream socket of either family; sets TCP_NODELAY where it is TCP.
+std::unique_ptr<Link> make_tcp_link(Descriptor socket, TcpLinkOptions options = {});
+
+// host: "192.168.1.7", "fe80::1%eth0", "localhost". unavailable/timeout with the address in the message.
+Result<Descriptor> tcp_connect(const std::string& host, std::uint16_t port, std::chrono::milliseconds patience);
+
+// Listens on `host` (empty: every address of both families). port 0: any; ask local_port(). busy where the port is taken.
+Result<Descriptor> tcp_listen(const std::string& host, std::uint16_t port);
+std::uint16_t local_port(const Descriptor& socket);
+// closed where another thread shut the listener down with shutdown_listener().
+Result<Descriptor> tcp_accept(const Descriptor& listener, std::chrono::milliseconds patience);
+
+// Two connected stream sockets. Neither is inherited by a child unless the caller says so.
+Result<std::pair<Descriptor, Descriptor>> socket_pair();
+
+}  // namespace flotilla

@@ -1,0 +1,37 @@
+// A model in plain numbers: what the planner needs and all it ever sees. No ggml, no names of families.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+
+namespace flotilla {
+
+struct LayerShape {
+  std::uint64_t weight_bytes = 0;        // as held in memory
+  std::uint64_t kv_bytes_per_token = 0;  // K and V of one position
+  std::uint32_t window = 0;              // sliding window in tokens; 0: sees everything
+};
+
+struct ModelShape {
+  std::string name, architecture;        // "SmolLM2-135M-Instruct.Q4_1", "llama"; for people, never for decisions
+  std::uint32_t context_length = 0;      // tokens it was trained for
+  std::uint32_t embedding_length = 0, vocabulary = 0;
+  std::vector<LayerShape> layers;
+  std::uint64_t embedding_bytes = 0;     // embedding table; on the head
+  std::uint64_t output_bytes = 0;        // output norm and head; on the head; 0 for a matrix shared with the embedding
+  std::uint64_t weight_bytes() const;    // of everything
+};
+
+// Bytes one stage needs beyond its weights.
+struct StageNeed {
+  std::uint64_t weights = 0, kv = 0, compute = 0;
+  std::uint64_t total() const { return weights + kv + compute; }
+};
+
+// What a node that holds `layers` (and the head's parts) needs for `sequences` contexts of `context_tokens`.
+StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens, std::uint32_t sequences);
+
+}  // namespace flotilla

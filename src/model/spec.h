@@ -1,0 +1,68 @@
+// A model family as data: one parametric block covers them all. A new family is a row in spec.cc (rope mode, activation,
+// scales); everything else follows from which tensors the file has.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "model/gguf.h"
+#include "model/shape.h"
+
+namespace flotilla {
+
+enum class RopeMode { none, normal, neox };          // adjacent pairs; halves (RoFormer, GPT-NeoX)
+enum class Activation { silu, gelu };                // of a gated feed-forward: SwiGLU, GeGLU
+
+struct RopeSpec {
+  RopeMode mode = RopeMode::normal;
+  std::uint32_t dimensions = 0;                      // of each head, rotated
+  float base = 10000, frequency_scale = 1;           // scale 1/s for linear scaling by s
+  float yarn_ext_factor = 0, attention_factor = 1, beta_fast = 32, beta_slow = 1;
+  std::uint32_t original_context = 0;
+  bool factors = false;                              // rope_freqs.weight (Llama 3)
+};
+
+struct BlockSpec {
+  std::uint32_t heads = 0, kv_heads = 0, key_length = 0, value_length = 0;  // per head, elements
+  std::uint32_t feed_forward_length = 0;
+  float norm_epsilon = 1e-5f;
+  bool qk_norm = false, post_attention_norm = false, post_feed_forward_norm = false;
+  bool bias_q = false, bias_k = false, bias_v = false, bias_output = false;
+  RopeSpec rope;
+  std::uint32_t window = 0;                          // sliding window in tokens, the current one included; 0: global
+  float query_scale = 1, attention_scale = 1, attention_softcap = 0;
+  Activation activation = Activation::silu;
+};
+
+struct ModelSpec {
+  std::string name, architecture;
+  std::uint32_t embedding_length = 0, vocabulary = 0, context_length = 0;
+  float embedding_scale = 1;                         // gemma: sqrt(embedding_length)
+  float norm_epsilon = 1e-5f, logit_softcap = 0, logit_scale = 1;
+  bool tied_output = false;                          // the output head is the embedding table
+  std::vector<BlockSpec> blocks;
+};
+
+// unsupported for a family we do not know or a file that needs what we do not do (named); corrupt for contradictions
+// between keys and tensor shapes. After success every tensor a stage will load exists with the shape the graphs assume.
+Result<ModelSpec> read_spec(const Gguf& gguf);
+
+// Tensors of one layer, or of the head's parts, in file order.
+std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer);
+std::vector<const TensorPlace*> head_tensors(const Gguf& gguf);  // token_embd, output_norm, output, rope_freqs is in shared_tensors
+std::vector<const TensorPlace*> shared_tensors(const Gguf& gguf);  // needed by every stage: rope_freqs
+
+Result<ModelShape> read_shape(const Gguf& gguf);
+
+// Byte ranges of the file(s) that a stage needs, merged where they touch or nearly touch, sorted.
+struct FileRange {
+  std::uint32_t file_index = 0;
+  std::uint64_t offset = 0, bytes = 0;
+  bool operator==(const FileRange&) const = default;
+};
+std::vector<FileRange> stage_ranges(const Gguf& gguf, LayerRange layers, bool is_head);
+
+}  // namespace flotilla

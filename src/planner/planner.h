@@ -1,0 +1,53 @@
+// Decides which machines hold which layers, and says why. Pure: a function of its arguments.
+// In: ClusterView, ModelShape, wishes.  Out: Plan (stages with bytes and reasons, nodes left out with reasons) or the
+// sentence that says what is missing where.  Thread: any.  Never: looks at a model's name, a clock or a socket.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "cluster/view.h"
+#include "model/shape.h"
+
+namespace flotilla {
+
+struct PlanWishes {
+  std::vector<std::string> nodes;         // names, in ring order; empty: choose
+  std::vector<std::uint32_t> layers;      // per node of `nodes`; empty: choose
+  std::uint32_t context_tokens = 0;       // 0: default, at most what the model was trained for
+  std::uint32_t sequences = 0;            // 0: default
+  std::string fingerprint;                // nodes that have the file complete are preferred as head
+  std::optional<NodeId> head;             // must be the head
+};
+
+struct PlannedStage {
+  NodeId node;
+  std::string node_name;
+  LayerRange layers;
+  bool is_head = false;
+  StageNeed need;
+  std::uint64_t offered_bytes = 0;        // free memory of that node for models
+  std::string reason;                     // "holds 12 of 30 layers: 41 MiB of weights, 30 MiB of KV ..."
+};
+
+struct LeftOut { std::string node_name, reason; };
+
+struct Plan {
+  std::vector<PlannedStage> stages;
+  std::vector<LeftOut> left_out;
+  std::uint32_t context_tokens = 0, sequences = 0;
+  std::string summary;                    // one sentence
+};
+
+// Fewest machines that fit; among those, the most memory to spare; layers in proportion to offered memory, counting
+// weights, KV for the asked context, compute buffers and a reserve of memory_reserve_bytes a machine.
+// no_memory: per machine what it offers and what is missing, in GiB. not_found: a wished node is not here.
+Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes);
+
+inline constexpr std::uint64_t memory_reserve_bytes = 60ull << 20;  // a runner's own code, stacks and buffers
+
+}  // namespace flotilla

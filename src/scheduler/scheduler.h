@@ -1,0 +1,71 @@
+// Decides which rows run in the next step. Pure: no clock, socket or ggml; time arrives as `now`.
+// In:  GenerateRequest, cancel, the step's sampled tokens.   Out: StepBatch, TokenEvent.
+// Owns: queued requests and KV slot numbers (not the KV memory: engine).   Thread: the head's step thread only.
+// Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one sequence.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "wire/generate.h"
+#include "wire/step.h"
+
+namespace flotilla {
+
+struct SchedulerOptions {
+  std::uint32_t sequences = 4;         // KV slots
+  std::uint32_t context_tokens = 4096; // per slot
+  std::uint32_t step_rows_max = 512;   // rows of one step; a long prompt is cut into chunks, and decode rows go first
+  std::size_t requests_queued_max = 512;
+};
+
+// What the sampler needs to know about a row that wants logits, in the order of the batch's such rows.
+struct LogitsRow {
+  SeqId sequence;
+  const GenerateRequest* request = nullptr;   // valid until complete()
+  std::span<const TokenId> tokens;            // prompt and answer so far
+  std::uint32_t generated = 0;                // tokens generated so far
+  TokenId score_token = -1;                   // >= 0: this row scores a prompt token instead of sampling
+};
+
+// One row's outcome, in the same order.
+struct RowResult {
+  TokenId token = 0;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;
+};
+
+class Scheduler {
+ public:
+  using Now = std::chrono::steady_clock::time_point;
+
+  static std::unique_ptr<Scheduler> create(const SchedulerOptions& options);
+  virtual ~Scheduler() = default;
+
+  // context_length where prompt and tokens_max cannot fit a slot (tokens_max is cut down where only the answer is too
+  // long), busy where the queue is full.
+  virtual Status submit(GenerateRequest request, Now now) = 0;
+  // The request's slot is free again in the very next batch. Unknown ids are ignored.
+  virtual void cancel(RequestId id) = 0;
+  // Every queued and running request ends with `cause`.
+  virtual std::vector<TokenEvent> fail_all(const Error& cause) = 0;
+
+  // The next step, or nullopt where nothing is to do. One step at a time: complete() (or fail_all) comes before the next.
+  virtual std::optional<StepBatch> next(Epoch epoch, Now now) = 0;
+  virtual std::vector<LogitsRow> logits_rows() const = 0;                   // of the step just given out
+  virtual std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) = 0;
+  // Events that arose without a step: cancelled, past the deadline.
+  virtual std::vector<TokenEvent> take_events() = 0;
+
+  virtual bool idle() const = 0;
+  virtual std::uint32_t running() const = 0;
+  virtual std::uint32_t queued() const = 0;
+};
+
+}  // namespace flotilla

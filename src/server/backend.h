@@ -1,0 +1,65 @@
+// What the HTTP side needs from the node: the seam between server and everything that computes. The node implements it
+// (app/), tests give a scripted one.
+//
+// Thread: everything here is called, and calls back, on the loop's thread.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+#include "wire/generate.h"
+
+namespace flotilla {
+
+struct ModelListing {
+  std::string name, state;          // state: "ready", "loading", "on disk"
+  std::int64_t created = 0;         // seconds since 1970: the file's age
+  std::uint64_t file_bytes = 0;
+  std::uint32_t context_tokens = 0; // of the placement, or trained
+};
+
+// A model that can answer now.
+struct OpenModel {
+  std::string name;
+  PlacementId placement;
+  std::uint32_t context_tokens = 0;
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::vector<ModelListing> models() = 0;
+
+  // Loads the model where no placement holds it. not_found (lists what there is), no_memory, unavailable.
+  using OnOpen = std::function<void(Result<std::shared_ptr<const OpenModel>>)>;
+  virtual void open(const std::string& model, OnOpen on_open) = 0;
+
+  // Events of one request in order, the last with a finish reason. After cancel() none follows.
+  using OnToken = std::function<void(TokenEvent)>;
+  virtual void generate(GenerateRequest request, OnToken on_token) = 0;
+  virtual void cancel(RequestId id) = 0;
+
+  virtual bool ready() = 0;                       // a model can answer
+  virtual nlohmann::json cluster() = 0;           // the body of GET /cluster (design §6)
+  // Management, each answering with a JSON body. `arguments` is the request's JSON body or its query.
+  using OnJson = std::function<void(Result<nlohmann::json>)>;
+  virtual void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
+  virtual void unload(const nlohmann::json& arguments, OnJson on_done) = 0;
+  virtual void plan(const nlohmann::json& arguments, OnJson on_done) = 0;
+  virtual void show(const std::string& model, OnJson on_done) = 0;
+  virtual nlohmann::json placements() = 0;        // the body of GET /placements, for `flotilla ps`
+
+  // CPU-heavy text work (templates, tokenizing) off the loop: runs `work` on a helper, then `done` on the loop.
+  virtual void run_aside(std::function<void()> work, std::function<void()> done) = 0;
+};
+
+}  // namespace flotilla

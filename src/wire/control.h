@@ -1,0 +1,94 @@
+// What nodes ask of each other, and a node of its runner, about stages, models and files. Bodies are CBOR maps.
+// Each message has encode() and decode_<message>(); a decode checks types, ranges and limits.h and never throws.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+#include "wire/node_info.h"
+#include "wire/step.h"
+
+namespace flotilla {
+
+// --- Loading a model (any node → the head's node) ---------------------------------------------------------------------
+struct LoadModel {
+  std::uint64_t ticket = 0;              // the asker's number; comes back in load_progress and load_result
+  std::string model;
+  std::vector<std::string> nodes;        // names to use, in ring order; empty: the planner chooses
+  std::vector<std::uint32_t> layers;     // layers per node of `nodes`; empty: the planner chooses
+  std::string mode = "auto";             // auto | pipeline | tensor
+  std::uint32_t context_tokens = 0;      // per sequence; 0: default
+  std::uint32_t sequences = 0;           // 0: default
+};
+struct LoadProgress { std::uint64_t ticket = 0; std::string text; std::uint64_t done_bytes = 0, total_bytes = 0; };
+struct LoadResult { std::uint64_t ticket = 0; bool ok = false; Placement placement; std::string code, message; };
+struct UnloadModel { std::uint64_t ticket = 0; std::string model; };
+
+// --- One stage (head's node → stage's node → its runner) --------------------------------------------------------------
+struct PrepareStage {
+  PlacementId placement;
+  Epoch epoch;
+  std::string model, fingerprint;
+  std::vector<std::string> files;        // node → runner only: paths, split parts in order. Empty between nodes: a peer
+                                         // names a model, never a path
+  std::uint32_t stage_index = 0, stage_count = 1;
+  LayerRange layers;
+  bool is_head = false;                  // also holds embedding, output head and sampler
+  std::uint32_t context_tokens = 0, sequences = 0;
+  std::uint32_t threads = 1;
+  ActivationType activation_type = ActivationType::f32;
+  std::string ring_key;                  // 32 hex digits, proves to the neighbour that a connection belongs to this ring
+  NodeId source;                         // a node that has the whole file, for those that lack their part
+};
+struct StageReady {
+  PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0;
+  std::uint16_t port = 0;                // where its upstream neighbour connects
+  std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0;
+};
+// Connect downstream to (node, port); node → runner additionally fills `address`.
+struct ConnectRing { PlacementId placement; Epoch epoch; NodeId next; std::uint16_t port = 0; std::string address; };
+struct RingConnected { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; };
+struct StopStage { PlacementId placement; Epoch epoch; };
+struct StageFailed { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string code, message; };
+struct RingHello { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string ring_key; };
+// From a runner, once a second while busy.
+struct StageStats {
+  PlacementId placement; std::uint64_t steps = 0, rows = 0, tokens = 0;
+  double compute_seconds = 0, wait_seconds = 0;
+  std::uint32_t running = 0, queued = 0;
+};
+
+// --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------
+struct HeaderRequest { std::string model, fingerprint; std::uint32_t file_index = 0; };
+struct RangeRequest { std::string model, fingerprint; std::uint32_t file_index = 0; std::uint64_t offset = 0, bytes = 0; };
+struct RangeEnd { bool ok = false; std::uint64_t bytes = 0, file_bytes = 0; std::uint32_t file_count = 1; std::string sha256, code, message; };
+
+struct Goodbye { std::string reason; };
+
+#define FLOTILLA_CONTROL_MESSAGE(Type, name)  \
+  Bytes encode(const Type& message);          \
+  Result<Type> decode_##name(std::span<const std::byte> body);
+FLOTILLA_CONTROL_MESSAGE(LoadModel, load_model)
+FLOTILLA_CONTROL_MESSAGE(LoadProgress, load_progress)
+FLOTILLA_CONTROL_MESSAGE(LoadResult, load_result)
+FLOTILLA_CONTROL_MESSAGE(UnloadModel, unload_model)
+FLOTILLA_CONTROL_MESSAGE(PrepareStage, prepare_stage)
+FLOTILLA_CONTROL_MESSAGE(StageReady, stage_ready)
+FLOTILLA_CONTROL_MESSAGE(ConnectRing, connect_ring)
+FLOTILLA_CONTROL_MESSAGE(RingConnected, ring_connected)
+FLOTILLA_CONTROL_MESSAGE(StopStage, stop_stage)
+FLOTILLA_CONTROL_MESSAGE(StageFailed, stage_failed)
+FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
+FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
+FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
+FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
+FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
+FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
+#undef FLOTILLA_CONTROL_MESSAGE
+
+}  // namespace flotilla

@@ -1,0 +1,86 @@
+// The request and its answer as tokens: what the entry node asks of the head, and what the head says back.
+// The entry node keeps the request and every TokenEvent as the request's journal: from them a broken ring is resumed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/ids.h"
+#include "base/result.h"
+
+namespace flotilla {
+
+// How a token is chosen from logits. Order of the samplers: bias, penalties, then (temperature > 0) top-k, top-p, min-p,
+// temperature, draw. Randomness is a function of (seed, choice, position): no hidden generator state, so that a resumed
+// request goes on as the unbroken one would have.
+struct SamplingParams {
+  float temperature = 1.0f;        // 0: greedy, lowest token id among equals
+  std::int32_t top_k = 0;          // 0: off
+  float top_p = 1.0f;              // 1: off
+  float min_p = 0.0f;              // 0: off; relative to the best token's probability
+  float repetition_penalty = 1.0f; // 1: off; divides positive and multiplies negative logits of tokens seen (CTRL paper)
+  float presence_penalty = 0.0f, frequency_penalty = 0.0f;  // OpenAI's definition, over the generated tokens
+  std::int32_t repetition_window = 64;  // last tokens the repetition penalty looks at, prompt included; -1: all
+  std::uint64_t seed = 0;
+  std::vector<std::pair<TokenId, float>> logit_bias;  // added to the logits; [-100, 100]
+  bool operator==(const SamplingParams&) const = default;
+};
+
+enum class RequestClass : std::uint8_t { interactive = 0, batch = 1 };
+
+// One choice of one request. `n` choices are n of these with choice = 0..n-1 and one prompt.
+struct GenerateRequest {
+  RequestId id;
+  PlacementId placement;                // which loaded model answers
+  std::uint32_t choice = 0;
+  std::vector<TokenId> prompt;          // not empty
+  std::uint32_t tokens_max = 0;         // generated tokens at most; > 0
+  std::vector<TokenId> stop_tokens;     // end-of-generation set; the stop token itself is not sent as a TokenEvent
+  SamplingParams sampling;
+  std::int32_t top_logprobs = -1;       // -1: none, 0: only the chosen token's, k: and the k best
+  bool prompt_logprobs = false;         // score the prompt's tokens too (teacher-forced), one TokenEvent each
+  RequestClass request_class = RequestClass::interactive;
+  std::uint64_t deadline_ms = 0;        // milliseconds since 1970; 0: none
+  bool operator==(const GenerateRequest&) const = default;
+};
+
+enum class FinishReason : std::uint8_t { none = 0, stop = 1, length = 2, cancelled = 3, failed = 4 };
+
+struct TokenLogprob {
+  TokenId token = 0;
+  float logprob = 0;                    // natural logarithm, of the model's own distribution (after bias, before temperature)
+  bool operator==(const TokenLogprob&) const = default;
+};
+
+// One token, or the end, of one choice. Events of a choice arrive in order; index counts the generated tokens from 0
+// (prompt scores: negative, -1 is the last prompt token). The last event has a finish reason and carries a token only
+// where has_token.
+struct TokenEvent {
+  RequestId id;
+  std::int32_t index = 0;
+  bool has_token = false;
+  TokenId token = 0;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;        // descending
+  FinishReason finish = FinishReason::none;
+  std::optional<Error> error;           // with FinishReason::failed
+};
+
+struct CancelRequest {
+  RequestId id;
+};
+
+// CBOR, size- and range-checked on the way in: every number finite, counts within limits.h.
+Bytes encode(const GenerateRequest& request);
+Bytes encode(const TokenEvent& event);
+Bytes encode(const CancelRequest& cancel);
+Result<GenerateRequest> decode_generate_request(std::span<const std::byte> body);
+Result<TokenEvent> decode_token_event(std::span<const std::byte> body);
+Result<CancelRequest> decode_cancel(std::span<const std::byte> body);
+
+}  // namespace flotilla

@@ -1,0 +1,75 @@
+// Who may talk: the first three frames of every connection between nodes. A pure step function; the caller moves frames.
+//
+//   initiator → hello        {version, release, node, name, class, nonce, trust}
+//   responder → hello_reply  {the same of the responder, proof over both nonces}   or refused {code, message}
+//   initiator → proof        {proof over both nonces}
+//
+// A proof is HMAC-SHA-256(secret, role label | initiator nonce | responder nonce | initiator id | responder id | class),
+// so neither side can be made to answer its own challenge. With --trust-lan on both sides the secret is a public
+// constant: the exchange still runs, it just proves nothing. Without either, or where the two sides differ, the peer is
+// *seen* (its name and version are known) but not *joined*. Traffic is not yet encrypted (docs/security.md).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/ids.h"
+#include "base/sha256.h"
+#include "base/result.h"
+#include "wire/frame.h"
+
+namespace flotilla {
+
+enum class ConnectionClass : std::uint8_t { control = 0, bulk = 1 };
+enum class TrustMode : std::uint8_t { none = 0, trust_lan = 1, secret = 2 };
+
+struct HandshakeIdentity {
+  NodeId node;
+  std::string name, release;     // "studio", "0.1.0"
+  std::uint16_t cluster_port = 0;
+  TrustMode trust = TrustMode::none;
+  std::string secret;            // the shared secret's bytes with TrustMode::secret
+};
+
+struct HandshakePeer {
+  NodeId node;
+  std::string name, release;
+  std::uint16_t version = 0, cluster_port = 0;
+  TrustMode trust = TrustMode::none;
+  ConnectionClass connection_class = ConnectionClass::control;
+};
+
+class Handshake {
+ public:
+  static Handshake initiate(HandshakeIdentity self, ConnectionClass connection_class);
+  static Handshake respond(HandshakeIdentity self);
+
+  // The frame to send now, once per call; nullopt where it is the peer's turn. After start and after each on_frame.
+  std::optional<Frame> take_outgoing();
+  // unauthorized (with a sentence that says what to do), version_mismatch (names both versions), corrupt. After an error
+  // take_outgoing() may hold a `refused` frame that should be sent before closing.
+  Status on_frame(const Frame& frame);
+  bool done() const { return done_; }
+  // Known after the peer's hello, even where the handshake then fails: who was seen.
+  const std::optional<HandshakePeer>& peer() const { return peer_; }
+
+ private:
+  Handshake(HandshakeIdentity self, bool initiator, ConnectionClass connection_class);
+  Status on_hello(const Frame& frame);
+  Status on_hello_reply(const Frame& frame);
+  Status on_proof(const Frame& frame);
+  Status refuse(Error error);
+  Digest proof_of(bool by_initiator) const;
+
+  HandshakeIdentity self_;
+  bool initiator_;
+  ConnectionClass connection_class_;
+  std::array<std::byte, 32> own_nonce_{}, peer_nonce_{};
+  std::optional<HandshakePeer> peer_;
+  std::optional<Frame> outgoing_;
+  bool done_ = false;
+};
+
+}  // namespace flotilla
