@@ -19,10 +19,10 @@
 namespace flotilla {
 
 struct ModelListing {
-  std::string name, state;          // state: "ready", "loading", "on disk"
-  std::int64_t created = 0;         // seconds since 1970: the file's age
+  std::string name, state;   // state: "ready", "loading", "on disk"
+  std::int64_t created = 0;  // seconds since 1970: the file's age
   std::uint64_t file_bytes = 0;
-  std::uint32_t context_tokens = 0; // of the placement, or trained
+  std::uint32_t context_tokens = 0;  // of the placement, or trained
 };
 
 // A model that can answer now.
@@ -43,22 +43,26 @@ class Backend {
   using OnOpen = std::function<void(Result<std::shared_ptr<const OpenModel>>)>;
   virtual void open(const std::string& model, OnOpen on_open) = 0;
 
-  // Events of one request in order, the last with a finish reason. After cancel() none follows.
+  // Events of one request in order, the last with a finish reason. After cancel() none follows, not even that one.
   using OnToken = std::function<void(TokenEvent)>;
   virtual void generate(GenerateRequest request, OnToken on_token) = 0;
   virtual void cancel(RequestId id) = 0;
 
-  virtual bool ready() = 0;                       // a model can answer
-  virtual nlohmann::json cluster() = 0;           // the body of GET /cluster (design §6)
-  // Management, each answering with a JSON body. `arguments` is the request's JSON body or its query.
+  virtual bool ready() = 0;              // a model can answer
+  virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (design §6)
+  // Management, each answering with a JSON body. `arguments` is an object: the request's JSON body, or its query (then
+  // every value is a string). load: what `on_progress` gets goes out as a line {"progress": …}, what `on_done` gets as
+  // the last line {"placement": …}.
   using OnJson = std::function<void(Result<nlohmann::json>)>;
-  virtual void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
+  virtual void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+                    OnJson on_done) = 0;
   virtual void unload(const nlohmann::json& arguments, OnJson on_done) = 0;
   virtual void plan(const nlohmann::json& arguments, OnJson on_done) = 0;
   virtual void show(const std::string& model, OnJson on_done) = 0;
-  virtual nlohmann::json placements() = 0;        // the body of GET /placements, for `flotilla ps`
+  virtual nlohmann::json placements() = 0;  // the body of GET /placements, for `flotilla ps`
 
   // CPU-heavy text work (templates, tokenizing) off the loop: runs `work` on a helper, then `done` on the loop.
+  // `work` may be destroyed anywhere, `done` on the loop's thread only.
   virtual void run_aside(std::function<void()> work, std::function<void()> done) = 0;
 };
 

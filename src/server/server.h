@@ -1,28 +1,54 @@
-// Decides how bytes over HTTP become requests and answers bytes: routes, the OpenAI dialect, server-sent events, limits on
-// input. In: HTTP.  Out: calls on Backend.  Owns: the listening socket and its sessions.  Thread: the loop's.
-// Never: computes, waits, or answers a field it did not understand as if it had.
+// Decides how bytes over HTTP become requests and answers bytes: routes, the OpenAI dialect, server-sent events, limits
+// on input. In: HTTP.  Out: calls on Backend.  Owns: the listening socket and its sessions.  Thread: the loop's. Never:
+// computes, waits, or answers a field it did not understand as if it had.
 //
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
-//   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load  POST /unload
+//   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load  POST
+//   /unload
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "server/backend.h"
 
 namespace flotilla {
 
+// What a client may cost us. Tests set smaller ones.
+struct ServerLimits {
+  std::size_t header_bytes_max = limits::http_header_bytes_max;
+  std::size_t body_bytes_max = limits::http_body_bytes_max;
+  std::size_t json_depth_max = limits::json_depth_max;
+  std::size_t stream_events_queued_max =
+      limits::stream_events_queued_max;                           // beyond, the client reads too slowly: cancelled
+  std::size_t choices_running_max = limits::requests_queued_max;  // beyond, 429
+  std::size_t connections_max = 1024;                             // beyond, 503 and closed
+  std::chrono::milliseconds header_time_max =
+      limits::http_header_time_max;                  // from the connection or the header's first byte
+  std::chrono::milliseconds body_time_max{120'000};  // for a whole body
+  std::chrono::milliseconds write_time_max{60'000};  // without the client taking a byte
+  std::chrono::milliseconds idle_time_max{75'000};   // between two requests of a connection
+  std::chrono::milliseconds stream_keepalive = limits::stream_keepalive;
+  std::chrono::milliseconds stream_grace{
+      100};  // headers of a stream wait so long for a refusal, which has a status then
+};
+
 struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
+  ServerLimits limits;
 };
 
-struct RouteInfo { std::string method, path; };
+struct RouteInfo {
+  std::string method, path;
+};
 
 class Server {
  public:
@@ -30,7 +56,7 @@ class Server {
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& loop, ServerOptions options, Backend& backend);
   virtual ~Server() = default;
   virtual std::uint16_t port() const = 0;
-  virtual void stop() = 0;                        // no new connections; open streams end with an error event
+  virtual void stop() = 0;  // no new connections; open streams end with an error event
   virtual std::vector<RouteInfo> routes() const = 0;
 };
 
