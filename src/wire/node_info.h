@@ -34,6 +34,7 @@ struct ModelInfo {
 struct PlacedStage {
   std::vector<NodeId> nodes;
   LayerRange layers;
+  std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0;   // as the stage measured them; 0 until it is ready
   bool operator==(const PlacedStage&) const = default;
 };
 
