@@ -23,6 +23,8 @@ struct SchedulerOptions {
   std::uint32_t context_tokens = 4096; // per slot
   std::uint32_t step_rows_max = 512;   // rows of one step; a long prompt is cut into chunks, and decode rows go first
   std::size_t requests_queued_max = 512;
+  // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
+  std::chrono::nanoseconds unix_offset{0};
 };
 
 // What the sampler needs to know about a row that wants logits, in the order of the batch's such rows.
@@ -48,15 +50,17 @@ class Scheduler {
   static std::unique_ptr<Scheduler> create(const SchedulerOptions& options);
   virtual ~Scheduler() = default;
 
-  // context_length where prompt and tokens_max cannot fit a slot (tokens_max is cut down where only the answer is too
-  // long), busy where the queue is full.
+  // context_length where the prompt leaves no room for an answer in a slot (tokens_max is cut down where only the answer
+  // is too long), busy where the queue is full, invalid_argument for an empty prompt or an id that is still being answered.
   virtual Status submit(GenerateRequest request, Now now) = 0;
   // The request's slot is free again in the very next batch. Unknown ids are ignored.
   virtual void cancel(RequestId id) = 0;
   // Every queued and running request ends with `cause`.
   virtual std::vector<TokenEvent> fail_all(const Error& cause) = 0;
 
-  // The next step, or nullopt where nothing is to do. One step at a time: complete() (or fail_all) comes before the next.
+  // The next step, or nullopt where nothing runs or waits any more. One step at a time: complete() (or fail_all) comes
+  // before the next. The orders that free ended sequences' cache travel with the next step that has rows; where nothing
+  // else runs they wait for it, since a slot is cleared before it is used again and not for its own sake.
   virtual std::optional<StepBatch> next(Epoch epoch, Now now) = 0;
   virtual std::vector<LogitsRow> logits_rows() const = 0;                   // of the step just given out
   virtual std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) = 0;

@@ -1,0 +1,282 @@
+// First come, first served, one step at a time. A step holds one row of every answer under way, then as much of the
+// waiting prompts as still fits: answers never stall behind a long prompt, and a prompt is at worst cut into chunks.
+//
+// Roads not taken: several steps in flight (a ring of n stages computes n-1 stages' worth of idleness with one stream,
+// but a token depends on the one before, so it only helps with several streams), and preemption (a slot is reserved for
+// its whole context on admission, so a running answer never runs out of room).
+#include "scheduler/scheduler.h"
+
+#include <algorithm>
+#include <deque>
+#include <unordered_set>
+#include <utility>
+
+#include "base/check.h"
+
+namespace flotilla {
+namespace {
+
+// A request from submit() to its last event.
+struct Sequence {
+  GenerateRequest request;
+  std::vector<TokenId> tokens;  // prompt and answer
+  SeqId slot;
+  std::uint32_t computed = 0;  // positions in the cache once the step under way is done
+  std::uint32_t generated = 0;
+  bool ended = false;  // its last event is out; the struct lives on until the step under way is over
+
+  std::uint32_t prompt_length() const { return static_cast<std::uint32_t>(request.prompt.size()); }
+  bool answering() const { return computed >= prompt_length(); }
+};
+
+// A row of the step under way that wants logits.
+struct WantedRow {
+  Sequence* sequence;
+  std::uint32_t position;
+  TokenId score_token;
+};
+
+class FifoScheduler final : public Scheduler {
+ public:
+  explicit FifoScheduler(const SchedulerOptions& options) : options_(options) {
+    for (std::uint32_t slot = options.sequences; slot > 0; --slot) free_slots_.push_back(SeqId{slot - 1});
+  }
+
+  Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
+  void cancel(RequestId id) override;
+  std::vector<TokenEvent> fail_all(const Error& cause) override;
+  std::optional<StepBatch> next(Epoch epoch, Now now) override;
+  std::vector<LogitsRow> logits_rows() const override;
+  std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) override;
+  std::vector<TokenEvent> take_events() override { return std::exchange(events_, {}); }
+
+  bool idle() const override { return ids_.empty(); }
+  std::uint32_t running() const override { return static_cast<std::uint32_t>(running_.size()); }
+  std::uint32_t queued() const override { return static_cast<std::uint32_t>(queue_.size()); }
+
+ private:
+  using Owned = std::unique_ptr<Sequence>;
+
+  Status check_request(const GenerateRequest& request) const;
+  bool past_deadline(const Sequence& sequence, Now now) const;
+  void expire(Now now);
+  void admit();
+  void add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch);
+  TokenEvent accept(WantedRow row, const RowResult& result);
+  TokenEvent end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
+  void release_ended();
+
+  const SchedulerOptions options_;
+  std::deque<Owned> queue_;
+  std::vector<Owned> running_;         // in order of admission
+  std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
+  std::vector<SeqId> free_slots_;      // taken from the back
+  std::vector<SeqId> to_free_;         // for the caches, with the next batch
+  std::vector<SeqId> freed_in_step_;   // of the step under way: carried out or not, nobody knows before its end
+  std::vector<WantedRow> wanted_;      // of the step under way
+  std::vector<TokenEvent> events_;
+  std::uint64_t step_ = 0;
+  bool step_under_way_ = false;
+};
+
+Status FifoScheduler::submit(GenerateRequest request, Now) {
+  FLOTILLA_TRY_STATUS(check_request(request));
+  auto sequence = std::make_unique<Sequence>();
+  const auto room = options_.context_tokens - static_cast<std::uint32_t>(request.prompt.size());
+  request.tokens_max = std::min(request.tokens_max, room);
+  sequence->tokens = request.prompt;
+  sequence->request = std::move(request);
+  ids_.insert(sequence->request.id);
+  queue_.push_back(std::move(sequence));
+  return {};
+}
+
+Status FifoScheduler::check_request(const GenerateRequest& request) const {
+  if (request.prompt.empty() || request.tokens_max == 0)
+    return fail(Code::invalid_argument,
+                "[scheduler] expected a prompt and an answer of at least one token but got {} and {}",
+                request.prompt.size(), request.tokens_max);
+  if (request.prompt.size() >= options_.context_tokens)
+    return fail(
+        Code::context_length,
+        "[scheduler] expected a prompt shorter than the context of {} tokens but got {}; shorten it or load the "
+        "model with a larger context",
+        options_.context_tokens, request.prompt.size());
+  if (ids_.contains(request.id))
+    return fail(Code::invalid_argument, "[scheduler] expected a new request but {} is already being answered",
+                request.id.value);
+  if (queue_.size() >= options_.requests_queued_max)
+    return fail(Code::busy, "[scheduler] expected room in the queue but {} requests wait already; try again later",
+                queue_.size());
+  return {};
+}
+
+void FifoScheduler::cancel(RequestId id) {
+  if (!ids_.contains(id)) return;
+  const auto has_id = [&](const Owned& sequence) { return !sequence->ended && sequence->request.id == id; };
+  if (const auto waiting = std::ranges::find_if(queue_, has_id); waiting != queue_.end()) {
+    events_.push_back(end(**waiting, FinishReason::cancelled));
+    queue_.erase(waiting);
+    return;
+  }
+  events_.push_back(end(**std::ranges::find_if(running_, has_id), FinishReason::cancelled));
+  if (!step_under_way_) release_ended();
+}
+
+std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
+  auto events = take_events();
+  for (auto& sequence : running_)
+    if (!sequence->ended) events.push_back(end(*sequence, FinishReason::failed, cause));
+  for (auto& sequence : queue_) events.push_back(end(*sequence, FinishReason::failed, cause));
+  queue_.clear();
+  wanted_.clear();
+  step_under_way_ = false;
+  release_ended();
+  for (const SeqId slot : std::exchange(freed_in_step_, {}))
+    if (!std::ranges::contains(to_free_, slot)) to_free_.push_back(slot);
+  return events;
+}
+
+std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
+  check(!step_under_way_, "a step is completed before the next is asked for");
+  expire(now);
+  admit();
+  if (running_.empty()) return std::nullopt;
+  freed_in_step_ = std::exchange(to_free_, {});
+  StepBatch batch{
+      .epoch = epoch, .step = ++step_, .rows = {}, .free = freed_in_step_, .truncate = {}, .copy_prefix = {}};
+  for (auto& sequence : running_)
+    if (sequence->answering()) add_rows(*sequence, 1, batch);
+  for (auto& sequence : running_) {
+    const auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());
+    if (sequence->answering() || room == 0) continue;
+    add_rows(*sequence, std::min(room, sequence->prompt_length() - sequence->computed), batch);
+  }
+  step_under_way_ = true;
+  return batch;
+}
+
+// Only a prompt's last row and an answer's rows need logits; all of a prompt's rows where it is to be scored.
+void FifoScheduler::add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch) {
+  for (std::uint32_t row = 0; row < count; ++row) {
+    const auto position = sequence.computed++;
+    const bool last = position + 1 == sequence.tokens.size();
+    const bool wants_logits = last || sequence.request.prompt_logprobs;
+    batch.rows.push_back({sequence.slot, position, sequence.tokens[position], wants_logits});
+    if (wants_logits) wanted_.push_back({&sequence, position, last ? TokenId{-1} : sequence.tokens[position + 1]});
+  }
+}
+
+std::vector<LogitsRow> FifoScheduler::logits_rows() const {
+  std::vector<LogitsRow> rows;
+  rows.reserve(wanted_.size());
+  for (const auto& [sequence, position, score_token] : wanted_)
+    rows.push_back({sequence->slot, &sequence->request, sequence->tokens, sequence->generated, score_token});
+  return rows;
+}
+
+std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> results, Now) {
+  check(step_under_way_, "a step was given out");
+  check(results.size() == wanted_.size(), "every row that wanted logits has a result");
+  std::vector<TokenEvent> events;
+  for (std::size_t row = 0; row < results.size(); ++row)
+    if (!wanted_[row].sequence->ended) events.push_back(accept(wanted_[row], results[row]));
+  wanted_.clear();
+  freed_in_step_.clear();
+  step_under_way_ = false;
+  release_ended();
+  return events;
+}
+
+TokenEvent FifoScheduler::accept(WantedRow row, const RowResult& result) {
+  Sequence& sequence = *row.sequence;
+  const auto& request = sequence.request;
+  TokenEvent event{.id = request.id,
+                   .index = 0,
+                   .has_token = true,
+                   .token = result.token,
+                   .logprob = result.logprob,
+                   .top = result.top,
+                   .finish = FinishReason::none,
+                   .error = {}};
+  if (row.score_token >= 0) {  // the row at position p scores the token at p + 1; the last prompt token is -1
+    event.token = row.score_token;
+    event.index = static_cast<std::int32_t>(row.position + 1) - static_cast<std::int32_t>(sequence.prompt_length());
+    return event;
+  }
+  if (std::ranges::contains(request.stop_tokens, result.token)) return end(sequence, FinishReason::stop);
+  sequence.tokens.push_back(result.token);
+  event.index = static_cast<std::int32_t>(sequence.generated++);
+  if (sequence.generated == request.tokens_max) event.finish = end(sequence, FinishReason::length).finish;
+  return event;
+}
+
+bool FifoScheduler::past_deadline(const Sequence& sequence, Now now) const {
+  const auto deadline_ms = sequence.request.deadline_ms;
+  if (deadline_ms == 0) return false;
+  const auto now_ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch() + options_.unix_offset);
+  return now_ms.count() >= 0 && static_cast<std::uint64_t>(now_ms.count()) >= deadline_ms;
+}
+
+void FifoScheduler::expire(Now now) {
+  const auto late = [&](Owned& sequence) {
+    if (!past_deadline(*sequence, now)) return false;
+    events_.push_back(
+        end(*sequence, FinishReason::failed,
+            Error{Code::timeout, std::format("[scheduler] expected an answer before the request's deadline "
+                                             "but only {} of {} tokens were made; allow more time",
+                                             sequence->generated, sequence->request.tokens_max)}));
+    return true;
+  };
+  std::erase_if(queue_, late);
+  for (auto& sequence : running_) late(sequence);
+  release_ended();
+}
+
+// Interactive requests before batch requests, each class in the order in which it came.
+void FifoScheduler::admit() {
+  while (!free_slots_.empty() && !queue_.empty()) {
+    auto chosen = std::ranges::find_if(
+        queue_, [](const Owned& sequence) { return sequence->request.request_class == RequestClass::interactive; });
+    if (chosen == queue_.end()) chosen = queue_.begin();
+    (*chosen)->slot = free_slots_.back();
+    free_slots_.pop_back();
+    running_.push_back(std::move(*chosen));
+    queue_.erase(chosen);
+  }
+}
+
+// The last event of a sequence. The only place where a request leaves ids_, so it ends exactly once.
+TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::optional<Error> error) {
+  check(ids_.erase(sequence.request.id) == 1 && !sequence.ended, "a request ends once");
+  sequence.ended = true;
+  return {.id = sequence.request.id,
+          .index = static_cast<std::int32_t>(sequence.generated),
+          .has_token = false,
+          .token = 0,
+          .logprob = 0,
+          .top = {},
+          .finish = reason,
+          .error = std::move(error)};
+}
+
+void FifoScheduler::release_ended() {
+  std::erase_if(running_, [&](const Owned& sequence) {
+    if (!sequence->ended) return false;
+    free_slots_.push_back(sequence->slot);
+    if (sequence->computed > 0) to_free_.push_back(sequence->slot);
+    return true;
+  });
+}
+
+}  // namespace
+
+std::unique_ptr<Scheduler> Scheduler::create(const SchedulerOptions& options) {
+  check(options.sequences > 0 && options.sequences <= options.step_rows_max,
+        "every running answer has a row in every step");
+  check(options.context_tokens > 1, "a context holds a prompt and an answer");
+  return std::make_unique<FifoScheduler>(options);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,372 @@
+// Claims about the scheduler. The fake model is a cache of tokens per slot and a hash of it: what a sequence is
+// answered depends on every token before and on nothing else, so a mixed, lost or doubled row changes the answer.
+#include "scheduler/scheduler.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <map>
+#include <random>
+#include <set>
+
+namespace flotilla {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr TokenId stop_token = 3;
+
+TokenId next_token(std::span<const TokenId> tokens) {
+  std::uint32_t hash = 17;
+  for (const auto token : tokens) hash = hash * 31 + static_cast<std::uint32_t>(token) + 1;
+  return static_cast<TokenId>((hash >> 3) % 40);
+}
+
+GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint32_t tokens_max) {
+  GenerateRequest made;
+  made.id = RequestId{id};
+  made.prompt = std::move(prompt);
+  made.tokens_max = tokens_max;
+  return made;
+}
+
+// The answer of a request that runs alone, by definition and without a scheduler.
+std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t context_tokens) {
+  auto tokens = request.prompt;
+  std::vector<TokenId> answer;
+  while (answer.size() < request.tokens_max && tokens.size() < context_tokens) {
+    const auto token = next_token(tokens);
+    if (std::ranges::contains(request.stop_tokens, token)) break;
+    answer.push_back(token);
+    tokens.push_back(token);
+  }
+  return answer;
+}
+
+// Carries out steps as a stage would and keeps what came of every request.
+class FakeModel {
+ public:
+  explicit FakeModel(const SchedulerOptions& options) : options_(options), scheduler_(Scheduler::create(options)) {}
+
+  Scheduler& scheduler() { return *scheduler_; }
+
+  std::optional<StepBatch> begin(Scheduler::Now now = {}) {
+    auto batch = scheduler_->next(Epoch{1, 1}, now);
+    keep(scheduler_->take_events());
+    if (batch) carry_out(*batch);
+    return batch;
+  }
+  void finish() { keep(scheduler_->complete(results_, {})); }
+  bool step() {
+    const auto batch = begin();
+    if (batch) finish();
+    return batch.has_value();
+  }
+  void run() {
+    while (step()) {
+    }
+  }
+  void keep(const std::vector<TokenEvent>& events) {
+    for (const auto& event : events) {
+      ASSERT_EQ(ends.count(event.id), 0u) << "an event after the last one of " << event.id.value;
+      if (event.has_token && event.index >= 0) {
+        ASSERT_EQ(static_cast<std::size_t>(event.index), answers[event.id].size());
+        answers[event.id].push_back(event.token);
+      } else if (event.has_token) {
+        scores[event.id].push_back(event);
+      }
+      if (event.finish != FinishReason::none) ends.emplace(event.id, event);
+    }
+  }
+
+  std::map<RequestId, std::vector<TokenId>> answers;
+  std::map<RequestId, std::vector<TokenEvent>> scores;
+  std::map<RequestId, TokenEvent> ends;
+
+ private:
+  void carry_out(const StepBatch& batch) {
+    for (const auto slot : batch.free) {
+      ASSERT_FALSE(caches_[slot].empty()) << "slot " << slot.value << " freed twice";
+      caches_[slot].clear();
+    }
+    ASSERT_LE(batch.rows.size(), options_.step_rows_max);
+    std::set<SeqId> seen;
+    std::vector<std::vector<TokenId>> wanted;
+    for (std::size_t row = 0; row < batch.rows.size(); ++row) {
+      const auto& [slot, position, token, wants_logits] = batch.rows[row];
+      if (row == 0 || batch.rows[row - 1].sequence != slot) {
+        ASSERT_TRUE(seen.insert(slot).second) << "rows of a slot are not adjacent";
+      }
+      ASSERT_LT(slot.value, options_.sequences);
+      ASSERT_LT(position, options_.context_tokens);
+      auto& cache = caches_[slot];
+      ASSERT_EQ(position, cache.size()) << "a position was skipped, repeated or a slot not freed";
+      cache.push_back(token);
+      if (wants_logits) wanted.push_back(cache);
+    }
+    ASSERT_EQ(batch.logits_rows(), wanted.size());
+    sample(wanted);
+  }
+
+  void sample(const std::vector<std::vector<TokenId>>& wanted) {
+    const auto rows = scheduler_->logits_rows();
+    ASSERT_EQ(rows.size(), wanted.size());
+    results_.clear();
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      if (rows[row].score_token < 0) {
+        ASSERT_TRUE(std::ranges::equal(rows[row].tokens, wanted[row])) << "history and cache differ";
+      }
+      results_.push_back({next_token(wanted[row]), -1.0f, {}});
+    }
+  }
+
+  const SchedulerOptions options_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::map<SeqId, std::vector<TokenId>> caches_;
+  std::vector<RowResult> results_;
+};
+
+std::vector<TokenId> counting(std::size_t count) {
+  std::vector<TokenId> tokens(count);
+  for (std::size_t i = 0; i < count; ++i) tokens[i] = static_cast<TokenId>(i % 37);
+  return tokens;
+}
+
+TEST(Scheduler, AnAnswerEndsAtItsTokenLimit) {
+  FakeModel model({});
+  const auto asked = request(1, {5, 6, 7}, 6);
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
+  EXPECT_EQ(model.answers[asked.id].size(), 6u);
+  EXPECT_EQ(model.ends.at(asked.id).finish, FinishReason::length);
+  EXPECT_TRUE(model.ends.at(asked.id).has_token) << "the last token itself carries the end";
+  EXPECT_TRUE(model.scheduler().idle());
+}
+
+TEST(Scheduler, AStopTokenEndsTheAnswerAndIsNotPartOfIt) {
+  auto asked = request(1, {5, 6, 7}, 100);
+  const auto free_run = answer_alone(asked, 4096);
+  asked.stop_tokens = {free_run[4]};
+  const auto expected = answer_alone(asked, 4096);
+  FakeModel model({});
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  EXPECT_EQ(model.answers[asked.id], expected);
+  EXPECT_LT(expected.size(), 5u);
+  EXPECT_EQ(model.ends.at(asked.id).finish, FinishReason::stop);
+  EXPECT_FALSE(model.ends.at(asked.id).has_token);
+  EXPECT_EQ(model.ends.at(asked.id).index, static_cast<std::int32_t>(expected.size()));
+}
+
+TEST(Scheduler, PromptAndAnswerNeverExceedTheContext) {
+  FakeModel model({.context_tokens = 16});
+  ASSERT_TRUE(model.scheduler().submit(request(1, counting(12), 100), {}));
+  model.run();
+  EXPECT_EQ(model.answers[RequestId{1}].size(), 4u);
+  EXPECT_EQ(model.ends.at(RequestId{1}).finish, FinishReason::length);
+  const auto refused = model.scheduler().submit(request(2, counting(16), 1), {});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::context_length);
+  EXPECT_THAT(refused.error().message, HasSubstr("16"));
+}
+
+TEST(Scheduler, RequestsThatCannotBeAnsweredAreRefusedAtOnce) {
+  FakeModel model({.sequences = 1, .requests_queued_max = 2});
+  EXPECT_EQ(model.scheduler().submit(request(1, {}, 1), {}).error().code, Code::invalid_argument);
+  EXPECT_EQ(model.scheduler().submit(request(1, {1}, 0), {}).error().code, Code::invalid_argument);
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1}, 5), {}));
+  EXPECT_EQ(model.scheduler().submit(request(1, {1}, 5), {}).error().code, Code::invalid_argument) << "the same id";
+  ASSERT_TRUE(model.scheduler().submit(request(2, {1}, 5), {}));
+  EXPECT_EQ(model.scheduler().submit(request(3, {1}, 5), {}).error().code, Code::busy);
+  model.run();
+  EXPECT_EQ(model.ends.size(), 2u);
+}
+
+TEST(Scheduler, AnswersGoBeforePromptsAndALongPromptIsCutIntoChunks) {
+  FakeModel model({.sequences = 3, .step_rows_max = 8});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
+  ASSERT_TRUE(model.step());
+  ASSERT_TRUE(model.scheduler().submit(request(2, counting(10), 50), {}));
+  ASSERT_TRUE(model.scheduler().submit(request(3, counting(3), 50), {}));
+
+  auto batch = model.begin().value();
+  ASSERT_EQ(batch.rows.size(), 8u);
+  EXPECT_EQ(batch.rows[0].position, 2u) << "the answer under way";
+  EXPECT_TRUE(batch.rows[0].wants_logits);
+  EXPECT_EQ(batch.rows[7].position, 6u) << "seven rows of the second prompt";
+  EXPECT_FALSE(batch.rows[7].wants_logits);
+  model.finish();
+
+  batch = model.begin().value();
+  ASSERT_EQ(batch.rows.size(), 7u) << "one answer row, the last three of the second prompt, the third prompt whole";
+  EXPECT_EQ(batch.rows[3].position, 9u);
+  EXPECT_TRUE(batch.rows[3].wants_logits);
+  EXPECT_TRUE(batch.rows[6].wants_logits);
+  EXPECT_EQ(batch.logits_rows(), 3u);
+}
+
+TEST(Scheduler, TheFirstToComeIsTheFirstToRunAndBatchWorkWaitsForPeople) {
+  FakeModel model({.sequences = 1});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {10}, 1), {}));
+  auto batch_work = request(2, {20}, 1);
+  batch_work.request_class = RequestClass::batch;
+  ASSERT_TRUE(model.scheduler().submit(batch_work, {}));
+  ASSERT_TRUE(model.scheduler().submit(request(3, {30}, 1), {}));
+  ASSERT_TRUE(model.scheduler().submit(request(4, {31}, 1), {}));
+  std::vector<TokenId> order;
+  while (const auto batch = model.begin()) {
+    order.push_back(batch->rows.front().token);
+    model.finish();
+  }
+  EXPECT_THAT(order, ElementsAre(10, 30, 31, 20));
+}
+
+TEST(Scheduler, ACancelledRequestFreesItsSlotInTheVeryNextBatch) {
+  FakeModel model({.sequences = 1});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
+  ASSERT_TRUE(model.scheduler().submit(request(2, {8, 9}, 2), {}));
+  const auto first = model.begin().value();
+  model.scheduler().cancel(RequestId{1});  // while its step is under way
+  model.finish();
+  EXPECT_THAT(model.answers[RequestId{1}], IsEmpty());
+
+  const auto second = model.begin().value();
+  EXPECT_EQ(model.ends.at(RequestId{1}).finish, FinishReason::cancelled);
+  EXPECT_THAT(second.free, ElementsAre(first.rows[0].sequence));
+  ASSERT_EQ(second.rows.size(), 2u);
+  EXPECT_EQ(second.rows[0].token, 8);
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(request(2, {8, 9}, 2), 4096));
+  model.scheduler().cancel(RequestId{77});  // nobody knows it: ignored
+}
+
+TEST(Scheduler, AFreedSlotIsToldToTheCachesWithTheNextRealStep) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 1), {}));
+  model.run();
+  EXPECT_FALSE(model.begin()) << "no step for the sake of a free order";
+  ASSERT_TRUE(model.scheduler().submit(request(2, {1, 2}, 1), {}));
+  EXPECT_EQ(model.begin()->free.size(), 1u);
+}
+
+TEST(Scheduler, ADeadlineEndsQueuedAndRunningRequestsWithATimeout) {
+  using namespace std::chrono_literals;
+  FakeModel model({.sequences = 1, .unix_offset = 1'000'000ms});
+  auto running = request(1, {1, 2}, 50), waiting = request(2, {3}, 50), patient = request(3, {4}, 1);
+  running.deadline_ms = waiting.deadline_ms = 1'000'500;
+  for (const auto& asked : {running, waiting, patient}) ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  ASSERT_TRUE(model.begin(Scheduler::Now(499ms)));
+  model.finish();
+  EXPECT_THAT(model.ends, IsEmpty());
+  const auto batch = model.begin(Scheduler::Now(500ms));
+  ASSERT_TRUE(batch);
+  EXPECT_EQ(batch->rows.front().token, 4);
+  for (const auto id : {running.id, waiting.id}) {
+    EXPECT_EQ(model.ends.at(id).finish, FinishReason::failed);
+    EXPECT_EQ(model.ends.at(id).error.value().code, Code::timeout);
+  }
+}
+
+TEST(Scheduler, AScoredPromptTellsEachTokenOnceInOrderAndThenAnswers) {
+  FakeModel model({.step_rows_max = 4});
+  auto asked = request(1, {11, 12, 13, 14, 15, 16}, 2);
+  asked.prompt_logprobs = true;
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  const auto& scores = model.scores[asked.id];
+  ASSERT_EQ(scores.size(), 5u) << "the first token has nothing before it";
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    EXPECT_EQ(scores[i].index, static_cast<std::int32_t>(i) - 5);
+    EXPECT_EQ(scores[i].token, asked.prompt[i + 1]);
+  }
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
+}
+
+TEST(Scheduler, FailAllEndsEverythingOnceAndTheSchedulerGoesOn) {
+  FakeModel model({.sequences = 1});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
+  ASSERT_TRUE(model.scheduler().submit(request(2, {1, 2}, 50), {}));
+  ASSERT_TRUE(model.begin());
+  model.keep(model.scheduler().fail_all({Code::unavailable, "stage 2 is gone"}));
+  EXPECT_EQ(model.ends.size(), 2u);
+  for (const auto& [id, end] : model.ends) EXPECT_EQ(end.error.value().message, "stage 2 is gone");
+  EXPECT_TRUE(model.scheduler().idle());
+  const auto asked = request(3, {1, 2}, 3);
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
+}
+
+// What one seed did, for comparison with what each of its requests would have been answered alone.
+struct Story {
+  std::map<RequestId, GenerateRequest> asked;
+  std::set<RequestId> cancelled;
+};
+
+GenerateRequest random_request(std::mt19937_64& random, std::uint64_t id, const SchedulerOptions& options) {
+  std::vector<TokenId> prompt(1 + random() % (options.context_tokens - 1));
+  for (auto& token : prompt) token = static_cast<TokenId>(random() % 40);
+  auto made = request(id, std::move(prompt), 1 + static_cast<std::uint32_t>(random() % 30));
+  if (random() % 2) made.stop_tokens = {stop_token, 21};
+  made.prompt_logprobs = random() % 4 == 0;
+  made.request_class = static_cast<RequestClass>(random() % 2);
+  return made;
+}
+
+void act(std::mt19937_64& random, FakeModel& model, const SchedulerOptions& options, Story& story) {
+  const auto dice = random() % 10;
+  if (dice < 4 && story.asked.size() < 60) {
+    const auto asked = random_request(random, story.asked.size() + 1, options);
+    if (model.scheduler().submit(asked, {})) story.asked.emplace(asked.id, asked);
+  } else if (dice == 4 && !story.asked.empty()) {
+    const RequestId id{1 + random() % story.asked.size()};
+    if (!model.ends.contains(id)) story.cancelled.insert(id);
+    model.scheduler().cancel(id);
+    model.keep(model.scheduler().take_events());
+  }
+}
+
+void play(std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  SchedulerOptions options;
+  options.sequences = 1 + static_cast<std::uint32_t>(random() % 5);
+  options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 40);
+  options.step_rows_max = options.sequences + static_cast<std::uint32_t>(random() % 12);
+  options.requests_queued_max = 1 + random() % 20;
+  FakeModel model(options);
+  Story story;
+  for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
+    act(random, model, options, story);
+    if (!model.begin()) continue;
+    act(random, model, options, story);  // while the step is under way
+    model.finish();
+  }
+  model.run();
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  EXPECT_TRUE(model.scheduler().idle());
+  EXPECT_EQ(model.scheduler().running() + model.scheduler().queued(), 0u);
+  ASSERT_EQ(model.ends.size(), story.asked.size());
+  for (const auto& [id, asked] : story.asked) {
+    const auto expected = answer_alone(asked, options.context_tokens);
+    const auto& got = model.answers[id];
+    ASSERT_TRUE(got.size() <= expected.size() && std::equal(got.begin(), got.end(), expected.begin())) << id.value;
+    if (story.cancelled.contains(id)) continue;
+    EXPECT_EQ(got, expected) << id.value;
+    EXPECT_EQ(model.scores[id].size(), asked.prompt_logprobs ? asked.prompt.size() - 1 : 0) << id.value;
+  }
+}
+
+TEST(Scheduler, EveryRequestEndsOnceWithTheAnswerItWouldHaveHadAlone) {
+  for (std::uint64_t seed = 1; seed <= 300 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    play(seed);
+  }
+}
+
+}  // namespace
+}  // namespace flotilla
