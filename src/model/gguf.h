@@ -31,7 +31,7 @@ struct TensorPlace {
 
 // One part's header as it came, and the size of the file it came from.
 struct GgufPart {
-  Bytes header;                       // at least everything before the tensor data
+  Bytes header;                       // up to the last tensor description; what follows is padding and may be missing
   std::uint64_t file_bytes = 0;
 };
 
@@ -61,11 +61,15 @@ class Gguf {
   const TensorPlace* find(std::string_view name) const;
   const std::vector<std::filesystem::path>& files() const;  // empty where parsed from bytes
   const std::vector<GgufPart>& parts() const;               // headers, as handed to peers
-  const std::string& fingerprint() const;   // SHA-256 over all headers and file sizes, 64 hex digits
+  // 64 hex digits, the same on every machine for the same file whatever its name: SHA-256 over "flotilla gguf 1" and, for
+  // each part, u64 header length, u64 file size (both little-endian) and the header.
+  const std::string& fingerprint() const;
 
  private:
   struct State;
   explicit Gguf(std::unique_ptr<State> state);
+  static Result<std::unique_ptr<State>> read(std::span<const GgufPart> parts, std::string name);
+  static Status index(State& state);
   std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,141 @@
+#include "model/shape.h"
+
+#include <algorithm>
+#include <format>
+#include <numeric>
+
+#include "base/limits.h"
+#include "base/units.h"
+#include "model/spec.h"
+
+namespace flotilla {
+namespace {
+
+std::vector<const TensorPlace*> tensors_where(const Gguf& gguf, auto wanted) {
+  std::vector<const TensorPlace*> out;
+  for (const TensorPlace& place : gguf.tensors()) {
+    if (wanted(place.name)) out.push_back(&place);
+  }
+  return out;
+}
+
+bool is_head_tensor(std::string_view name) {
+  return name == "token_embd.weight" || name == "output_norm.weight" || name == "output.weight";
+}
+
+bool is_shared_tensor(std::string_view name) { return name == "rope_freqs.weight"; }
+
+// The layer of "blk.17.attn_q.weight"; nothing for other tensors.
+std::optional<std::uint32_t> layer_of(std::string_view name) {
+  if (!name.starts_with("blk.")) return std::nullopt;
+  std::uint32_t layer = 0;
+  std::size_t at = 4;
+  for (; at < name.size() && name[at] >= '0' && name[at] <= '9' && layer < limits::layers_max; ++at) {
+    layer = layer * 10 + static_cast<std::uint32_t>(name[at] - '0');
+  }
+  if (at == 4 || at >= name.size() || name[at] != '.') return std::nullopt;
+  return layer;
+}
+
+}  // namespace
+
+std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer) {
+  return tensors_where(gguf, [layer](std::string_view name) { return layer_of(name) == layer; });
+}
+
+std::vector<const TensorPlace*> head_tensors(const Gguf& gguf) { return tensors_where(gguf, is_head_tensor); }
+
+std::vector<const TensorPlace*> shared_tensors(const Gguf& gguf) { return tensors_where(gguf, is_shared_tensor); }
+
+Result<ModelShape> read_shape(const Gguf& gguf) {
+  FLOTILLA_TRY(const ModelSpec spec, read_spec(gguf));
+  ModelShape shape;
+  shape.name = spec.name;
+  shape.architecture = spec.architecture;
+  shape.context_length = spec.context_length;
+  shape.embedding_length = spec.embedding_length;
+  shape.vocabulary = spec.vocabulary;
+  constexpr std::uint64_t f16_bytes = 2;
+  for (const BlockSpec& block : spec.blocks) {
+    const std::uint64_t values_per_token = std::uint64_t{block.kv_heads} * (block.key_length + block.value_length);
+    shape.layers.push_back({.kv_bytes_per_token = values_per_token * f16_bytes, .window = block.window});
+    shape.attention_length =
+        std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
+    shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
+  }
+  for (const TensorPlace& place : gguf.tensors()) {
+    if (const auto layer = layer_of(place.name)) {
+      shape.layers[*layer].weight_bytes += place.bytes;
+    } else if (place.name == "token_embd.weight") {
+      shape.embedding_bytes += place.bytes;
+    } else if (is_head_tensor(place.name)) {
+      shape.output_bytes += place.bytes;
+    }
+    // The rope factors, half a kilobyte in every stage, are left out.
+  }
+  return shape;
+}
+
+std::uint64_t ModelShape::weight_bytes() const {
+  return std::accumulate(layers.begin(), layers.end(), embedding_bytes + output_bytes,
+                         [](std::uint64_t sum, const LayerShape& layer) { return sum + layer.weight_bytes; });
+}
+
+// Per row, in F32: the residual, its normed copy and one sum in the making (3 x embedding); then either attention
+// (queries before and after rope, keys and values, the result: 4 x attention, for keys and values are never wider than
+// queries) or feed-forward (gate, up and their product: 3 x feed-forward), whichever is more. ggml's threads need the
+// right-hand side of a product once more, converted: at most the widest of the three again. The mask is F16, one value
+// per row and context token. The head turns as many rows as may want logits into vocabulary-wide F32 rows, and there a
+// step's rows are sequences at most. Plus 8 MiB for graphs and ggml's own structures.
+std::uint64_t compute_bytes(const ModelShape& shape, bool has_layers, bool is_head, std::uint32_t context_tokens,
+                            std::uint32_t step_rows_max) {
+  const std::uint64_t embedding = shape.embedding_length, attention = shape.attention_length;
+  const std::uint64_t forward = shape.feed_forward_length, rows = step_rows_max;
+  std::uint64_t bytes = 8 * mib;
+  if (has_layers) {
+    const std::uint64_t floats =
+        3 * embedding + std::max(4 * attention, 3 * forward) + std::max({embedding, attention, forward});
+    bytes += rows * floats * sizeof(float) + rows * context_tokens * 2;
+  }
+  if (is_head) bytes += rows * 2 * embedding * sizeof(float);
+  return bytes;
+}
+
+StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens,
+                     std::uint32_t sequences) {
+  StageNeed need;
+  const std::uint32_t end = std::min<std::uint32_t>(layers.end, static_cast<std::uint32_t>(shape.layers.size()));
+  for (std::uint32_t layer = layers.first; layer < end; ++layer) {
+    need.weights += shape.layers[layer].weight_bytes;
+    need.kv += shape.layers[layer].kv_bytes_per_token * context_tokens * sequences;
+  }
+  if (is_head) need.weights += shape.embedding_bytes + shape.output_bytes;
+  need.compute = compute_bytes(shape, layers.first < end, is_head, context_tokens, limits::step_rows_max);
+  if (is_head) need.compute += std::uint64_t{sequences} * shape.vocabulary * sizeof(float);
+  return need;
+}
+
+// Two ranges become one exactly where the tensors between them are wanted too, so that only padding comes along and
+// never another layer's byte.
+std::vector<FileRange> stage_ranges(const Gguf& gguf, LayerRange layers, bool is_head) {
+  std::vector<const TensorPlace*> in_file_order;
+  for (const TensorPlace& place : gguf.tensors()) in_file_order.push_back(&place);
+  std::ranges::sort(in_file_order, {},
+                    [](const TensorPlace* place) { return std::pair(place->file_index, place->offset); });
+  std::vector<FileRange> ranges;
+  bool joins = false;
+  for (const TensorPlace* place : in_file_order) {
+    const auto layer = layer_of(place->name);
+    const bool wanted =
+        layer ? layers.contains(*layer) : is_shared_tensor(place->name) || (is_head && is_head_tensor(place->name));
+    if (wanted && joins && ranges.back().file_index == place->file_index) {
+      ranges.back().bytes = place->offset + place->bytes - ranges.back().offset;
+    } else if (wanted) {
+      ranges.push_back({.file_index = place->file_index, .offset = place->offset, .bytes = place->bytes});
+    }
+    joins = wanted;
+  }
+  return ranges;
+}
+
+}  // namespace flotilla
