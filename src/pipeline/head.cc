@@ -1,0 +1,203 @@
+#include "pipeline/head.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "engine/sampler.h"
+#include "pipeline/meter.h"
+#include "scheduler/scheduler.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Rows whose logits are computed at once. A vocabulary of 262,144 makes a row 1 MiB: scoring a prompt of 512 rows in
+// one go would hold half a gigabyte.
+constexpr std::size_t logits_rows_max = 32;
+
+SchedulerOptions scheduler_options(const PrepareStage& plan) {
+  const auto unix_now = std::chrono::system_clock::now().time_since_epoch();
+  return {.sequences = plan.sequences,
+          .context_tokens = plan.context_tokens,
+          .step_rows_max = limits::step_rows_max,
+          .requests_queued_max = limits::requests_queued_max,
+          .unix_offset = unix_now - Clock::now().time_since_epoch()};
+}
+
+class Head {
+ public:
+  Head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
+      : stage_(stage),
+        ring_(ring),
+        node_(node),
+        plan_(plan),
+        scheduler_(Scheduler::create(scheduler_options(plan))),
+        meter_(node, plan) {}
+
+  Status serve();
+  void fail_all(const Error& cause);
+
+ private:
+  void obey(Command command);
+  void submit(GenerateRequest request);
+  void refuse(RequestId id, Error cause);
+  Status check_request(const GenerateRequest& request) const;
+  Status step(const StepBatch& batch);
+  Status receive_rows(const StepBatch& batch);
+  Status sample_rows();
+  void send_events(const std::vector<TokenEvent>& events);
+
+  Stage& stage_;
+  Ring& ring_;
+  NodeLine& node_;
+  const PrepareStage& plan_;
+  const std::unique_ptr<Scheduler> scheduler_;
+  Meter meter_;
+  ReceivedStep returned_;
+  std::vector<RowResult> results_;
+  std::vector<float> scratch_;
+};
+
+Status Head::serve() {
+  while (!node_.ended()) {
+    if (scheduler_->idle()) {
+      auto command = node_.next();
+      if (!command) break;
+      obey(*std::move(command));
+    }
+    while (auto command = node_.try_next()) obey(*std::move(command));
+    const auto batch = scheduler_->next(plan_.epoch, Clock::now());
+    send_events(scheduler_->take_events());
+    if (!batch) continue;
+    FLOTILLA_TRY_STATUS(step(*batch));
+    const auto now = Clock::now();
+    send_events(scheduler_->complete(results_, now));
+    meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());
+  }
+  return {};
+}
+
+void Head::obey(Command command) {
+  if (auto* request = std::get_if<GenerateRequest>(&command)) return submit(std::move(*request));
+  if (const auto* cancel = std::get_if<CancelRequest>(&command)) return scheduler_->cancel(cancel->id);
+  log(LogLevel::warning, "pipeline", "a command that came too late for this stage is passed over");
+}
+
+void Head::submit(GenerateRequest request) {
+  const auto id = request.id;
+  auto status = check_request(request);
+  if (status) status = scheduler_->submit(std::move(request), Clock::now());
+  if (!status) refuse(id, std::move(status).error());
+}
+
+void Head::refuse(RequestId id, Error cause) {
+  TokenEvent refused;
+  refused.id = id;
+  refused.finish = FinishReason::failed;
+  refused.error = std::move(cause);
+  send_events({refused});
+}
+
+// Requests that have arrived and were not yet looked at end too.
+void Head::fail_all(const Error& cause) {
+  send_events(scheduler_->fail_all(cause));
+  while (const auto command = node_.try_next())
+    if (const auto* request = std::get_if<GenerateRequest>(&*command)) refuse(request->id, cause);
+}
+
+// What only this model can tell. A token outside the vocabulary would fail the whole step, and with it everyone's
+// answer.
+Status Head::check_request(const GenerateRequest& request) const {
+  if (request.placement != plan_.placement)
+    return fail(Code::unavailable, "[pipeline] expected a request for placement {:x} but got {:x}; ask again",
+                plan_.placement.value, request.placement.value);
+  const auto vocabulary = static_cast<TokenId>(stage_.spec().vocabulary);
+  const auto known = [&](TokenId token) { return token >= 0 && token < vocabulary; };
+  const auto biased = [](const auto& bias) { return bias.first; };
+  if (!std::ranges::all_of(request.prompt, known) || !std::ranges::all_of(request.sampling.logit_bias, known, biased))
+    return fail(Code::invalid_argument,
+                "[pipeline] expected tokens from 0 to {} but got one outside; tokenize with this "
+                "model's own vocabulary",
+                vocabulary - 1);
+  return {};
+}
+
+Status Head::step(const StepBatch& batch) {
+  const auto begun = Clock::now();
+  FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
+  FLOTILLA_TRY(const auto values, stage_.step(batch, embedded));
+  FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
+  const auto sent = Clock::now();
+  FLOTILLA_TRY_STATUS(receive_rows(batch));
+  const auto received = Clock::now();
+  FLOTILLA_TRY_STATUS(sample_rows());
+  meter_.add_step(batch.rows.size(), results_.size(),
+                  {.compute = sent - begun + (Clock::now() - received), .wait = received - sent});
+  return {};
+}
+
+// The step comes back with the rows that want logits, or the ring is not one.
+Status Head::receive_rows(const StepBatch& batch) {
+  FLOTILLA_TRY_STATUS(ring_.receive(returned_));
+  const auto& [rows, width, values] = returned_.activations;
+  if (returned_.batch.step != batch.step)
+    return fail(Code::corrupt, "[pipeline] expected step {} to come back but got step {}; the stage before is broken",
+                batch.step, returned_.batch.step);
+  if (rows != batch.logits_rows() || width != stage_.spec().embedding_length)
+    return fail(Code::corrupt,
+                "[pipeline] expected {} rows × {} to come back but got {} × {}; the stage before is broken",
+                batch.logits_rows(), stage_.spec().embedding_length, rows, width);
+  return {};
+}
+
+RowResult result_of(const LogitsRow& row, std::span<const float> logits, std::vector<float>& scratch) {
+  const auto& request = *row.request;
+  SampledToken sampled;
+  if (row.score_token >= 0) {
+    sampled = score(logits, row.score_token, request.top_logprobs);
+  } else {
+    scratch.assign(logits.begin(), logits.end());
+    sampled = sample(scratch, request.sampling, {.tokens = row.tokens, .prompt_length = request.prompt.size()},
+                     request.choice, row.generated, request.top_logprobs);
+  }
+  return {sampled.token, sampled.logprob, std::move(sampled.top)};
+}
+
+Status Head::sample_rows() {
+  const auto rows = scheduler_->logits_rows();
+  const std::size_t width = stage_.spec().embedding_length, vocabulary = stage_.spec().vocabulary;
+  const std::span<const float> returned = returned_.activations.values;
+  results_.clear();
+  for (std::size_t first = 0; first < rows.size(); first += logits_rows_max) {
+    const auto count = std::min(logits_rows_max, rows.size() - first);
+    FLOTILLA_TRY(const auto logits, stage_.logits(returned.subspan(first * width, count * width)));
+    for (std::size_t row = 0; row < count; ++row)
+      results_.push_back(result_of(rows[first + row], logits.subspan(row * vocabulary, vocabulary), scratch_));
+  }
+  return {};
+}
+
+void Head::send_events(const std::vector<TokenEvent>& events) {
+  for (const auto& event : events) node_.send(FrameKind::token_event, encode(event), plan_.epoch);
+}
+
+}  // namespace
+
+Status run_head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan) {
+  Head head(stage, ring, node, plan);
+  auto status = head.serve();
+  if (node.ended()) {
+    head.fail_all(node.end_cause());
+    return {};
+  }
+  if (!status) {
+    head.fail_all(status.error());
+    ring.send_lost(status.error());
+  }
+  return status;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,23 @@
+// Decides when a step happens: takes the node's commands between steps, asks the scheduler what runs, sends it round
+// the ring and turns the rows that come back into tokens.
+//
+// In:  generate, cancel; rows from the ring's last stage.   Out: steps; token_event, stage_stats.   Owns: the
+// scheduler. Thread: the computing thread.   Never: starts a step before the last one's rows are back; leaves a request
+// without its last event.
+//
+// An idle head waits for the node's next command and looks at nothing else: that the ring broke meanwhile it learns
+// from its node (the lost stage's own runner reports it) or at the next step.
+#pragma once
+
+#include "base/result.h"
+#include "engine/stage.h"
+#include "pipeline/node_line.h"
+#include "pipeline/ring.h"
+#include "wire/control.h"
+
+namespace flotilla {
+
+// Until the node ends the line (success) or a step fails (the cause). Either way every request has ended by then.
+Status run_head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan);
+
+}  // namespace flotilla

@@ -1,0 +1,28 @@
+#include "pipeline/meter.h"
+
+namespace flotilla {
+namespace {
+
+constexpr std::chrono::seconds stats_interval{1};
+
+double seconds(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+}  // namespace
+
+void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing) {
+  total_.steps += 1;
+  total_.rows += rows;
+  total_.tokens += tokens;
+  total_.compute_seconds += seconds(timing.compute);
+  if (timing.wait < stats_interval) total_.wait_seconds += seconds(timing.wait);
+}
+
+void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {
+  if (now - sent_ < stats_interval) return;
+  sent_ = now;
+  total_.running = running;
+  total_.queued = queued;
+  node_.send(FrameKind::stage_stats, encode(total_), epoch_);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,37 @@
+// Counts what a stage does and tells the node once a second while there is work.
+// Thread: the computing thread.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+
+#include "pipeline/node_line.h"
+#include "wire/control.h"
+
+namespace flotilla {
+
+struct StepTiming {
+  std::chrono::steady_clock::duration compute{0}, wait{0};
+};
+
+class Meter {
+ public:
+  using Now = std::chrono::steady_clock::time_point;
+
+  Meter(NodeLine& node, const PrepareStage& plan) : node_(node), epoch_(plan.epoch) {
+    total_.placement = plan.placement;
+  }
+
+  // After every step. A wait of a second or longer is idleness and not waiting for neighbours: it is not counted.
+  void add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing);
+  void send_if_due(Now now, std::uint32_t running, std::uint32_t queued);
+  const StageStats& total() const { return total_; }
+
+ private:
+  NodeLine& node_;
+  const Epoch epoch_;
+  StageStats total_;
+  Now sent_{};
+};
+
+}  // namespace flotilla

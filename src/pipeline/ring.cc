@@ -1,0 +1,104 @@
+#include "pipeline/ring.h"
+
+#include <utility>
+
+#include "base/log.h"
+#include "io/memory_link.h"
+#include "io/modelled_link.h"
+#include "pipeline/ring_hello.h"
+
+namespace flotilla {
+namespace {
+
+constexpr std::chrono::milliseconds ring_patience{30'000};
+
+TcpLinkOptions tcp_options(const RunnerOptions& options) {
+  return {.spin = std::chrono::microseconds(options.spin_us)};
+}
+
+Result<std::unique_ptr<Link>> modelled_where_asked(std::unique_ptr<Link> link, const RunnerOptions& options) {
+  if (options.link_model.empty()) return link;
+  FLOTILLA_TRY(const auto model, link_model_from_text(options.link_model));
+  return make_modelled_link(std::move(link), model);
+}
+
+// The hello goes over the bare link, before a link model adds its own bytes to frames.
+Result<std::unique_ptr<Link>> connect_downstream(const PrepareStage& plan, const ConnectRing& next,
+                                                 const RunnerOptions& options) {
+  FLOTILLA_TRY(auto socket, tcp_connect(next.address, next.port, ring_patience));
+  auto link = make_tcp_link(std::move(socket), tcp_options(options));
+  FLOTILLA_TRY_STATUS(link->send(make_frame(FrameKind::ring_hello, encode(hello_of(plan)), plan.epoch)));
+  return modelled_where_asked(std::move(link), options);
+}
+
+}  // namespace
+
+Ring::Ring(std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream, const PrepareStage& plan)
+    : upstream_(std::move(upstream)),
+      downstream_(std::move(downstream)),
+      placement_(plan.placement),
+      epoch_(plan.epoch),
+      stage_index_(plan.stage_index),
+      activation_type_(plan.activation_type) {}
+
+Status Ring::send(const StepBatch& batch, std::span<const float> values, std::uint32_t width) {
+  encode_step(batch, values, width, activation_type_, scratch_);
+  FrameHeader header;
+  header.kind = FrameKind::step;
+  header.epoch = epoch_;
+  header.step = batch.step;
+  return downstream_->send(header, scratch_);
+}
+
+Status Ring::receive(ReceivedStep& step) {
+  for (;;) {
+    FLOTILLA_TRY_STATUS(upstream_->receive(step.frame, for_ever));
+    const auto& header = step.frame.header;
+    if (header.epoch != epoch_) {
+      ++frames_dropped_;
+      log(LogLevel::debug, "pipeline", "{} of epoch {}.{} dropped, this is epoch {}.{}", to_string(header.kind),
+          header.epoch.incarnation, header.epoch.counter, epoch_.incarnation, epoch_.counter);
+      continue;
+    }
+    if (header.kind == FrameKind::stage_lost) {
+      FLOTILLA_TRY(auto lost, decode_stage_failed(step.frame.body));
+      return fail(Error{code_from_string(lost.code), std::move(lost.message)});
+    }
+    if (header.kind != FrameKind::step)
+      return fail(Code::corrupt, "[pipeline] expected a step from the ring but got {}; the stage before is broken",
+                  to_string(header.kind));
+    return decode_step(header, step.frame.body, step.batch, step.activations);
+  }
+}
+
+void Ring::send_lost(const Error& cause) {
+  const StageFailed lost{.placement = placement_,
+                         .epoch = epoch_,
+                         .stage_index = stage_index_,
+                         .code = std::string(to_string(cause.code)),
+                         .message = cause.message};
+  if (const auto status = downstream_->send(make_frame(FrameKind::stage_lost, encode(lost), epoch_)); !status)
+    log(LogLevel::debug, "pipeline", "nobody downstream to tell: {}", status.error().message);
+}
+
+void Ring::close(const Error& cause) {
+  upstream_->close(cause);
+  downstream_->close(cause);
+}
+
+Ring make_lone_ring(const PrepareStage& plan) {
+  auto [downstream, upstream] = make_memory_link_pair();
+  return Ring(std::move(upstream), std::move(downstream), plan);
+}
+
+Result<Ring> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
+                          const RunnerOptions& options, const NodeLine& node) {
+  FLOTILLA_TRY(auto downstream, connect_downstream(plan, next, options));
+  const RingDoor door{
+      .expected = hello_expected_by(plan), .patience = ring_patience, .given_up = [&node] { return node.ended(); }};
+  FLOTILLA_TRY(auto socket, accept_upstream(listener, door));
+  FLOTILLA_TRY(auto upstream, modelled_where_asked(make_tcp_link(std::move(socket), tcp_options(options)), options));
+  return Ring(std::move(upstream), std::move(downstream), plan);
+}
+
+}  // namespace flotilla

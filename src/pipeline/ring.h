@@ -1,0 +1,58 @@
+// Decides how a stage reaches its neighbours: it receives from upstream and sends downstream, in a circle that begins
+// and ends at the head. In: steps. Out: steps. Owns: both links.
+//
+// Thread: the computing thread; close() any.   Never: hands on a frame of another epoch, trusts what a frame says.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/result.h"
+#include "io/link.h"
+#include "io/tcp_link.h"
+#include "pipeline/node_line.h"
+#include "pipeline/runner.h"
+#include "wire/control.h"
+#include "wire/step.h"
+
+namespace flotilla {
+
+// A step as it came: reused from step to step so that nothing is allocated once the ring is warm.
+struct ReceivedStep {
+  Frame frame;
+  StepBatch batch;
+  Activations activations;
+};
+
+class Ring {
+ public:
+  Ring(std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream, const PrepareStage& plan);
+
+  Status send(const StepBatch& batch, std::span<const float> values, std::uint32_t width);
+  // The next step of this epoch; frames of another are dropped. Where a stage before this one says why it is lost, that
+  // is the error.
+  Status receive(ReceivedStep& step);
+  // Tells the stages after this one why; where the link is already cut there is no one to tell.
+  void send_lost(const Error& cause);
+  void close(const Error& cause);
+  std::uint64_t frames_dropped() const { return frames_dropped_; }
+
+ private:
+  std::unique_ptr<Link> upstream_, downstream_;
+  const PlacementId placement_;
+  const Epoch epoch_;
+  const std::uint32_t stage_index_;
+  const ActivationType activation_type_;
+  Bytes scratch_;
+  std::uint64_t frames_dropped_ = 0;
+};
+
+// A ring of one stage: what the head sends it receives itself.
+Ring make_lone_ring(const PrepareStage& plan);
+
+// Connects to the next stage, then waits for the one before; both prove by the ring's key that they belong together.
+Result<Ring> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
+                          const RunnerOptions& options, const NodeLine& node);
+
+}  // namespace flotilla

@@ -1,0 +1,92 @@
+#include "pipeline/ring_hello.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <array>
+#include <cerrno>
+
+#include "base/log.h"
+#include "base/sha256.h"
+#include "wire/frame.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t hello_bytes_max = 1024;  // a ring_hello is about 150 bytes
+constexpr std::chrono::milliseconds look_up_interval{100};
+
+// Exactly `bytes`, or an error once `until` has passed. A Link is no help here: it waits for the rest of a frame that
+// has begun for as long as it takes, and makes room for the largest frame there is.
+Status read_exactly(int fd, std::span<std::byte> bytes, Clock::time_point until) {
+  while (!bytes.empty()) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+    if (left <= 0) return fail(Code::timeout, "[pipeline] expected a ring hello but the caller said nothing in time");
+    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
+    if (::poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
+    const auto count = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (count == 0) return fail(Code::closed, "[pipeline] expected a ring hello but the caller hung up");
+    if (count < 0 && errno != EAGAIN && errno != EINTR)
+      return fail(Code::closed, "[pipeline] expected a ring hello but the connection broke");
+    if (count > 0) bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Result<RingHello> read_hello(const Descriptor& socket, std::chrono::milliseconds patience) {
+  const auto until = Clock::now() + patience;
+  FrameHeaderBytes header_bytes{};
+  FLOTILLA_TRY_STATUS(read_exactly(socket.get(), header_bytes, until));
+  FLOTILLA_TRY(const auto header, decode_header(header_bytes));
+  if (header.kind != FrameKind::ring_hello || header.body_bytes > hello_bytes_max)
+    return fail(Code::corrupt, "[pipeline] expected a ring hello but got {} of {} bytes", to_string(header.kind),
+                header.body_bytes);
+  Bytes body(header.body_bytes);
+  FLOTILLA_TRY_STATUS(read_exactly(socket.get(), body, until));
+  FLOTILLA_TRY_STATUS(check_body(header, body));
+  return decode_ring_hello(body);
+}
+
+}  // namespace
+
+RingHello hello_of(const PrepareStage& plan) {
+  return {.placement = plan.placement, .epoch = plan.epoch, .stage_index = plan.stage_index, .ring_key = plan.ring_key};
+}
+
+RingHello hello_expected_by(const PrepareStage& plan) {
+  auto hello = hello_of(plan);
+  hello.stage_index = (plan.stage_index + plan.stage_count - 1) % plan.stage_count;
+  return hello;
+}
+
+// The key is compared whatever else is wrong, and in constant time, so that no answer is quicker than another.
+Status check_hello(const RingHello& hello, const RingHello& expected) {
+  const bool key_right = equal_in_constant_time(bytes_of(hello.ring_key), bytes_of(expected.ring_key));
+  const bool place_right = hello.placement == expected.placement && hello.epoch == expected.epoch &&
+                           hello.stage_index == expected.stage_index;
+  if (key_right && place_right) return {};
+  return fail(Code::unauthorized, "[pipeline] expected the hello of this ring's stage {} but got another's",
+              expected.stage_index);
+}
+
+Result<Descriptor> accept_upstream(const Descriptor& listener, const RingDoor& door) {
+  const auto until = Clock::now() + door.patience;
+  while (Clock::now() < until) {
+    if (door.given_up && door.given_up()) return fail(Code::closed, "[pipeline] the ring is no longer wanted");
+    auto socket = tcp_accept(listener, look_up_interval);
+    if (!socket && socket.error().code == Code::timeout) continue;
+    if (!socket) return socket;
+    const auto hello = read_hello(*socket, door.hello_patience);
+    const auto verdict = hello ? check_hello(*hello, door.expected) : fail(hello.error());
+    if (verdict) return socket;
+    log(LogLevel::warning, "pipeline", "a caller at the ring's door is turned away: {}", verdict.error().message);
+  }
+  return fail(Code::timeout,
+              "[pipeline] expected stage {} to connect within {} s but it did not; check that the machines reach each "
+              "other on every port (a firewall?)",
+              door.expected.stage_index, door.patience.count() / 1000);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,179 @@
+#include "pipeline/runner.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "model/gguf.h"
+#include "pipeline/head.h"
+#include "pipeline/node_line.h"
+#include "pipeline/ring.h"
+#include "pipeline/worker.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::milliseconds progress_interval{100};
+constexpr std::size_t ring_key_digits = 32;
+
+Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const LoadProgressFn& progress) {
+  if (plan.files.empty())
+    return fail(Code::invalid_argument, "[pipeline] expected the model's files but got none for {}", plan.model);
+  FLOTILLA_TRY_STATUS(start_engine());
+  FLOTILLA_TRY(auto gguf, Gguf::open(plan.files.front()));
+  if (!plan.fingerprint.empty() && gguf->fingerprint() != plan.fingerprint)
+    return fail(
+        Code::corrupt,
+        "[pipeline] expected {} to be the file the placement means but its header differs; remove {} and load again",
+        plan.model, plan.files.front());
+  const StageOptions options{.layers = plan.layers,
+                             .is_head = plan.is_head,
+                             .threads = plan.threads,
+                             .context_tokens = plan.context_tokens,
+                             .sequences = plan.sequences,
+                             .step_rows_max = limits::step_rows_max};
+  return Stage::load(std::move(gguf), {plan.files.begin(), plan.files.end()}, options, progress);
+}
+
+Status check_plan(const PrepareStage& plan) {
+  if (plan.stage_count == 0 || plan.stage_index >= plan.stage_count || plan.is_head != (plan.stage_index == 0))
+    return fail(Code::invalid_argument,
+                "[pipeline] expected a stage of a ring whose first is the head but got {} of {}{}", plan.stage_index,
+                plan.stage_count, plan.is_head ? " as head" : "");
+  if (plan.sequences == 0 || plan.sequences > limits::sequences_max || plan.context_tokens < 2 ||
+      plan.context_tokens > limits::context_tokens_max)
+    return fail(Code::invalid_argument,
+                "[pipeline] expected 1 to {} sequences of 2 to {} tokens but got {} of {}; ask for another context",
+                limits::sequences_max, limits::context_tokens_max, plan.sequences, plan.context_tokens);
+  if (plan.stage_count > 1 && plan.ring_key.size() != ring_key_digits)
+    return fail(Code::invalid_argument, "[pipeline] expected a ring key of {} digits but got {}", ring_key_digits,
+                plan.ring_key.size());
+  return {};
+}
+
+// From prepare_stage to the end.
+class Runner {
+ public:
+  Runner(NodeLine& node, const RunnerOptions& options, const StageLoader& load)
+      : node_(node), options_(options), load_(load) {}
+
+  Status run();
+  void send_failed(const Error& cause);
+
+ private:
+  template <class Wanted>
+  Result<Wanted> wait_for();
+  void pass_over(const Command& command);
+  LoadProgressFn progress_to_node();
+  Result<Descriptor> listen_where_needed();
+  void send_ready(const StageMemory& memory, std::uint16_t port);
+  Result<Ring> form_ring(const Descriptor& listener);
+
+  NodeLine& node_;
+  const RunnerOptions& options_;
+  const StageLoader& load_;
+  PrepareStage plan_;
+};
+
+Status Runner::run() {
+  FLOTILLA_TRY(plan_, wait_for<PrepareStage>());
+  FLOTILLA_TRY_STATUS(check_plan(plan_));
+  FLOTILLA_TRY(const auto stage, load_(plan_, progress_to_node()));
+  FLOTILLA_TRY(const auto listener, listen_where_needed());
+  send_ready(stage->memory(), listener ? local_port(listener) : std::uint16_t{0});
+  FLOTILLA_TRY(auto ring, form_ring(listener));
+  const auto hooked = node_.on_end([&ring](const Error& cause) { ring.close(cause); });
+  node_.send(
+      FrameKind::ring_connected,
+      encode(RingConnected{.placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index}),
+      plan_.epoch);
+  return plan_.is_head ? run_head(*stage, ring, node_, plan_) : run_worker(*stage, ring, node_, plan_);
+}
+
+template <class Wanted>
+Result<Wanted> Runner::wait_for() {
+  for (;;) {
+    FLOTILLA_TRY(auto command, node_.next());
+    if (auto* wanted = std::get_if<Wanted>(&command)) return std::move(*wanted);
+    pass_over(command);
+  }
+}
+
+// A request may come before the ring stands; it is answered all the same.
+void Runner::pass_over(const Command& command) {
+  const auto* request = std::get_if<GenerateRequest>(&command);
+  if (!request) return log(LogLevel::warning, "pipeline", "a command that comes before its time is passed over");
+  TokenEvent refused;
+  refused.id = request->id;
+  refused.finish = FinishReason::failed;
+  refused.error = Error{Code::unavailable, "[pipeline] the model is still loading; try again in a moment"};
+  node_.send(FrameKind::token_event, encode(refused), plan_.epoch);
+}
+
+LoadProgressFn Runner::progress_to_node() {
+  return [this, sent = Clock::time_point{}](std::uint64_t done, std::uint64_t total) mutable {
+    const auto now = Clock::now();
+    if (now - sent < progress_interval && done < total) return;
+    sent = now;
+    const LoadProgress progress{.ticket = 0,
+                                .text = std::format("reading layers {} to {}", plan_.layers.first, plan_.layers.end),
+                                .done_bytes = done,
+                                .total_bytes = total};
+    node_.send(FrameKind::load_progress, encode(progress), plan_.epoch);
+  };
+}
+
+Result<Descriptor> Runner::listen_where_needed() {
+  if (plan_.stage_count == 1) return Descriptor{};
+  return tcp_listen("", 0);
+}
+
+void Runner::send_ready(const StageMemory& memory, std::uint16_t port) {
+  const StageReady ready{.placement = plan_.placement,
+                         .epoch = plan_.epoch,
+                         .stage_index = plan_.stage_index,
+                         .port = port,
+                         .weight_bytes = memory.weight_bytes,
+                         .kv_bytes = memory.kv_bytes,
+                         .compute_bytes = memory.compute_bytes};
+  node_.send(FrameKind::stage_ready, encode(ready), plan_.epoch);
+}
+
+Result<Ring> Runner::form_ring(const Descriptor& listener) {
+  if (plan_.stage_count == 1) return make_lone_ring(plan_);
+  for (;;) {
+    FLOTILLA_TRY(const auto next, wait_for<ConnectRing>());
+    if (next.placement == plan_.placement && next.epoch == plan_.epoch)
+      return connect_ring(plan_, next, listener, options_, node_);
+    log(LogLevel::warning, "pipeline", "connect_ring of another placement or epoch is passed over");
+  }
+}
+
+void Runner::send_failed(const Error& cause) {
+  const StageFailed failed{.placement = plan_.placement,
+                           .epoch = plan_.epoch,
+                           .stage_index = plan_.stage_index,
+                           .code = std::string(to_string(cause.code)),
+                           .message = cause.message};
+  node_.send(FrameKind::stage_failed, encode(failed), plan_.epoch);
+}
+
+}  // namespace
+
+Status run_runner(std::unique_ptr<Link> node, const RunnerOptions& options) {
+  return run_runner(std::move(node), options, load_from_files);
+}
+
+Status run_runner(std::unique_ptr<Link> node, const RunnerOptions& options, const StageLoader& load) {
+  NodeLine line(std::move(node), options.grace);
+  Runner runner(line, options, load);
+  auto status = runner.run();
+  if (line.ended()) return {};
+  if (!status) runner.send_failed(status.error());
+  return status;
+}
+
+}  // namespace flotilla

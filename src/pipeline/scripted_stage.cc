@@ -1,0 +1,121 @@
+#include "pipeline/scripted_stage.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace flotilla {
+namespace {
+
+constexpr std::uint32_t modulus = 65'521;  // a prime below 2^16: values are exact in F32, and in 31 × them in 32 bits
+
+std::uint32_t through_layer(std::uint32_t layer, std::uint32_t state, std::uint32_t value) {
+  return (state * 31 + value + layer + 1) % modulus;
+}
+
+class ScriptedStage final : public Stage {
+ public:
+  explicit ScriptedStage(ScriptedStageOptions options)
+      : options_(std::move(options)),
+        states_(options_.sequences, std::vector<std::uint32_t>(options_.layers.count())),
+        positions_(options_.sequences) {
+    spec_.name = "scripted";
+    spec_.embedding_length = options_.model.width;
+    spec_.vocabulary = options_.model.vocabulary;
+    spec_.context_length = options_.context_tokens;
+  }
+
+  Result<std::span<const float>> embed(const StepBatch& batch) override {
+    values_.assign(batch.rows.size() * spec_.embedding_length, 0);
+    for (std::size_t row = 0; row < batch.rows.size(); ++row) {
+      float* out = values_.data() + row * spec_.embedding_length;
+      out[0] = static_cast<float>(batch.rows[row].token);
+      out[1] = static_cast<float>(batch.rows[row].sequence.value);
+      out[2] = static_cast<float>(batch.rows[row].position);
+    }
+    return values_;
+  }
+
+  Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
+    if (options_.before_step) FLOTILLA_TRY_STATUS(options_.before_step(batch));
+    for (const auto slot : batch.free) {
+      FLOTILLA_TRY_STATUS(check_slot(slot));
+      std::ranges::fill(states_[slot.value], 0);
+      positions_[slot.value] = 0;
+    }
+    const std::size_t width = spec_.embedding_length;
+    if (activations.size() != batch.rows.size() * width)
+      return fail(Code::invalid_argument, "[script] expected {} rows but got {} values", batch.rows.size(),
+                  activations.size());
+    const bool last = options_.layers.end == options_.model.layers;
+    std::vector<float> out;
+    for (std::size_t row = 0; row < batch.rows.size(); ++row) {
+      FLOTILLA_TRY(const auto value, compute(batch.rows[row], activations.subspan(row * width, width)));
+      if (last && !batch.rows[row].wants_logits) continue;
+      out.insert(out.end(), activations.begin() + static_cast<std::ptrdiff_t>(row * width),
+                 activations.begin() + static_cast<std::ptrdiff_t>((row + 1) * width));
+      out[out.size() - width] = static_cast<float>(value);
+    }
+    values_ = std::move(out);
+    return values_;
+  }
+
+  Result<std::span<const float>> logits(std::span<const float> rows) override {
+    const std::size_t width = spec_.embedding_length, count = rows.size() / width;
+    logits_.assign(count * spec_.vocabulary, 0);
+    for (std::size_t row = 0; row < count; ++row)
+      logits_[row * spec_.vocabulary + static_cast<std::uint32_t>(rows[row * width]) % spec_.vocabulary] = 10;
+    return logits_;
+  }
+
+  const ModelSpec& spec() const override { return spec_; }
+  StageMemory memory() const override { return {.weight_bytes = 1, .kv_bytes = 2, .compute_bytes = 3}; }
+
+ private:
+  Status check_slot(SeqId slot) const {
+    if (slot.value < options_.sequences) return {};
+    return fail(Code::invalid_argument, "[script] expected a slot below {} but got {}", options_.sequences, slot.value);
+  }
+
+  Result<std::uint32_t> compute(const StepRow& row, std::span<const float> in) {
+    FLOTILLA_TRY_STATUS(check_slot(row.sequence));
+    const auto slot = row.sequence.value;
+    if (row.position != positions_[slot] || in[1] != static_cast<float>(slot) ||
+        in[2] != static_cast<float>(row.position))
+      return fail(Code::invalid_argument,
+                  "[script] expected position {} of slot {} but got {} (activations of slot {}, {})", positions_[slot],
+                  slot, row.position, in[1], in[2]);
+    ++positions_[slot];
+    auto value = static_cast<std::uint32_t>(in[0]);
+    for (std::uint32_t layer = options_.layers.first; layer < options_.layers.end; ++layer) {
+      auto& state = states_[slot][layer - options_.layers.first];
+      value = state = through_layer(layer, state, value);
+    }
+    return value;
+  }
+
+  const ScriptedStageOptions options_;
+  ModelSpec spec_;
+  std::vector<std::vector<std::uint32_t>> states_;  // [slot][layer]
+  std::vector<std::uint32_t> positions_;            // rows computed, per slot
+  std::vector<float> values_, logits_;
+};
+
+}  // namespace
+
+std::unique_ptr<Stage> make_scripted_stage(ScriptedStageOptions options) {
+  return std::make_unique<ScriptedStage>(std::move(options));
+}
+
+std::vector<TokenId> scripted_answer(const ScriptedModel& model, std::span<const TokenId> prompt, std::size_t tokens) {
+  std::vector<std::uint32_t> states(model.layers);
+  std::vector<TokenId> history(prompt.begin(), prompt.end());
+  for (std::size_t row = 0; history.size() < prompt.size() + tokens; ++row) {
+    auto value = static_cast<std::uint32_t>(history[row]);
+    for (std::uint32_t layer = 0; layer < model.layers; ++layer)
+      value = states[layer] = through_layer(layer, states[layer], value);
+    if (row + 1 == history.size()) history.push_back(static_cast<TokenId>(value % model.vocabulary));
+  }
+  return {history.begin() + static_cast<std::ptrdiff_t>(prompt.size()), history.end()};
+}
+
+}  // namespace flotilla

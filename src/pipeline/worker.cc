@@ -1,0 +1,61 @@
+#include "pipeline/worker.h"
+
+#include "base/log.h"
+#include "pipeline/meter.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class Worker {
+ public:
+  Worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
+      : stage_(stage), ring_(ring), node_(node), meter_(node, plan), width_(stage.spec().embedding_length) {}
+
+  Status turn() {
+    const auto begun = Clock::now();
+    FLOTILLA_TRY_STATUS(ring_.receive(step_));
+    FLOTILLA_TRY_STATUS(check_shape());
+    const auto received = Clock::now();
+    FLOTILLA_TRY(const auto values, stage_.step(step_.batch, step_.activations.values));
+    const auto computed = Clock::now();
+    FLOTILLA_TRY_STATUS(ring_.send(step_.batch, values, width_));
+    meter_.add_step(step_.batch.rows.size(), 0, {.compute = computed - received, .wait = received - begun});
+    meter_.send_if_due(computed, 0, 0);
+    while (node_.try_next()) log(LogLevel::warning, "pipeline", "a command that only a head can obey is passed over");
+    return {};
+  }
+
+ private:
+  // What decode_step could not know: how wide this model is, and that rows between stages come whole.
+  Status check_shape() const {
+    const auto& [rows, width, values] = step_.activations;
+    if (rows == step_.batch.rows.size() && width == width_) return {};
+    return fail(Code::corrupt,
+                "[pipeline] expected activations of {} rows × {} but got {} × {}; the stage before is broken",
+                step_.batch.rows.size(), width_, rows, width);
+  }
+
+  Stage& stage_;
+  Ring& ring_;
+  NodeLine& node_;
+  Meter meter_;
+  const std::uint32_t width_;
+  ReceivedStep step_;
+};
+
+}  // namespace
+
+Status run_worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan) {
+  Worker worker(stage, ring, node, plan);
+  for (;;) {
+    auto status = worker.turn();
+    if (status) continue;
+    if (node.ended()) return {};
+    ring.send_lost(status.error());
+    return status;
+  }
+}
+
+}  // namespace flotilla
