@@ -1,0 +1,36 @@
+// A client of the node's HTTP API, for the command line, by libcurl.
+//
+// Thread: one. Errors: unavailable where nobody answers at the address (the message says how to start a node), else the
+// code and message the node gave.
+#pragma once
+
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace flotilla {
+
+class ApiClient {
+ public:
+  explicit ApiClient(std::string base_url);   // "http://localhost:52415"
+
+  Result<nlohmann::json> get(std::string_view path);
+  Result<nlohmann::json> post(std::string_view path, const nlohmann::json& body);
+
+  // Posts and hands each line of the answer on as it arrives (NDJSON, or SSE lines). on_line returns false to hang up.
+  using OnLine = std::function<bool(std::string_view line)>;
+  Status post_lines(std::string_view path, const nlohmann::json& body, const OnLine& on_line);
+
+  bool answers();                             // GET /health succeeds
+  const std::string& base_url() const { return base_url_; }
+
+  static std::string escaped(std::string_view text);   // for a query or a path
+
+ private:
+  std::string base_url_;
+};
+
+}  // namespace flotilla

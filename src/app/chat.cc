@@ -1,0 +1,174 @@
+#include "app/chat.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <iostream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <print>
+
+#include "app/api_client.h"
+#include "app/borrowed_node.h"
+#include "app/model_name.h"
+#include "app/terminal.h"
+
+namespace flotilla {
+namespace {
+
+using nlohmann::json;
+using Clock = std::chrono::steady_clock;
+
+std::atomic<bool> interrupted = false;
+
+// Ctrl-C while an answer streams stops that answer, not the conversation.
+class InterruptGuard {
+ public:
+  InterruptGuard() {
+    interrupted = false;
+    struct sigaction action{};
+    action.sa_handler = [](int) { interrupted = true; };
+    ::sigaction(SIGINT, &action, &before_);
+  }
+  ~InterruptGuard() { ::sigaction(SIGINT, &before_, nullptr); }
+
+ private:
+  struct sigaction before_{};
+};
+
+struct Answer {
+  std::string text;
+  std::uint64_t tokens = 0;
+  double first_token_seconds = 0, total_seconds = 0;
+  std::optional<Error> error;
+};
+
+// Prints the pieces as they arrive.
+void on_event(std::string_view line, Clock::time_point started, const char* text_path, Answer& answer) {
+  if (!line.starts_with("data: ") || line == "data: [DONE]") return;
+  const json event = json::parse(line.substr(6), nullptr, false);
+  if (!event.is_object()) return;
+  if (event.contains("error")) {
+    answer.error = Error{code_from_string(event["error"].value("code", json("")).is_string() ? event["error"]["code"].get<std::string>() : ""),
+                         event["error"].value("message", "the node reported an error")};
+    return;
+  }
+  if (event.contains("usage") && event["usage"].is_object()) answer.tokens = event["usage"].value("completion_tokens", 0u);
+  if (!event.contains("choices") || event["choices"].empty()) return;
+  const json piece = event["choices"][0].value(json::json_pointer(text_path), json());
+  if (!piece.is_string() || piece.get_ref<const std::string&>().empty()) return;
+  if (answer.text.empty()) answer.first_token_seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  answer.text += piece.get_ref<const std::string&>();
+  std::print("{}", piece.get_ref<const std::string&>());
+  std::fflush(stdout);
+}
+
+json sampling_of(const ChatOptions& options, const std::string& model) {
+  json body{{"model", model}, {"stream", true}, {"temperature", options.temperature}, {"stream_options", {{"include_usage", true}}}};
+  if (options.max_tokens > 0) body["max_tokens"] = options.max_tokens;
+  if (options.seed >= 0) body["seed"] = options.seed;
+  return body;
+}
+
+Result<Answer> ask(ApiClient& client, const char* path, const json& body, const char* text_path) {
+  const InterruptGuard guard;
+  Answer answer;
+  const auto started = Clock::now();
+  FLOTILLA_TRY_STATUS(client.post_lines(path, body, [&](std::string_view line) {
+    on_event(line, started, text_path, answer);
+    return !interrupted;
+  }));
+  answer.total_seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  if (answer.error) return fail(*answer.error);
+  return answer;
+}
+
+// A base model has no chat template; it continues the prompt instead.
+Result<Answer> answer_to(ApiClient& client, const ChatOptions& options, const std::string& model, const json& messages) {
+  json body = sampling_of(options, model);
+  body["messages"] = messages;
+  auto answer = ask(client, "/v1/chat/completions", body, "/delta/content");
+  if (answer || answer.error().code != Code::unsupported || !answer.error().message.contains("chat template")) return answer;
+  json completion = sampling_of(options, model);
+  completion["prompt"] = messages.back()["content"];
+  return ask(client, "/v1/completions", completion, "/text");
+}
+
+void print_speed(const Answer& answer) {
+  const double seconds = answer.total_seconds - answer.first_token_seconds;
+  if (answer.tokens < 2 || seconds <= 0) return;
+  std::println(stderr, "{} tokens, {:.1f} tok/s, first token after {:.2f} s", answer.tokens,
+               static_cast<double>(answer.tokens - 1) / seconds, answer.first_token_seconds);
+}
+
+json opening(const ChatOptions& options) {
+  json messages = json::array();
+  if (!options.system.empty()) messages.push_back({{"role", "system"}, {"content", options.system}});
+  return messages;
+}
+
+int converse(ApiClient& client, const ChatOptions& options, const std::string& model) {
+  if (is_terminal(STDIN_FILENO)) std::println(stderr, "Chatting with {}. An empty line or Ctrl-D ends it; Ctrl-C stops an answer.", model);
+  json messages = opening(options);
+  for (std::string line; ;) {
+    if (is_terminal(STDIN_FILENO)) std::print(stderr, "> ");
+    if (!std::getline(std::cin, line) || line.empty()) return 0;
+    messages.push_back({{"role", "user"}, {"content", line}});
+    const auto answer = answer_to(client, options, model, messages);
+    std::println("");
+    if (!answer) return report(answer.error());
+    messages.push_back({{"role", "assistant"}, {"content", answer->text}});
+    print_speed(*answer);
+  }
+}
+
+int answer_once(ApiClient& client, const ChatOptions& options, const std::string& model, const std::string& prompt) {
+  json messages = opening(options);
+  messages.push_back({{"role", "user"}, {"content", prompt}});
+  const auto answer = answer_to(client, options, model, messages);
+  if (!answer) return report(answer.error());
+  std::println("");
+  print_speed(*answer);
+  return interrupted ? 130 : 0;
+}
+
+Status load_with_progress(ApiClient& client, const std::string& model) {
+  ProgressBar bar;
+  std::optional<Error> failure;
+  FLOTILLA_TRY_STATUS(client.post_lines("/load", {{"model", model}}, [&](std::string_view line) {
+    const json event = json::parse(line, nullptr, false);
+    if (!event.is_object()) return true;
+    if (event.contains("progress"))
+      bar.show(event["progress"].value("text", ""), event["progress"].value("done_bytes", 0ull), event["progress"].value("total_bytes", 0ull));
+    if (event.contains("error")) failure = Error{Code::unavailable, event["error"].value("message", "loading failed")};
+    return true;
+  }));
+  if (failure) return fail(*failure);
+  return {};
+}
+
+}  // namespace
+
+int run_chat(const ChatOptions& options) {
+  ApiClient client(options.verb.api_url);
+  std::optional<BorrowedNode> borrowed;
+  if (!client.answers()) {
+    auto node = BorrowedNode::start(options.verb.api_url, options.home, options.model_folders);
+    if (!node) return report(node.error());
+    borrowed = std::move(*node);
+    std::println(stderr, "No node was running, so one was started for this conversation. `flotilla serve` keeps one for longer.");
+  }
+  const auto model = resolve_model_name(client, options.model);
+  if (!model) return report(model.error());
+  if (const auto loaded = load_with_progress(client, *model); !loaded) return report(loaded.error());
+  if (options.prompt.empty()) return converse(client, options, *model);
+  if (options.prompt != "-") return answer_once(client, options, *model, options.prompt);
+  const std::string prompt(std::istreambuf_iterator<char>(std::cin), {});
+  return answer_once(client, options, *model, prompt);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,27 @@
+// Questions about the cluster view that several parts of the node ask. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cluster/view.h"
+#include "planner/planner.h"
+#include "wire/control.h"
+
+namespace flotilla {
+
+// A joined node (self first) that has the whole file. An empty fingerprint matches any file of that name.
+std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint);
+
+// The placement of a model somewhere in the cluster, a ready one before a loading one.
+const Placement* placement_of(const ClusterView& view, const std::string& model);
+const Placement* placement_of(const ClusterView& view, PlacementId id);
+
+// Every model that some joined node has whole, by name; self's first where names collide.
+std::vector<ModelInfo> models_of(const ClusterView& view);
+
+PlanWishes wishes_from(const LoadModel& order);
+std::string name_of(const ClusterView& view, const NodeId& id);   // a short form of the id where it is unknown
+
+}  // namespace flotilla

@@ -1,0 +1,239 @@
+#include "app/head_desk.h"
+
+#include <algorithm>
+
+#include "app/fleet.h"
+#include "base/log.h"
+#include "model/spec.h"
+
+namespace flotilla {
+
+struct HeadDesk::Headed {
+  Placement placement;
+  std::vector<std::optional<StageReady>> ready;     // per stage
+  std::vector<bool> connected;                      // per stage
+  std::vector<Asker> askers;
+  StageStats stats;
+};
+
+HeadDesk::HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended)
+    : context_(context), headers_(headers), on_ended_(std::move(on_ended)) {}
+
+std::vector<Placement> HeadDesk::placements() const {
+  std::vector<Placement> list;
+  for (const auto& [id, headed] : headed_) list.push_back(headed->placement);
+  return list;
+}
+
+const Placement* HeadDesk::find(PlacementId id) const {
+  const auto found = headed_.find(id);
+  return found == headed_.end() ? nullptr : &found->second->placement;
+}
+
+const StageStats* HeadDesk::stats(PlacementId id) const {
+  const auto found = headed_.find(id);
+  return found == headed_.end() ? nullptr : &found->second->stats;
+}
+
+std::shared_ptr<HeadDesk::Headed> HeadDesk::find_headed(PlacementId id, Epoch epoch) const {
+  const auto found = headed_.find(id);
+  return found == headed_.end() || found->second->placement.epoch != epoch ? nullptr : found->second;
+}
+
+std::shared_ptr<HeadDesk::Headed> HeadDesk::find_model(const std::string& model) const {
+  for (const auto& [id, headed] : headed_)
+    if (headed->placement.model == model) return headed;
+  return nullptr;
+}
+
+bool differs(const LoadModel& order, const Placement& placement, const ClusterView& view) {
+  if (order.context_tokens != 0 && order.context_tokens != placement.context_tokens) return true;
+  if (order.sequences != 0 && order.sequences != placement.sequences) return true;
+  if (order.nodes.empty() && order.layers.empty()) return false;
+  std::vector<std::string> names;
+  std::vector<std::uint32_t> layers;
+  for (const PlacedStage& stage : placement.stages) {
+    const Member* member = view.find(stage.nodes.front());
+    names.push_back(member ? member->info.name : "");
+    layers.push_back(stage.layers.count());
+  }
+  return (!order.nodes.empty() && order.nodes != names) || (!order.layers.empty() && order.layers != layers);
+}
+
+void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
+  const Asker asker{node, order.ticket};
+  if (const auto headed = find_model(order.model)) {
+    if (!differs(order, headed->placement, context_.view())) {
+      if (headed->placement.state == PlacementState::ready) return answer(asker, headed->placement);
+      headed->askers.push_back(asker);
+      return;
+    }
+    end(headed, {Code::unavailable, std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
+  }
+  begin(order, asker);
+}
+
+void HeadDesk::begin(const LoadModel& order, const Asker& asker) {
+  auto& askers = starting_[order.model];
+  askers.push_back(asker);
+  if (askers.size() > 1) return;
+  headers_.want(order.model, "", [this, order](const Result<StoredModel>& stored) { on_header(order, stored); });
+}
+
+void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stored) {
+  const std::vector<Asker> askers = std::move(starting_.extract(order.model).mapped());
+  const auto refuse_all = [&](const Error& cause) {
+    for (const Asker& asker : askers) refuse(asker, cause);
+  };
+  if (!stored) return refuse_all(stored.error());
+  const auto shape = read_shape(*stored->gguf);
+  if (!shape) return refuse_all(shape.error());
+  PlanWishes wishes = wishes_from(order);
+  wishes.fingerprint = stored->info.fingerprint;
+  wishes.head = context_.identity.node;
+  const auto plan = flotilla::plan(context_.view(), *shape, wishes);
+  if (!plan) return refuse_all(plan.error());
+
+  auto headed = std::make_shared<Headed>();
+  ++context_.next_epoch.counter;
+  Placement& placement = headed->placement;
+  placement.id = {random_u64()};
+  placement.epoch = context_.next_epoch;
+  placement.model = order.model;
+  placement.fingerprint = stored->info.fingerprint;
+  placement.context_tokens = plan->context_tokens;
+  placement.sequences = plan->sequences;
+  placement.detail = "preparing";
+  for (const PlannedStage& stage : plan->stages) placement.stages.push_back({{stage.node}, stage.layers});
+  headed->ready.resize(plan->stages.size());
+  headed->connected.resize(plan->stages.size());
+  headed->askers = askers;
+  headed_[placement.id] = headed;
+  context_.changed();
+  log(LogLevel::info, "app", "loading {}: {}", placement.model, plan->summary);
+  prepare(headed, *plan);
+}
+
+void HeadDesk::prepare(const std::shared_ptr<Headed>& headed, const Plan& plan) {
+  const Placement& placement = headed->placement;
+  PrepareStage order;
+  order.placement = placement.id;
+  order.epoch = placement.epoch;
+  order.model = placement.model;
+  order.fingerprint = placement.fingerprint;
+  order.stage_count = static_cast<std::uint32_t>(plan.stages.size());
+  order.context_tokens = plan.context_tokens;
+  order.sequences = plan.sequences;
+  order.activation_type = context_.activation_type;
+  order.ring_key = to_string(random_node_id());   // 128 random bits
+  if (const auto source = holder_of(context_.view(), placement.model, placement.fingerprint)) order.source = *source;
+  for (const PlannedStage& stage : plan.stages) {
+    order.layers = stage.layers;
+    order.is_head = stage.is_head;
+    context_.send(stage.node, make_frame(FrameKind::prepare_stage, encode(order)));
+    ++order.stage_index;
+  }
+}
+
+void HeadDesk::on_ready(const NodeId& from, const StageReady& ready) {
+  const auto headed = find_headed(ready.placement, ready.epoch);
+  if (!headed || ready.stage_index >= headed->ready.size()) return;
+  PlacedStage& stage = headed->placement.stages[ready.stage_index];
+  if (stage.nodes.front() != from) return;
+  headed->ready[ready.stage_index] = ready;
+  stage.weight_bytes = ready.weight_bytes;
+  stage.kv_bytes = ready.kv_bytes;
+  stage.compute_bytes = ready.compute_bytes;
+  if (std::ranges::all_of(headed->ready, [](const auto& stage_ready) { return stage_ready.has_value(); })) close_ring(*headed);
+}
+
+// Stage i passes activations straight to stage i + 1; the last returns the rows that need logits to the head.
+void HeadDesk::close_ring(Headed& headed) {
+  const auto& stages = headed.placement.stages;
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    const std::size_t next = (i + 1) % stages.size();
+    const ConnectRing order{headed.placement.id, headed.placement.epoch, stages[next].nodes.front(), headed.ready[next]->port, ""};
+    context_.send(stages[i].nodes.front(), make_frame(FrameKind::connect_ring, encode(order)));
+  }
+}
+
+void HeadDesk::on_connected(const NodeId& from, const RingConnected& connected) {
+  const auto headed = find_headed(connected.placement, connected.epoch);
+  if (!headed || connected.stage_index >= headed->connected.size()) return;
+  if (headed->placement.stages[connected.stage_index].nodes.front() != from) return;
+  headed->connected[connected.stage_index] = true;
+  if (std::ranges::all_of(headed->connected, std::identity{})) become_ready(*headed);
+}
+
+void HeadDesk::become_ready(Headed& headed) {
+  headed.placement.state = PlacementState::ready;
+  headed.placement.detail.clear();
+  context_.changed();
+  for (const Asker& asker : std::exchange(headed.askers, {})) answer(asker, headed.placement);
+}
+
+void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
+  const auto headed = find_headed(failed.placement, failed.epoch);
+  if (!headed || failed.stage_index >= headed->placement.stages.size()) return;
+  if (headed->placement.stages[failed.stage_index].nodes.front() != from) return;
+  end(headed, {code_from_string(failed.code), failed.message});
+}
+
+void HeadDesk::on_progress(const LoadProgress& progress) {
+  const auto found = headed_.find({progress.ticket});
+  if (found == headed_.end()) return;
+  Headed& headed = *found->second;
+  headed.placement.detail = progress.text;
+  for (const Asker& asker : headed.askers) {
+    LoadProgress onward = progress;
+    onward.ticket = asker.ticket;
+    context_.send(asker.node, make_frame(FrameKind::load_progress, encode(onward)));
+  }
+}
+
+void HeadDesk::on_stats(const StageStats& stats) {
+  if (const auto found = headed_.find(stats.placement); found != headed_.end()) found->second->stats = stats;
+}
+
+void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
+  std::vector<std::shared_ptr<Headed>> broken;
+  for (const auto& [id, headed] : headed_)
+    for (const PlacedStage& stage : headed->placement.stages)
+      if (stage.nodes.front() == node) broken.push_back(headed);
+  for (const auto& headed : broken)
+    end(headed, {Code::unavailable, std::format("[app] a machine that held layers of {} is gone ({}); the next request loads it on those left",
+                                                headed->placement.model, cause.message)});
+}
+
+void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
+  const Asker asker{node, order.ticket};
+  const auto headed = find_model(order.model);
+  if (!headed) return refuse(asker, {Code::not_found, std::format("[app] {} is not loaded", order.model)});
+  const Placement last = headed->placement;
+  end(headed, {Code::unavailable, std::format("[app] {} was unloaded", order.model)});
+  answer(asker, last);
+}
+
+void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause) {
+  if (headed_.erase(headed->placement.id) == 0) return;
+  const StopStage stop{headed->placement.id, headed->placement.epoch};
+  for (const PlacedStage& stage : headed->placement.stages)
+    context_.send(stage.nodes.front(), make_frame(FrameKind::stop_stage, encode(stop)));
+  for (const Asker& asker : headed->askers) refuse(asker, cause);
+  on_ended_(headed->placement.id, cause);
+  context_.changed();
+}
+
+void HeadDesk::answer(const Asker& asker, const Placement& placement) {
+  LoadResult result{.ticket = asker.ticket, .ok = true, .placement = placement};
+  context_.send(asker.node, make_frame(FrameKind::load_result, encode(result)));
+}
+
+void HeadDesk::refuse(const Asker& asker, const Error& cause) {
+  LoadResult result{.ticket = asker.ticket, .ok = false};
+  result.code = to_string(cause.code);
+  result.message = cause.message;
+  context_.send(asker.node, make_frame(FrameKind::load_result, encode(result)));
+}
+
+}  // namespace flotilla

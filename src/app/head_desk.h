@@ -1,0 +1,61 @@
+// Decides the life of the placements this node heads: plan, have every stage prepared, close the ring, publish, and end it
+// when a stage fails. It issues their epochs: nobody else does.
+// In: load_model, unload_model, stage_ready, ring_connected, stage_failed, load_progress, lost nodes.
+// Out: prepare_stage, connect_ring, stop_stage, load_progress, load_result.  Owns: the placements.  Thread: the loop's.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "app/header_desk.h"
+#include "app/node_context.h"
+#include "planner/planner.h"
+#include "wire/control.h"
+
+namespace flotilla {
+
+class HeadDesk {
+ public:
+  // `on_ended`: the placement is gone (unloaded or failed) and why; requests on it end.
+  HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended);
+
+  void on_load(const NodeId& asker, const LoadModel& order);
+  void on_unload(const NodeId& asker, const UnloadModel& order);
+  void on_ready(const NodeId& from, const StageReady& ready);
+  void on_connected(const NodeId& from, const RingConnected& connected);
+  void on_failed(const NodeId& from, const StageFailed& failed);
+  void on_progress(const LoadProgress& progress);
+  void on_stats(const StageStats& stats);
+  void on_node_lost(const NodeId& node, const Error& cause);
+
+  std::vector<Placement> placements() const;
+  const Placement* find(PlacementId id) const;
+  const StageStats* stats(PlacementId id) const;
+
+ private:
+  struct Headed;
+  struct Asker { NodeId node; std::uint64_t ticket = 0; };
+  void begin(const LoadModel& order, const Asker& asker);
+  void on_header(const LoadModel& order, const Result<StoredModel>& stored);
+  void prepare(const std::shared_ptr<Headed>& headed, const Plan& plan);
+  void close_ring(Headed& headed);
+  void become_ready(Headed& headed);
+  void end(const std::shared_ptr<Headed>& headed, const Error& cause);
+  void answer(const Asker& asker, const Placement& placement);
+  void refuse(const Asker& asker, const Error& cause);
+  std::shared_ptr<Headed> find_headed(PlacementId id, Epoch epoch) const;
+  std::shared_ptr<Headed> find_model(const std::string& model) const;
+
+  NodeContext& context_;
+  HeaderDesk& headers_;
+  std::function<void(PlacementId, const Error&)> on_ended_;
+  std::map<PlacementId, std::shared_ptr<Headed>> headed_;
+  std::map<std::string, std::vector<Asker>> starting_;   // by model, until its header is here
+};
+
+// True where the order asks for something the placement is not: other nodes, layers, context or slots.
+bool differs(const LoadModel& order, const Placement& placement, const ClusterView& view);
+
+}  // namespace flotilla

@@ -1,0 +1,26 @@
+// Gets a model's header: from the store, or from a node that has the file. The header is all that planning and text need,
+// so any node can answer for any model, also one that holds no layer.
+//
+// Thread: the loop's; fetching happens on the copy pool.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "app/node_context.h"
+
+namespace flotilla {
+
+class HeaderDesk {
+ public:
+  explicit HeaderDesk(NodeContext& context) : context_(context) {}
+
+  // not_found lists the models there are. Calls back on the loop, never from inside want(). An empty fingerprint means any.
+  using OnHeader = std::function<void(Result<StoredModel>)>;
+  void want(const std::string& model, const std::string& fingerprint, OnHeader on_header);
+
+ private:
+  NodeContext& context_;
+};
+
+}  // namespace flotilla

@@ -1,0 +1,88 @@
+#include "app/home.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+
+Status make_folder(const fs::path& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    return fail(Code::permission, "[app] cannot make the folder {} ({}); choose another with --home", path.string(), error.message());
+  return {};
+}
+
+// flock goes with the process, however it ends: a crash leaves no stale lock behind.
+Result<Descriptor> take_lock(const fs::path& path) {
+  Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!lock)
+    return fail(Code::permission, "[app] cannot write in the home folder {} ({}); choose another with --home",
+                path.parent_path().string(), std::strerror(errno));
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
+    return fail(Code::busy, "[app] another node already runs with the home folder {}; stop it, or give this one its own --home",
+                path.parent_path().string());
+  return lock;
+}
+
+Result<NodeId> read_identity(const fs::path& path) {
+  std::ifstream file(path);
+  const auto json = nlohmann::json::parse(file, nullptr, false);
+  if (!json.is_object() || !json.contains("id") || !json["id"].is_string())
+    return fail(Code::corrupt, "[app] expected {{\"id\": \"…\"}} in {} but could not read it; delete the file to get a new identity",
+                path.string());
+  return node_id_from_string(json["id"].get<std::string>());
+}
+
+Status write_identity(const fs::path& path, const NodeId& id) {
+  const fs::path temporary = path.string() + ".new";
+  std::ofstream file(temporary);
+  file << nlohmann::json{{"id", to_string(id)}}.dump() << '\n';
+  file.close();
+  if (!file) return fail(Code::no_space, "[app] cannot write {}; is the disk full?", temporary.string());
+  std::error_code error;
+  fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
+  fs::rename(temporary, path, error);
+  if (error) return fail(Code::permission, "[app] cannot write {} ({})", path.string(), error.message());
+  return {};
+}
+
+}  // namespace
+
+Result<Home> Home::open(const fs::path& path) {
+  FLOTILLA_TRY_STATUS(make_folder(path));
+  Home home;
+  home.path_ = fs::absolute(path);
+  FLOTILLA_TRY(home.lock_, take_lock(home.path_ / "lock"));
+  FLOTILLA_TRY_STATUS(make_folder(home.models()));
+  const fs::path identity = home.path_ / "node.json";
+  if (fs::exists(identity)) {
+    FLOTILLA_TRY(home.node_id_, read_identity(identity));
+  } else {
+    home.node_id_ = random_node_id();
+    FLOTILLA_TRY_STATUS(write_identity(identity, home.node_id_));
+  }
+  return home;
+}
+
+fs::path default_home() {
+  const char* user_home = std::getenv("HOME");
+#ifdef __APPLE__
+  return fs::path(user_home ? user_home : ".") / "Library/Application Support/flotilla";
+#else
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return fs::path(data) / "flotilla";
+  return fs::path(user_home ? user_home : ".") / ".local/share/flotilla";
+#endif
+}
+
+}  // namespace flotilla

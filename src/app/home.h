@@ -1,0 +1,38 @@
+// The node's home folder: who it is, and that nobody else is it at the same time.
+//
+//   HOME/node.json     {"id": "…"} made on the first start; never copied between machines
+//   HOME/lock          held while a node runs
+//   HOME/peers.json    addresses of nodes met before (cluster)
+//   HOME/models/       models searched besides --models folders
+//   HOME/parts/        layers taken from other nodes (hub)
+#pragma once
+
+#include <filesystem>
+
+#include "base/ids.h"
+#include "base/result.h"
+#include "io/tcp_link.h"
+
+namespace flotilla {
+
+class Home {
+ public:
+  // Makes the folder where it is missing. permission where it cannot be written, busy where another node runs in it.
+  static Result<Home> open(const std::filesystem::path& path);
+
+  const std::filesystem::path& path() const { return path_; }
+  const NodeId& node_id() const { return node_id_; }
+  std::filesystem::path models() const { return path_ / "models"; }
+  std::filesystem::path remembered_peers() const { return path_ / "peers.json"; }
+
+ private:
+  std::filesystem::path path_;
+  NodeId node_id_;
+  Descriptor lock_;
+};
+
+// $FLOTILLA_HOME is handled by the flag; this is the default: $XDG_DATA_HOME/flotilla, else ~/.local/share/flotilla
+// (~/Library/Application Support/flotilla on macOS).
+std::filesystem::path default_home();
+
+}  // namespace flotilla

@@ -1,0 +1,41 @@
+// The asker's side of loading: which node should head the model, and what it answered.
+// In: load and unload wishes of this node's clients, load_progress, load_result.  Out: load_model, unload_model.
+// Thread: the loop's.
+#pragma once
+
+#include <functional>
+#include <map>
+
+#include "app/header_desk.h"
+#include "app/node_context.h"
+#include "planner/planner.h"
+#include "wire/control.h"
+
+namespace flotilla {
+
+class LoadDesk {
+ public:
+  LoadDesk(NodeContext& context, HeaderDesk& headers) : context_(context), headers_(headers) {}
+
+  using OnProgress = std::function<void(const LoadProgress&)>;
+  using OnDone = std::function<void(Result<Placement>)>;
+  // The ready placement of the model, loading it where needed.
+  void load(LoadModel order, OnProgress on_progress, OnDone on_done);
+  void unload(const std::string& model, OnDone on_done);
+  using OnPlan = std::function<void(Result<Plan>)>;
+  void plan(const LoadModel& order, OnPlan on_plan);
+
+  void on_progress(const LoadProgress& progress);
+  void on_result(const LoadResult& result);
+  void on_node_lost(const NodeId& node, const Error& cause);
+
+ private:
+  struct Waiting { NodeId head; OnProgress on_progress; OnDone on_done; };
+  void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
+
+  NodeContext& context_;
+  HeaderDesk& headers_;
+  std::map<std::uint64_t, Waiting> waiting_;   // by ticket
+};
+
+}  // namespace flotilla

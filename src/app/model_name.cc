@@ -1,0 +1,42 @@
+#include "app/model_name.h"
+
+#include <algorithm>
+#include <cctype>
+#include <nlohmann/json.hpp>
+
+namespace flotilla {
+namespace {
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return text;
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+}  // namespace
+
+Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed) {
+  if (std::ranges::contains(known, typed)) return typed;
+  std::vector<std::string> fitting;
+  for (const std::string& name : known)
+    if (!typed.empty() && lower(name).starts_with(lower(typed))) fitting.push_back(name);
+  if (fitting.size() == 1) return fitting.front();
+  if (!fitting.empty()) return fail(Code::invalid_argument, "[app] '{}' could be any of: {}; type more of the name", typed, joined(fitting));
+  if (known.empty()) return fail(Code::not_found, "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)", typed);
+  return fail(Code::not_found, "[app] no machine has a model named '{}'; there are: {}", typed, joined(known));
+}
+
+Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed) {
+  FLOTILLA_TRY(const auto body, client.get("/v1/models"));
+  std::vector<std::string> known;
+  for (const auto& model : body.value("data", nlohmann::json::array()))
+    if (model.contains("id") && model["id"].is_string()) known.push_back(model["id"].get<std::string>());
+  return match_model_name(known, typed);
+}
+
+}  // namespace flotilla

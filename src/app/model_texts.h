@@ -1,0 +1,38 @@
+// The text side of each model, made once from its header: tokenizer and chat template.
+//
+// Thread: the loop's; building happens on the text pool (a vocabulary of 262,144 tokens takes a second).
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/node_context.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace flotilla {
+
+struct ModelText {
+  std::shared_ptr<const Tokenizer> tokenizer;
+  std::shared_ptr<const ChatTemplate> chat_template;
+};
+
+// What the text room needs from a GGUF header. corrupt where required keys are missing or of another type.
+Result<VocabularyData> read_vocabulary(const Gguf& gguf);
+
+class ModelTexts {
+ public:
+  explicit ModelTexts(NodeContext& context) : context_(context) {}
+  using OnText = std::function<void(Result<ModelText>)>;
+  void want(const StoredModel& model, OnText on_text);   // calls back on the loop, perhaps at once
+
+ private:
+  NodeContext& context_;
+  std::map<std::string, ModelText> made_;                // by fingerprint
+  std::map<std::string, std::vector<OnText>> waiting_;
+};
+
+}  // namespace flotilla

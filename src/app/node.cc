@@ -1,0 +1,364 @@
+#include "app/node.h"
+
+#include <algorithm>
+#include <fstream>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "app/fleet.h"
+#include "app/machine.h"
+#include "app/node_json.h"
+#include "app/version.h"
+#include "base/log.h"
+#include "base/units.h"
+
+namespace flotilla {
+
+using nlohmann::json;
+using namespace std::chrono_literals;
+
+// Links that copy threads block on; closing them is how those threads are ended.
+struct Node::BulkLinks {
+  std::mutex mutex;
+  std::set<Link*> open;
+  bool closing = false;
+};
+
+namespace {
+
+constexpr auto models_rescan_interval = 5s;
+constexpr std::size_t secret_bytes_min = 16, secret_bytes_max = 4096;
+
+Result<std::string> read_secret(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string secret(std::istreambuf_iterator<char>(file), {});
+  if (!file.good() && !file.eof())
+    return fail(Code::not_found, "[app] cannot read the cluster secret {}; give every machine the same file with --cluster-secret FILE", path.string());
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
+  if (secret.size() < secret_bytes_min || secret.size() > secret_bytes_max)
+    return fail(Code::invalid_argument, "[app] expected {} to {} bytes in {} but got {}; make one with: head -c 24 /dev/urandom | base64 > {}",
+                secret_bytes_min, secret_bytes_max, path.string(), secret.size(), path.string());
+  return secret;
+}
+
+Result<HandshakeIdentity> make_identity(const NodeOptions& options, const Home& home) {
+  HandshakeIdentity identity{.node = home.node_id(), .name = options.name.empty() ? machine_name() : options.name,
+                             .release = std::string(flotilla_version), .cluster_port = options.cluster_port};
+  if (options.trust_lan && !options.cluster_secret_file.empty())
+    return fail(Code::invalid_argument, "[app] expected --trust-lan or --cluster-secret but got both; the secret alone is safer");
+  if (options.trust_lan) identity.trust = TrustMode::trust_lan;
+  if (!options.cluster_secret_file.empty()) {
+    FLOTILLA_TRY(identity.secret, read_secret(options.cluster_secret_file));
+    identity.trust = TrustMode::secret;
+  }
+  return identity;
+}
+
+std::uint64_t microseconds_since_1970() {
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
+      std::chrono::system_clock::now().time_since_epoch()).count());
+}
+
+NodeOptions with_defaults(NodeOptions options) {
+  if (options.memory_bytes == 0) options.memory_bytes = memory_available_bytes() / 5 * 4;
+  if (options.threads == 0) options.threads = processors_allowed();
+  return options;
+}
+
+}  // namespace
+
+Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store, HandshakeIdentity identity)
+    : home_(std::move(home)),
+      options_(options),
+      store_(std::move(store)),
+      context_(loop, *store_, std::move(identity)),
+      stages_(context_, options_.memory_bytes, options_.threads),
+      headers_(context_),
+      heads_(context_, headers_, [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
+      loads_(context_, headers_),
+      requests_(context_, heads_, stages_),
+      texts_(context_),
+      models_timer_(loop),
+      bulk_links_(std::make_shared<BulkLinks>()) {
+  context_.next_epoch = {microseconds_since_1970(), 0};
+  context_.activation_type = options_.activations == "bf16" ? ActivationType::bf16 : ActivationType::f32;
+  context_.runner = options_.runner;
+  context_.send = [this](const NodeId& to, Frame frame) { send(to, std::move(frame)); };
+  context_.changed = [this] { publish(); };
+  context_.view = [this] { return cluster_->view(); };
+}
+
+Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
+  const NodeOptions options = with_defaults(given);
+  FLOTILLA_TRY(Home home, Home::open(options.home));
+  FLOTILLA_TRY(HandshakeIdentity identity, make_identity(options, home));
+  StoreOptions store_options{.home = home.path(), .folders = options.model_folders};
+  store_options.folders.push_back(home.models());
+  FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
+  std::unique_ptr<Node> node(new Node(loop, options, std::move(home), std::move(store), std::move(identity)));
+
+  ClusterOptions cluster{.identity = node->context_.identity, .cluster_port = options.cluster_port,
+                         .discovery_port = options.discovery_port, .discovery = options.discovery, .peers = options.peers,
+                         .remembered_peers = node->home_.remembered_peers()};
+  Node* self = node.get();
+  Cluster::Events events{
+      .on_view = [self] { if (self->observer_) self->observer_(); },
+      .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
+      .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
+      .on_bulk = [self](const HandshakePeer&, Descriptor socket) { self->on_bulk(std::move(socket)); }};
+  node->published_ = node->describe();
+  FLOTILLA_TRY(node->cluster_, Cluster::start(loop, std::move(cluster), node->published_, std::move(events)));
+  FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
+  node->publish();   // now with the port the API really has
+  node->watch_models();
+  return node;
+}
+
+Node::~Node() {
+  {
+    const std::scoped_lock lock(bulk_links_->mutex);
+    bulk_links_->closing = true;
+    for (Link* link : bulk_links_->open) link->close({Code::closed, "[app] the node is stopping"});
+  }
+  bulk_pool_.join();
+}
+
+std::string Node::api_url() const {
+  const bool any = options_.api_host == "0.0.0.0" || options_.api_host == "::";
+  const std::string host = any || options_.api_host == "127.0.0.1" ? "localhost" : options_.api_host;
+  return std::format("http://{}:{}", host, server_ ? server_->port() : options_.api_port);
+}
+
+NodeInfo Node::describe() const {
+  NodeInfo info;
+  info.id = context_.identity.node;
+  info.name = context_.identity.name;
+  info.version = flotilla_version;
+  info.incarnation = context_.next_epoch.incarnation;
+  info.revision = published_.revision;
+  info.memory_bytes = options_.memory_bytes;
+  const std::uint64_t taken = stages_.memory_taken_bytes();
+  info.memory_free_bytes = options_.memory_bytes - std::min(taken, options_.memory_bytes);
+  info.devices = {{.kind = "CPU", .description = processor_name(), .threads = options_.threads, .memory_bytes = options_.memory_bytes}};
+  for (const StoredModel& model : store_->list()) info.models.push_back(model.info);
+  info.placements = heads_.placements();
+  info.api_port = server_ ? server_->port() : options_.api_port;
+  info.cluster_port = options_.cluster_port;
+  return info;
+}
+
+void Node::publish() {
+  if (!cluster_) return;
+  NodeInfo info = describe();
+  if (info == published_) return;
+  ++info.revision;
+  published_ = info;
+  cluster_->set_self(std::move(info));
+  if (observer_) observer_();
+}
+
+// Files come and go in the model folders while the node runs.
+void Node::watch_models() {
+  models_timer_.expires_after(models_rescan_interval);
+  models_timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    publish();
+    watch_models();
+  });
+}
+
+void Node::send(const NodeId& to, Frame frame) {
+  if (to == context_.identity.node) {
+    boost::asio::post(context_.loop, [this, to, frame = std::move(frame)]() mutable { on_frame(to, std::move(frame)); });
+    return;
+  }
+  if (!cluster_->send(to, frame))
+    log(LogLevel::debug, "app", "{} frame for {} dropped: not connected", to_string(frame.header.kind), to_string(to));
+}
+
+namespace {
+
+// Decodes and hands on; a body that does not decode is logged and dropped, the connection lives on.
+template <class T, class Use>
+void dispatch(Result<T> message, const Frame& frame, const Use& use) {
+  if (message) return use(*std::move(message));
+  log(LogLevel::warning, "app", "dropped a {} message: {}", to_string(frame.header.kind), message.error().message);
+}
+
+}  // namespace
+
+void Node::on_frame(const NodeId& from, Frame frame) {
+  const auto& body = frame.body;
+  switch (frame.header.kind) {
+    case FrameKind::load_model:
+      return dispatch(decode_load_model(body), frame, [&](auto message) { heads_.on_load(from, message); });
+    case FrameKind::unload_model:
+      return dispatch(decode_unload_model(body), frame, [&](auto message) { heads_.on_unload(from, message); });
+    case FrameKind::load_progress:
+      return dispatch(decode_load_progress(body), frame, [&](auto message) {
+        heads_.on_progress(message);
+        loads_.on_progress(message);
+      });
+    case FrameKind::load_result:
+      return dispatch(decode_load_result(body), frame, [&](auto message) { loads_.on_result(message); });
+    case FrameKind::prepare_stage:
+      return dispatch(decode_prepare_stage(body), frame, [&](auto message) { stages_.on_prepare(from, std::move(message)); });
+    case FrameKind::connect_ring:
+      return dispatch(decode_connect_ring(body), frame, [&](auto message) { stages_.on_connect_ring(from, std::move(message)); });
+    case FrameKind::stop_stage:
+      return dispatch(decode_stop_stage(body), frame, [&](auto message) { stages_.on_stop(from, message); });
+    case FrameKind::stage_ready:
+      return dispatch(decode_stage_ready(body), frame, [&](auto message) { heads_.on_ready(from, message); });
+    case FrameKind::ring_connected:
+      return dispatch(decode_ring_connected(body), frame, [&](auto message) { heads_.on_connected(from, message); });
+    case FrameKind::stage_failed:
+      return dispatch(decode_stage_failed(body), frame, [&](auto message) { heads_.on_failed(from, message); });
+    case FrameKind::stage_stats:
+      return dispatch(decode_stage_stats(body), frame, [&](auto message) { heads_.on_stats(message); });
+    case FrameKind::generate: return requests_.on_generate(from, std::move(frame));
+    case FrameKind::cancel: return requests_.on_cancel(from, frame);
+    case FrameKind::token_event: return requests_.on_token_event(from, std::move(frame));
+    default:
+      log(LogLevel::warning, "app", "{} sent an unexpected {} frame", name_of(view(), from), to_string(frame.header.kind));
+  }
+}
+
+void Node::on_lost(const NodeId& peer, const Error& cause) {
+  heads_.on_node_lost(peer, cause);
+  stages_.on_node_lost(peer);
+  loads_.on_node_lost(peer, cause);
+  requests_.on_node_lost(peer, cause);
+}
+
+void Node::on_bulk(Descriptor socket) {
+  std::shared_ptr<Link> link = make_tcp_link(std::move(socket));
+  boost::asio::post(bulk_pool_, [this, link, links = bulk_links_] {
+    {
+      const std::scoped_lock lock(links->mutex);
+      if (links->closing) return;
+      links->open.insert(link.get());
+    }
+    if (const auto served = store_->serve(*link); !served && served.error().code != Code::closed)
+      log(LogLevel::info, "app", "a copy to another machine ended early: {}", served.error().message);
+    const std::scoped_lock lock(links->mutex);
+    links->open.erase(link.get());
+  });
+}
+
+void Node::leave(const std::string& reason, std::function<void()> done) {
+  models_timer_.cancel();
+  server_->stop();
+  cluster_->leave(reason, std::move(done));
+}
+
+// --- Backend ----------------------------------------------------------------------------------------------------------
+
+std::vector<ModelListing> Node::models() {
+  const ClusterView view = this->view();
+  std::vector<ModelListing> list;
+  for (const ModelInfo& info : models_of(view)) {
+    ModelListing listing{.name = info.name, .state = "on disk", .created = static_cast<std::int64_t>(published_.incarnation / 1'000'000),
+                         .file_bytes = info.file_bytes};
+    if (const Placement* placement = placement_of(view, info.name)) {
+      listing.state = to_string(placement->state);
+      listing.context_tokens = placement->context_tokens;
+    }
+    list.push_back(std::move(listing));
+  }
+  return list;
+}
+
+void Node::open(const std::string& model, OnOpen on_open) {
+  LoadModel order;
+  order.model = model;
+  loads_.load(std::move(order), nullptr, [this, model, on_open](const Result<Placement>& placement) {
+    if (!placement) return on_open(fail(placement.error()));
+    on_ready_model(model, *placement, on_open);
+  });
+}
+
+void Node::on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open) {
+  headers_.want(model, placement.fingerprint, [this, placement, on_open](const Result<StoredModel>& stored) {
+    if (!stored) return on_open(fail(stored.error()));
+    texts_.want(*stored, [placement, on_open](const Result<ModelText>& text) {
+      if (!text) return on_open(fail(text.error()));
+      on_open(std::make_shared<const OpenModel>(OpenModel{placement.model, placement.id, placement.context_tokens,
+                                                          text->tokenizer, text->chat_template}));
+    });
+  });
+}
+
+void Node::generate(GenerateRequest request, OnToken on_token) { requests_.generate(std::move(request), std::move(on_token)); }
+void Node::cancel(RequestId id) { requests_.cancel(id); }
+
+bool Node::ready() {
+  const ClusterView view = this->view();
+  return std::ranges::any_of(view.members, [](const Member& member) {
+    return member.state != MemberState::seen &&
+           std::ranges::any_of(member.info.placements, [](const Placement& p) { return p.state == PlacementState::ready; });
+  });
+}
+
+json Node::cluster() { return cluster_json(view()); }
+
+json Node::placements() {
+  const ClusterView view = this->view();
+  json list = json::array();
+  for (const Member& member : view.members)
+    for (const Placement& placement : member.info.placements) {
+      json entry = placement_json(placement, view);
+      if (const StageStats* stats = heads_.stats(placement.id))
+        entry["stats"] = {{"steps", stats->steps}, {"rows", stats->rows}, {"tokens", stats->tokens}, {"compute_seconds", stats->compute_seconds},
+                          {"wait_seconds", stats->wait_seconds}, {"running", stats->running}, {"queued", stats->queued}};
+      list.push_back(std::move(entry));
+    }
+  return {{"placements", list}};
+}
+
+void Node::load(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+  auto order = load_model_from_json(arguments);
+  if (!order) return on_done(fail(order.error()));
+  loads_.load(*std::move(order),
+              [on_progress](const LoadProgress& progress) {
+                on_progress({{"text", progress.text}, {"done_bytes", progress.done_bytes}, {"total_bytes", progress.total_bytes}});
+              },
+              [this, on_done](const Result<Placement>& placement) {
+                if (!placement) return on_done(fail(placement.error()));
+                on_done(placement_json(*placement, view()));
+              });
+}
+
+void Node::unload(const json& arguments, OnJson on_done) {
+  const auto order = load_model_from_json(arguments);
+  if (!order) return on_done(fail(order.error()));
+  loads_.unload(order->model, [on_done, model = order->model](const Result<Placement>& placement) {
+    if (!placement) return on_done(fail(placement.error()));
+    on_done(json{{"model", model}, {"state", "unloaded"}});
+  });
+}
+
+void Node::plan(const json& arguments, OnJson on_done) {
+  const auto order = load_model_from_json(arguments);
+  if (!order) return on_done(fail(order.error()));
+  loads_.plan(*order, [order = *order, on_done](const Result<Plan>& plan) {
+    if (!plan) return on_done(fail(plan.error()));
+    on_done(plan_json(*plan, order));
+  });
+}
+
+void Node::show(const std::string& model, OnJson on_done) {
+  headers_.want(model, "", [on_done](const Result<StoredModel>& stored) {
+    if (!stored) return on_done(fail(stored.error()));
+    on_done(model_json(*stored));
+  });
+}
+
+void Node::run_aside(std::function<void()> work, std::function<void()> done) {
+  boost::asio::post(context_.aside, [this, work = std::move(work), done = std::move(done)] {
+    work();
+    boost::asio::post(context_.loop, done);
+  });
+}
+
+}  // namespace flotilla

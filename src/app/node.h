@@ -1,0 +1,106 @@
+// The node: one machine of the cluster. Ties cluster, store, planner and server together; each decision lives in a desk:
+//
+//   LoadDesk     what clients here want loaded, and who should head it      (asker)
+//   HeadDesk     the placements this node heads                             (head)
+//   StageHost    the stages this node holds, each in a runner process       (worker)
+//   RequestDesk  requests entered here, and requests this head computes     (entry, head)
+//
+// A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
+// Thread: the loop's.
+#pragma once
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <vector>
+
+#include "app/head_desk.h"
+#include "app/header_desk.h"
+#include "app/home.h"
+#include "app/load_desk.h"
+#include "app/model_texts.h"
+#include "app/node_context.h"
+#include "app/request_desk.h"
+#include "app/stage_host.h"
+#include "server/backend.h"
+#include "server/server.h"
+
+namespace flotilla {
+
+struct NodeOptions {
+  std::filesystem::path home;
+  std::string name;                               // empty: the host's
+  std::string api_host = "127.0.0.1";
+  std::uint16_t api_port = 0, cluster_port = 0, discovery_port = 0;
+  std::vector<std::string> peers;
+  bool discovery = true;
+  bool trust_lan = false;
+  std::filesystem::path cluster_secret_file;      // empty: none
+  std::vector<std::filesystem::path> model_folders;   // besides HOME/models
+  std::uint64_t memory_bytes = 0;                 // 0: 80 % of what is available at start
+  std::uint32_t threads = 0;                      // 0: every allowed processor
+  std::string activations = "f32";                // f32 | bf16
+  RunnerSpawnOptions runner;
+};
+
+class Node : public Backend {
+ public:
+  // Opens the home, the store, the ports. The error says what to change.
+  static Result<std::unique_ptr<Node>> start(boost::asio::io_context& loop, const NodeOptions& options);
+  ~Node() override;
+
+  ClusterView view() const { return cluster_->view(); }
+  std::string api_url() const;
+  void on_view_change(std::function<void()> observer) { observer_ = std::move(observer); }
+  void leave(const std::string& reason, std::function<void()> done);   // goodbye, then done
+
+  // Backend
+  std::vector<ModelListing> models() override;
+  void open(const std::string& model, OnOpen on_open) override;
+  void generate(GenerateRequest request, OnToken on_token) override;
+  void cancel(RequestId id) override;
+  bool ready() override;
+  nlohmann::json cluster() override;
+  void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
+  void unload(const nlohmann::json& arguments, OnJson on_done) override;
+  void plan(const nlohmann::json& arguments, OnJson on_done) override;
+  void show(const std::string& model, OnJson on_done) override;
+  nlohmann::json placements() override;
+  void run_aside(std::function<void()> work, std::function<void()> done) override;
+
+ private:
+  Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store, HandshakeIdentity identity);
+  NodeInfo describe() const;
+  void publish();
+  void watch_models();
+  void send(const NodeId& to, Frame frame);
+  void on_frame(const NodeId& from, Frame frame);
+  void on_lost(const NodeId& peer, const Error& cause);
+  void on_bulk(Descriptor socket);
+  void on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open);
+
+  Home home_;
+  NodeOptions options_;
+  std::unique_ptr<Store> store_;
+  NodeContext context_;
+  StageHost stages_;
+  HeaderDesk headers_;
+  HeadDesk heads_;
+  LoadDesk loads_;
+  RequestDesk requests_;
+  ModelTexts texts_;
+  std::unique_ptr<Cluster> cluster_;
+  std::unique_ptr<Server> server_;
+  NodeInfo published_;
+  boost::asio::steady_timer models_timer_;
+  std::function<void()> observer_;
+  struct BulkLinks;
+  std::shared_ptr<BulkLinks> bulk_links_;
+  boost::asio::thread_pool bulk_pool_{8};
+};
+
+}  // namespace flotilla

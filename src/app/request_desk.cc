@@ -1,0 +1,114 @@
+#include "app/request_desk.h"
+
+#include "app/fleet.h"
+
+namespace flotilla {
+namespace {
+
+TokenEvent failed_event(RequestId id, const Error& cause) {
+  TokenEvent event{.id = id};
+  event.finish = FinishReason::failed;
+  event.error = cause;
+  return event;
+}
+
+}  // namespace
+
+void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
+  const RequestId id = request.id;
+  const ClusterView view = context_.view();
+  const Placement* placement = placement_of(view, request.placement);
+  Entered& entered = entered_[id];
+  entered.on_token = std::move(on_token);
+  if (!placement || placement->state != PlacementState::ready) {
+    // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
+    boost::asio::post(context_.loop, [this, id] {
+      fail_request(id, {Code::unavailable, "[app] the model was unloaded just now; send the request again and it will be loaded"});
+    });
+    return;
+  }
+  entered.head = placement->head();
+  context_.send(entered.head, make_frame(FrameKind::generate, encode(request)));
+  entered.journal_request = std::move(request);
+}
+
+void RequestDesk::cancel(RequestId id) {
+  const auto node = entered_.extract(id);
+  if (node.empty()) return;
+  context_.send(node.mapped().head, make_frame(FrameKind::cancel, encode(CancelRequest{id})));
+}
+
+void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
+  const auto request = decode_generate_request(frame.body);
+  if (!request) return;   // without an id there is nobody to tell; a joined peer of our version does not send this
+  const auto refuse = [&](const Error& cause) {
+    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(request->id, cause))));
+  };
+  const Placement* placement = heads_.find(request->placement);
+  if (!placement || placement->state != PlacementState::ready)
+    return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"});
+  if (routed_.contains(request->id)) return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
+  routed_[request->id] = {entry, request->placement};
+  stages_.to_runner(request->placement, frame);
+}
+
+void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
+  const auto cancel = decode_cancel(frame.body);
+  if (!cancel) return;
+  const auto found = routed_.find(cancel->id);
+  if (found == routed_.end() || found->second.entry != entry) return;
+  stages_.to_runner(found->second.placement, frame);
+  routed_.erase(found);
+}
+
+void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
+  auto event = decode_token_event(frame.body);
+  if (!event) return;
+  if (const auto found = routed_.find(event->id); found != routed_.end() && from == context_.identity.node) {
+    const NodeId entry = found->second.entry;
+    if (event->finish != FinishReason::none) routed_.erase(found);
+    if (entry != context_.identity.node) return context_.send(entry, std::move(frame));
+  }
+  const auto entered = entered_.find(event->id);
+  if (entered != entered_.end() && entered->second.head == from) deliver(*std::move(event));
+}
+
+void RequestDesk::deliver(TokenEvent event) {
+  const auto found = entered_.find(event.id);
+  if (found == entered_.end()) return;
+  if (event.has_token && event.index >= 0) found->second.journal_tokens.push_back(event.token);
+  const OnToken on_token = found->second.on_token;
+  if (event.finish != FinishReason::none) entered_.erase(found);
+  on_token(std::move(event));
+}
+
+void RequestDesk::fail_request(RequestId id, const Error& cause) { deliver(failed_event(id, cause)); }
+
+void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
+  std::vector<RequestId> failed;
+  for (const auto& [id, entered] : entered_)
+    if (entered.head == node) failed.push_back(id);
+  for (const RequestId id : failed)
+    fail_request(id, {Code::unavailable, std::format("[app] the machine that computed this answer is gone ({}); send the request again", cause.message)});
+  // Requests that came in at the lost node have nobody to read them: their places are free again.
+  for (auto it = routed_.begin(); it != routed_.end();) {
+    if (it->second.entry == node) {
+      stages_.to_runner(it->second.placement, make_frame(FrameKind::cancel, encode(CancelRequest{it->first})));
+      it = routed_.erase(it);
+    } else {
+      ++it;
+    }
+  }
+}
+
+void RequestDesk::on_placement_ended(PlacementId placement, const Error& cause) {
+  std::vector<std::pair<RequestId, NodeId>> ended;
+  for (const auto& [id, routed] : routed_)
+    if (routed.placement == placement) ended.emplace_back(id, routed.entry);
+  for (const auto& [id, entry] : ended) {
+    routed_.erase(id);
+    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(id, cause))));
+  }
+}
+
+}  // namespace flotilla

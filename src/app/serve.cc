@@ -1,0 +1,79 @@
+#include "app/serve.h"
+
+#include <unistd.h>
+
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <csignal>
+#include <print>
+
+#include "app/terminal.h"
+#include "app/verbs.h"
+#include "base/log.h"
+#include "cluster/view.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto table_settle_time = 200ms;   // several changes at once are one table
+
+// Prints the table once things have settled, and only where it says something new.
+class TablePrinter {
+ public:
+  TablePrinter(boost::asio::io_context& loop, Node& node) : timer_(loop), node_(node) {}
+
+  void on_change() {
+    if (waiting_) return;
+    waiting_ = true;
+    timer_.expires_after(table_settle_time);
+    timer_.async_wait([this](const boost::system::error_code& error) {
+      waiting_ = false;
+      if (!error) print();
+    });
+  }
+
+ private:
+  void print() {
+    const std::string table = draw_table(node_.view(), node_.api_url());
+    if (table == last_) return;
+    last_ = table;
+    std::println("{}", table);
+    std::fflush(stdout);
+  }
+
+  boost::asio::steady_timer timer_;
+  Node& node_;
+  std::string last_;
+  bool waiting_ = false;
+};
+
+}  // namespace
+
+int serve(const ServeOptions& options) {
+  std::signal(SIGPIPE, SIG_IGN);
+  boost::asio::io_context loop;
+  auto started = Node::start(loop, options.node);
+  if (!started) return report(started.error());
+  const std::unique_ptr<Node> node = std::move(*started);
+  TablePrinter table(loop, *node);
+  node->on_view_change([&] { table.on_change(); });
+  table.on_change();
+  if (options.node.trust_lan && is_terminal(STDERR_FILENO))
+    std::println(stderr, "--trust-lan: every machine on this network that says the same may join, read prompts and use this one. For a lab only.");
+
+  boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
+  signals.async_wait([&](const boost::system::error_code& error, int) {
+    if (error) return;
+    signals.async_wait([](const boost::system::error_code& again, int number) {
+      if (!again) std::_Exit(128 + number);   // asked twice: at once
+    });
+    node->leave("stopped by its owner", [&] { loop.stop(); });
+  });
+  loop.run();
+  return 0;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,212 @@
+#include "app/verbs.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <print>
+
+#include "app/api_client.h"
+#include "app/model_name.h"
+#include "app/terminal.h"
+#include "base/units.h"
+
+namespace flotilla {
+namespace {
+
+using nlohmann::json;
+
+constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::uint64_t number_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
+}
+
+std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
+
+std::string layers_text(const json& stage) {
+  const json layers = stage.value("layers", json::array({0, 0}));
+  return std::format("{}–{}", layers[0].get<std::uint32_t>(), layers[1].get<std::uint32_t>() - (layers[1] > layers[0] ? 1 : 0));
+}
+
+std::string stages_text(const json& placement) {
+  std::string text;
+  for (const json& stage : placement.value("stages", json::array()))
+    for (const json& node : stage.value("nodes", json::array()))
+      text += std::format("{}{} {}", text.empty() ? "" : ", ", node.get<std::string>(), layers_text(stage));
+  return text;
+}
+
+void next_step(const VerbOptions& options, std::string_view text) {
+  if (!options.json && is_terminal(fileno(stdout))) std::println("\n{}", text);
+}
+
+// Every listing goes this way: fetch, print as JSON, or draw.
+template <class Draw>
+int fetch_and_print(const VerbOptions& options, const std::string& path, const Draw& draw) {
+  ApiClient client(options.api_url);
+  const auto body = client.get(path);
+  if (!body) return report(body.error());
+  if (options.json) std::println("{}", body->dump(2));
+  else draw(*body);
+  return exit_ok;
+}
+
+json wishes_json(const LoadWishes& wishes) {
+  json body{{"model", wishes.model}, {"mode", wishes.mode}};
+  if (!wishes.nodes.empty()) body["nodes"] = wishes.nodes;
+  if (!wishes.layers.empty()) body["layers"] = wishes.layers;
+  if (wishes.context_tokens > 0) body["context"] = wishes.context_tokens;
+  if (wishes.sequences > 0) body["sequences"] = wishes.sequences;
+  return body;
+}
+
+std::string wishes_query(const LoadWishes& wishes) {
+  std::string query = "model=" + ApiClient::escaped(wishes.model) + "&mode=" + wishes.mode;
+  const auto joined = [](const auto& items) {
+    std::string text;
+    for (const auto& item : items) text += std::format("{}{}", text.empty() ? "" : ",", item);
+    return ApiClient::escaped(text);
+  };
+  if (!wishes.nodes.empty()) query += "&nodes=" + joined(wishes.nodes);
+  if (!wishes.layers.empty()) query += "&layers=" + joined(wishes.layers);
+  if (wishes.context_tokens > 0) query += std::format("&context={}", wishes.context_tokens);
+  if (wishes.sequences > 0) query += std::format("&sequences={}", wishes.sequences);
+  return query;
+}
+
+void draw_plan(const json& plan) {
+  std::println("{}\n", text_of(plan, "summary"));
+  std::vector<std::vector<std::string>> rows{{"MACHINE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "OFFERS", ""}};
+  for (const json& stage : plan.value("stages", json::array()))
+    rows.push_back({text_of(stage, "node"), layers_text(stage), bytes_of_field(stage, "weight_bytes"), bytes_of_field(stage, "kv_bytes"),
+                    bytes_of_field(stage, "compute_bytes"), bytes_of_field(stage, "offered_bytes"), stage.value("is_head", false) ? "head" : ""});
+  std::print("{}", draw_columns(rows));
+  for (const json& stage : plan.value("stages", json::array())) std::println("  {}", text_of(stage, "reason"));
+  for (const json& left : plan.value("left_out", json::array())) std::println("  {} left out: {}", text_of(left, "node"), text_of(left, "reason"));
+}
+
+}  // namespace
+
+int report(const Error& error) {
+  // "[room] …" says to developers where it arose; people get the sentence.
+  std::string_view message = error.message;
+  if (message.starts_with('[') && message.contains("] ")) message.remove_prefix(message.find("] ") + 2);
+  std::println(stderr, "flotilla: {}", message);
+  return error.code == Code::unavailable && message.contains("no node answers") ? exit_unreachable : exit_failed;
+}
+
+int list_models(const VerbOptions& options) {
+  return fetch_and_print(options, "/v1/models", [&](const json& body) {
+    std::vector<std::vector<std::string>> rows{{"MODEL", "SIZE", "STATE"}};
+    for (const json& model : body.value("data", json::array()))
+      rows.push_back({text_of(model, "id"), bytes_of_field(model, "file_bytes"), text_of(model, "state")});
+    std::print("{}", draw_columns(rows));
+    next_step(options, rows.size() > 1 ? std::format("Next: flotilla run {} \"why is the sky blue?\"", rows[1][0])
+                                       : "Next: put a GGUF file into a models folder and name it with flotilla serve --models DIR");
+  });
+}
+
+int list_placements(const VerbOptions& options) {
+  return fetch_and_print(options, "/placements", [&](const json& body) {
+    std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "LAYERS ON"}};
+    for (const json& placement : body.value("placements", json::array())) {
+      std::uint64_t held = 0;
+      for (const json& stage : placement.value("stages", json::array())) held += number_of(stage, "weight_bytes") + number_of(stage, "kv_bytes");
+      const std::string detail = text_of(placement, "detail");
+      rows.push_back({text_of(placement, "model"), text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
+                      std::to_string(number_of(placement, "context_tokens")), std::to_string(number_of(placement, "sequences")),
+                      format_bytes(held), stages_text(placement)});
+    }
+    std::print("{}", draw_columns(rows));
+    next_step(options, rows.size() > 1 ? std::format("Next: flotilla unload {} frees its memory", rows[1][0])
+                                       : "Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
+  });
+}
+
+int list_nodes(const VerbOptions& options) {
+  return fetch_and_print(options, "/cluster", [&](const json& body) {
+    std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "DEVICE", "VERSION", ""}};
+    for (const json& node : body.value("nodes", json::array())) {
+      const json devices = node.value("devices", json::array());
+      rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"), bytes_of_field(node, "memory_free_bytes"),
+                      devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"), text_of(node, "version"), text_of(node, "reason")});
+    }
+    std::print("{}", draw_columns(rows));
+    next_step(options, "Next: flotilla plan MODEL says which of them would hold what");
+  });
+}
+
+int show_model(const VerbOptions& options, const std::string& model) {
+  ApiClient client(options.api_url);
+  const auto name = resolve_model_name(client, model);
+  if (!name) return report(name.error());
+  return fetch_and_print(options, "/models/" + ApiClient::escaped(*name), [&](const json& body) {
+    std::print("{}", draw_columns({{"name", text_of(body, "name")},
+                                   {"architecture", text_of(body, "architecture")},
+                                   {"size", bytes_of_field(body, "file_bytes")},
+                                   {"weights", bytes_of_field(body, "weight_bytes")},
+                                   {"layers", std::to_string(number_of(body, "layers"))},
+                                   {"width", std::to_string(number_of(body, "embedding_length"))},
+                                   {"vocabulary", std::to_string(number_of(body, "vocabulary"))},
+                                   {"trained context", std::to_string(number_of(body, "context_length")) + " tokens"},
+                                   {"fingerprint", text_of(body, "fingerprint")}}));
+    next_step(options, std::format("Next: flotilla plan {}", *name));
+  });
+}
+
+int show_plan(const VerbOptions& options, const LoadWishes& given) {
+  ApiClient client(options.api_url);
+  LoadWishes wishes = given;
+  const auto name = resolve_model_name(client, given.model);
+  if (!name) return report(name.error());
+  wishes.model = *name;
+  return fetch_and_print(options, "/plan?" + wishes_query(wishes), [&](const json& body) {
+    draw_plan(body);
+    next_step(options, std::format("Next: flotilla load {}", wishes.model));
+  });
+}
+
+int load_model(const VerbOptions& options, const LoadWishes& given) {
+  ApiClient client(options.api_url);
+  LoadWishes wishes = given;
+  const auto name = resolve_model_name(client, given.model);
+  if (!name) return report(name.error());
+  wishes.model = *name;
+  ProgressBar bar;
+  std::optional<Error> failure;
+  json placement;
+  const auto done = client.post_lines("/load", wishes_json(wishes), [&](std::string_view line) {
+    const json event = json::parse(line, nullptr, false);
+    if (!event.is_object()) return true;
+    if (event.contains("progress")) bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"), number_of(event["progress"], "total_bytes"));
+    if (event.contains("placement")) placement = event["placement"];
+    if (event.contains("error")) failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
+    return true;
+  });
+  bar.clear();
+  if (!done) return report(done.error());
+  if (failure) return report(*failure);
+  if (options.json) std::println("{}", placement.dump(2));
+  else std::println("{} is ready: {}", wishes.model, stages_text(placement));
+  next_step(options, std::format("Next: flotilla run {}", wishes.model));
+  return exit_ok;
+}
+
+int unload_model(const VerbOptions& options, const std::string& model) {
+  ApiClient client(options.api_url);
+  const auto name = resolve_model_name(client, model);
+  if (!name) return report(name.error());
+  const auto body = client.post("/unload", {{"model", *name}});
+  if (!body) return report(body.error());
+  if (options.json) std::println("{}", body->dump(2));
+  else std::println("{} is unloaded", *name);
+  return exit_ok;
+}
+
+}  // namespace flotilla

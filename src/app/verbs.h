@@ -1,0 +1,37 @@
+// The client verbs: ask a node over its API and print the answer, as a table for people or as JSON for scripts.
+// Each returns the process's exit code: 0 done, 1 failed, 3 no node answers.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace flotilla {
+
+struct VerbOptions {
+  std::string api_url;
+  bool json = false;
+};
+
+struct LoadWishes {
+  std::string model;
+  std::vector<std::string> nodes;
+  std::vector<std::uint32_t> layers;
+  std::string mode = "auto";
+  std::uint32_t context_tokens = 0, sequences = 0;
+};
+
+int list_models(const VerbOptions& options);
+int list_placements(const VerbOptions& options);   // ps
+int list_nodes(const VerbOptions& options);
+int show_model(const VerbOptions& options, const std::string& model);
+int show_plan(const VerbOptions& options, const LoadWishes& wishes);
+int load_model(const VerbOptions& options, const LoadWishes& wishes);
+int unload_model(const VerbOptions& options, const std::string& model);
+
+// Prints the message and what to do on stderr and gives the exit code.
+int report(const Error& error);
+
+}  // namespace flotilla
