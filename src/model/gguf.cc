@@ -168,12 +168,16 @@ Gguf::~Gguf() = default;
 
 Result<std::shared_ptr<const Gguf>> Gguf::open(const std::filesystem::path& path) {
   FLOTILLA_TRY(auto files, split_parts(path));
+  return open_parts(std::move(files), parse_split_name(path).stem);
+}
+
+Result<std::shared_ptr<const Gguf>> Gguf::open_parts(std::vector<std::filesystem::path> files, std::string name) {
   std::vector<GgufPart> parts;
   for (const auto& file : files) {
     FLOTILLA_TRY(auto part, read_gguf_part(file));
     parts.push_back(std::move(part));
   }
-  FLOTILLA_TRY(auto state, read(parts, parse_split_name(path).stem));
+  FLOTILLA_TRY(auto state, read(parts, std::move(name)));
   state->files = std::move(files);
   return std::shared_ptr<const Gguf>(new Gguf(std::move(state)));
 }

@@ -40,6 +40,8 @@ class Gguf {
   // The path of the file, or of the first part of a split file (the others are found beside it).
   // not_found, corrupt (truncated, lying, foreign: the message says where and what), unsupported (version).
   static Result<std::shared_ptr<const Gguf>> open(const std::filesystem::path& path);
+  // The same for files whose names say nothing (parts taken from a peer, in order): the model is called `name`.
+  static Result<std::shared_ptr<const Gguf>> open_parts(std::vector<std::filesystem::path> files, std::string name);
   static Result<std::shared_ptr<const Gguf>> parse(std::span<const GgufPart> parts, std::string name);
 
   ~Gguf();
