@@ -40,7 +40,8 @@ Error error_from_body(std::string_view body, long http_code) {
   if (parsed.is_object() && parsed.contains("error") && parsed["error"].is_object()) {
     const json& error = parsed["error"];
     const std::string code = error.value("code", json()).is_string() ? error["code"].get<std::string>() : "";
-    const std::string message = error.value("message", json()).is_string() ? error["message"].get<std::string>() : std::string(body);
+    const std::string message =
+        error.value("message", json()).is_string() ? error["message"].get<std::string>() : std::string(body);
     return {code_from_string(code), message};
   }
   return {Code::internal, std::format("[app] the node answered with HTTP {}", http_code)};
@@ -58,12 +59,13 @@ struct CurlHandle {
 constexpr long connect_timeout_ms = 3000;
 
 // `post_body` absent: GET. Answers the body, which is empty where on_line took it.
-Result<std::string> transfer(const std::string& url, const std::optional<std::string>& post_body, const ApiClient::OnLine* on_line) {
+Result<std::string> transfer(const std::string& url, const std::optional<std::string>& post_body,
+                             const ApiClient::OnLine* on_line) {
   CurlHandle handle;
   Transfer state{.on_line = on_line};
   curl_easy_setopt(handle.curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(handle.curl, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(handle.curl, CURLOPT_PROXY, "");   // a node is local; an http_proxy is meant for the internet
+  curl_easy_setopt(handle.curl, CURLOPT_PROXY, "");  // a node is local; an http_proxy is meant for the internet
   curl_easy_setopt(handle.curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);
   curl_easy_setopt(handle.curl, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(handle.curl, CURLOPT_WRITEDATA, &state);
@@ -76,8 +78,11 @@ Result<std::string> transfer(const std::string& url, const std::optional<std::st
   const CURLcode outcome = curl_easy_perform(handle.curl);
   if (state.hung_up) return std::string();
   if (outcome == CURLE_COULDNT_CONNECT || outcome == CURLE_COULDNT_RESOLVE_HOST)
-    return fail(Code::unavailable, "[app] no node answers at {}; start one with `flotilla serve`, or name another with --api URL", url.substr(0, url.find('/', 8)));
-  if (outcome != CURLE_OK) return fail(Code::unavailable, "[app] the connection to the node broke off ({})", curl_easy_strerror(outcome));
+    return fail(Code::unavailable,
+                "[app] no node answers at {}; start one with `flotilla serve`, or name another with --api URL",
+                url.substr(0, url.find('/', 8)));
+  if (outcome != CURLE_OK)
+    return fail(Code::unavailable, "[app] the connection to the node broke off ({})", curl_easy_strerror(outcome));
   long http_code = 0;
   curl_easy_getinfo(handle.curl, CURLINFO_RESPONSE_CODE, &http_code);
   if (http_code >= 400) return fail(error_from_body(on_line ? state.line : state.body, http_code));
@@ -87,7 +92,11 @@ Result<std::string> transfer(const std::string& url, const std::optional<std::st
 Result<json> parsed(Result<std::string> body) {
   if (!body) return fail(std::move(body).error());
   json value = json::parse(*body, nullptr, false);
-  if (value.is_discarded()) return fail(Code::internal, "[app] expected JSON from the node but got {} bytes of something else; is another program on that port?", body->size());
+  if (value.is_discarded())
+    return fail(
+        Code::internal,
+        "[app] expected JSON from the node but got {} bytes of something else; is another program on that port?",
+        body->size());
   return value;
 }
 
@@ -100,7 +109,9 @@ ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {
   while (base_url_.ends_with('/')) base_url_.pop_back();
 }
 
-Result<json> ApiClient::get(std::string_view path) { return parsed(transfer(base_url_ + std::string(path), std::nullopt, nullptr)); }
+Result<json> ApiClient::get(std::string_view path) {
+  return parsed(transfer(base_url_ + std::string(path), std::nullopt, nullptr));
+}
 
 Result<json> ApiClient::post(std::string_view path, const json& body) {
   return parsed(transfer(base_url_ + std::string(path), body.dump(), nullptr));
@@ -114,7 +125,8 @@ Status ApiClient::post_lines(std::string_view path, const json& body, const OnLi
 bool ApiClient::answers() { return get("/health").has_value(); }
 
 std::string ApiClient::escaped(std::string_view text) {
-  const std::unique_ptr<char, decltype(&curl_free)> escaped(curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), curl_free);
+  const std::unique_ptr<char, decltype(&curl_free)> escaped(
+      curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), curl_free);
   return escaped ? escaped.get() : "";
 }
 

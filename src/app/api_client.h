@@ -15,7 +15,7 @@ namespace flotilla {
 
 class ApiClient {
  public:
-  explicit ApiClient(std::string base_url);   // "http://localhost:52415"
+  explicit ApiClient(std::string base_url);  // "http://localhost:52415"
 
   Result<nlohmann::json> get(std::string_view path);
   Result<nlohmann::json> post(std::string_view path, const nlohmann::json& body);
@@ -24,10 +24,10 @@ class ApiClient {
   using OnLine = std::function<bool(std::string_view line)>;
   Status post_lines(std::string_view path, const nlohmann::json& body, const OnLine& on_line);
 
-  bool answers();                             // GET /health succeeds
+  bool answers();  // GET /health succeeds
   const std::string& base_url() const { return base_url_; }
 
-  static std::string escaped(std::string_view text);   // for a query or a path
+  static std::string escaped(std::string_view text);  // for a query or a path
 
  private:
   std::string base_url_;

@@ -48,8 +48,8 @@ std::string last_line(const std::filesystem::path& path) {
 Result<BorrowedNode> BorrowedNode::start(const std::string& api_url, const std::filesystem::path& home,
                                          const std::vector<std::filesystem::path>& model_folders) {
   FLOTILLA_TRY(const std::string address, loopback_address(api_url));
-  std::vector<std::string> arguments{own_executable().string(), "serve", "--api", address, "--no-discovery", "--cluster-port", "0",
-                                     "--home", home.string()};
+  std::vector<std::string> arguments{own_executable().string(), "serve", "--api",  address,      "--no-discovery",
+                                     "--cluster-port",          "0",     "--home", home.string()};
   for (const auto& folder : model_folders) arguments.insert(arguments.end(), {"--models", folder.string()});
   std::vector<char*> pointers;
   for (std::string& argument : arguments) pointers.push_back(argument.data());
@@ -65,7 +65,7 @@ Result<BorrowedNode> BorrowedNode::start(const std::string& api_url, const std::
   posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, log_path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);   // Ctrl-C stops an answer, not the node
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);  // Ctrl-C stops an answer, not the node
   posix_spawnattr_setpgroup(&attributes, 0);
   pid_t pid = -1;
   const int error = ::posix_spawn(&pid, pointers.front(), &actions, &attributes, pointers.data(), environ);
@@ -84,7 +84,8 @@ Result<BorrowedNode> BorrowedNode::start(const std::string& api_url, const std::
     }
     std::this_thread::sleep_for(poll_interval);
   }
-  return fail(Code::timeout, "[app] a node was started but does not answer at {}; its log is {}", api_url, log_path.string());
+  return fail(Code::timeout, "[app] a node was started but does not answer at {}; its log is {}", api_url,
+              log_path.string());
 }
 
 BorrowedNode::~BorrowedNode() {

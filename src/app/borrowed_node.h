@@ -14,7 +14,8 @@ namespace flotilla {
 
 class BorrowedNode {
  public:
-  // Returns once it answers at `api_url`, which must be on this machine. unavailable with the node's own words otherwise.
+  // Returns once it answers at `api_url`, which must be on this machine. unavailable with the node's own words
+  // otherwise.
   static Result<BorrowedNode> start(const std::string& api_url, const std::filesystem::path& home,
                                     const std::vector<std::filesystem::path>& model_folders);
   BorrowedNode(BorrowedNode&& other) noexcept : pid_(std::exchange(other.pid_, -1)) {}

@@ -53,11 +53,14 @@ void on_event(std::string_view line, Clock::time_point started, const char* text
   const json event = json::parse(line.substr(6), nullptr, false);
   if (!event.is_object()) return;
   if (event.contains("error")) {
-    answer.error = Error{code_from_string(event["error"].value("code", json("")).is_string() ? event["error"]["code"].get<std::string>() : ""),
-                         event["error"].value("message", "the node reported an error")};
+    answer.error =
+        Error{code_from_string(
+                  event["error"].value("code", json("")).is_string() ? event["error"]["code"].get<std::string>() : ""),
+              event["error"].value("message", "the node reported an error")};
     return;
   }
-  if (event.contains("usage") && event["usage"].is_object()) answer.tokens = event["usage"].value("completion_tokens", 0u);
+  if (event.contains("usage") && event["usage"].is_object())
+    answer.tokens = event["usage"].value("completion_tokens", 0u);
   if (!event.contains("choices") || event["choices"].empty()) return;
   const json piece = event["choices"][0].value(json::json_pointer(text_path), json());
   if (!piece.is_string() || piece.get_ref<const std::string&>().empty()) return;
@@ -68,7 +71,10 @@ void on_event(std::string_view line, Clock::time_point started, const char* text
 }
 
 json sampling_of(const ChatOptions& options, const std::string& model) {
-  json body{{"model", model}, {"stream", true}, {"temperature", options.temperature}, {"stream_options", {{"include_usage", true}}}};
+  json body{{"model", model},
+            {"stream", true},
+            {"temperature", options.temperature},
+            {"stream_options", {{"include_usage", true}}}};
   if (options.max_tokens > 0) body["max_tokens"] = options.max_tokens;
   if (options.seed >= 0) body["seed"] = options.seed;
   return body;
@@ -88,11 +94,13 @@ Result<Answer> ask(ApiClient& client, const char* path, const json& body, const 
 }
 
 // A base model has no chat template; it continues the prompt instead.
-Result<Answer> answer_to(ApiClient& client, const ChatOptions& options, const std::string& model, const json& messages) {
+Result<Answer> answer_to(ApiClient& client, const ChatOptions& options, const std::string& model,
+                         const json& messages) {
   json body = sampling_of(options, model);
   body["messages"] = messages;
   auto answer = ask(client, "/v1/chat/completions", body, "/delta/content");
-  if (answer || answer.error().code != Code::unsupported || !answer.error().message.contains("chat template")) return answer;
+  if (answer || answer.error().code != Code::unsupported || !answer.error().message.contains("chat template"))
+    return answer;
   json completion = sampling_of(options, model);
   completion["prompt"] = messages.back()["content"];
   return ask(client, "/v1/completions", completion, "/text");
@@ -112,9 +120,10 @@ json opening(const ChatOptions& options) {
 }
 
 int converse(ApiClient& client, const ChatOptions& options, const std::string& model) {
-  if (is_terminal(STDIN_FILENO)) std::println(stderr, "Chatting with {}. An empty line or Ctrl-D ends it; Ctrl-C stops an answer.", model);
+  if (is_terminal(STDIN_FILENO))
+    std::println(stderr, "Chatting with {}. An empty line or Ctrl-D ends it; Ctrl-C stops an answer.", model);
   json messages = opening(options);
-  for (std::string line; ;) {
+  for (std::string line;;) {
     if (is_terminal(STDIN_FILENO)) std::print(stderr, "> ");
     if (!std::getline(std::cin, line) || line.empty()) return 0;
     messages.push_back({{"role", "user"}, {"content", line}});
@@ -143,7 +152,8 @@ Status load_with_progress(ApiClient& client, const std::string& model) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return true;
     if (event.contains("progress"))
-      bar.show(event["progress"].value("text", ""), event["progress"].value("done_bytes", 0ull), event["progress"].value("total_bytes", 0ull));
+      bar.show(event["progress"].value("text", ""), event["progress"].value("done_bytes", 0ull),
+               event["progress"].value("total_bytes", 0ull));
     if (event.contains("error")) failure = Error{Code::unavailable, event["error"].value("message", "loading failed")};
     return true;
   }));
@@ -160,7 +170,9 @@ int run_chat(const ChatOptions& options) {
     auto node = BorrowedNode::start(options.verb.api_url, options.home, options.model_folders);
     if (!node) return report(node.error());
     borrowed = std::move(*node);
-    std::println(stderr, "No node was running, so one was started for this conversation. `flotilla serve` keeps one for longer.");
+    std::println(
+        stderr,
+        "No node was running, so one was started for this conversation. `flotilla serve` keeps one for longer.");
   }
   const auto model = resolve_model_name(client, options.model);
   if (!model) return report(model.error());

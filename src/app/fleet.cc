@@ -14,7 +14,8 @@ const Placement* find_placement(const ClusterView& view, const Matches& matches)
   for (const Member& member : view.members) {
     if (!joined(member)) continue;
     for (const Placement& placement : member.info.placements)
-      if (matches(placement) && (!best || (best->state != PlacementState::ready && placement.state == PlacementState::ready)))
+      if (matches(placement) &&
+          (!best || (best->state != PlacementState::ready && placement.state == PlacementState::ready)))
         best = &placement;
   }
   return best;
@@ -26,7 +27,8 @@ std::optional<NodeId> holder_of(const ClusterView& view, const std::string& mode
   for (const Member& member : view.members)
     if (joined(member))
       for (const ModelInfo& info : member.info.models)
-        if (info.complete && info.name == model && (fingerprint.empty() || info.fingerprint == fingerprint)) return member.info.id;
+        if (info.complete && info.name == model && (fingerprint.empty() || info.fingerprint == fingerprint))
+          return member.info.id;
   return std::nullopt;
 }
 

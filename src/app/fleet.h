@@ -22,6 +22,6 @@ const Placement* placement_of(const ClusterView& view, PlacementId id);
 std::vector<ModelInfo> models_of(const ClusterView& view);
 
 PlanWishes wishes_from(const LoadModel& order);
-std::string name_of(const ClusterView& view, const NodeId& id);   // a short form of the id where it is unknown
+std::string name_of(const ClusterView& view, const NodeId& id);  // a short form of the id where it is unknown
 
 }  // namespace flotilla

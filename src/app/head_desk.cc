@@ -10,8 +10,8 @@ namespace flotilla {
 
 struct HeadDesk::Headed {
   Placement placement;
-  std::vector<std::optional<StageReady>> ready;     // per stage
-  std::vector<bool> connected;                      // per stage
+  std::vector<std::optional<StageReady>> ready;  // per stage
+  std::vector<bool> connected;                   // per stage
   std::vector<Asker> askers;
   StageStats stats;
 };
@@ -68,7 +68,9 @@ void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
       headed->askers.push_back(asker);
       return;
     }
-    end(headed, {Code::unavailable, std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
+    end(headed,
+        {Code::unavailable,
+         std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
   }
   begin(order, asker);
 }
@@ -125,7 +127,7 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed, const Plan& plan) 
   order.context_tokens = plan.context_tokens;
   order.sequences = plan.sequences;
   order.activation_type = context_.activation_type;
-  order.ring_key = to_string(random_node_id());   // 128 random bits
+  order.ring_key = to_string(random_node_id());  // 128 random bits
   if (const auto source = holder_of(context_.view(), placement.model, placement.fingerprint)) order.source = *source;
   for (const PlannedStage& stage : plan.stages) {
     order.layers = stage.layers;
@@ -144,7 +146,8 @@ void HeadDesk::on_ready(const NodeId& from, const StageReady& ready) {
   stage.weight_bytes = ready.weight_bytes;
   stage.kv_bytes = ready.kv_bytes;
   stage.compute_bytes = ready.compute_bytes;
-  if (std::ranges::all_of(headed->ready, [](const auto& stage_ready) { return stage_ready.has_value(); })) close_ring(*headed);
+  if (std::ranges::all_of(headed->ready, [](const auto& stage_ready) { return stage_ready.has_value(); }))
+    close_ring(*headed);
 }
 
 // Stage i passes activations straight to stage i + 1; the last returns the rows that need logits to the head.
@@ -152,7 +155,8 @@ void HeadDesk::close_ring(Headed& headed) {
   const auto& stages = headed.placement.stages;
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const std::size_t next = (i + 1) % stages.size();
-    const ConnectRing order{headed.placement.id, headed.placement.epoch, stages[next].nodes.front(), headed.ready[next]->port, ""};
+    const ConnectRing order{headed.placement.id, headed.placement.epoch, stages[next].nodes.front(),
+                            headed.ready[next]->port, ""};
     context_.send(stages[i].nodes.front(), make_frame(FrameKind::connect_ring, encode(order)));
   }
 }
@@ -201,8 +205,10 @@ void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
     for (const PlacedStage& stage : headed->placement.stages)
       if (stage.nodes.front() == node) broken.push_back(headed);
   for (const auto& headed : broken)
-    end(headed, {Code::unavailable, std::format("[app] a machine that held layers of {} is gone ({}); the next request loads it on those left",
-                                                headed->placement.model, cause.message)});
+    end(headed,
+        {Code::unavailable,
+         std::format("[app] a machine that held layers of {} is gone ({}); the next request loads it on those left",
+                     headed->placement.model, cause.message)});
 }
 
 void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {

@@ -1,7 +1,7 @@
-// Decides the life of the placements this node heads: plan, have every stage prepared, close the ring, publish, and end it
-// when a stage fails. It issues their epochs: nobody else does.
-// In: load_model, unload_model, stage_ready, ring_connected, stage_failed, load_progress, lost nodes.
-// Out: prepare_stage, connect_ring, stop_stage, load_progress, load_result.  Owns: the placements.  Thread: the loop's.
+// Decides the life of the placements this node heads: plan, have every stage prepared, close the ring, publish, and end
+// it when a stage fails. It issues their epochs: nobody else does. In: load_model, unload_model, stage_ready,
+// ring_connected, stage_failed, load_progress, lost nodes. Out: prepare_stage, connect_ring, stop_stage, load_progress,
+// load_result.  Owns: the placements.  Thread: the loop's.
 #pragma once
 
 #include <functional>
@@ -36,7 +36,10 @@ class HeadDesk {
 
  private:
   struct Headed;
-  struct Asker { NodeId node; std::uint64_t ticket = 0; };
+  struct Asker {
+    NodeId node;
+    std::uint64_t ticket = 0;
+  };
   void begin(const LoadModel& order, const Asker& asker);
   void on_header(const LoadModel& order, const Result<StoredModel>& stored);
   void prepare(const std::shared_ptr<Headed>& headed, const Plan& plan);
@@ -52,7 +55,7 @@ class HeadDesk {
   HeaderDesk& headers_;
   std::function<void(PlacementId, const Error&)> on_ended_;
   std::map<PlacementId, std::shared_ptr<Headed>> headed_;
-  std::map<std::string, std::vector<Asker>> starting_;   // by model, until its header is here
+  std::map<std::string, std::vector<Asker>> starting_;  // by model, until its header is here
 };
 
 // True where the order asks for something the placement is not: other nodes, layers, context or slots.

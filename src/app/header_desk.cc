@@ -8,9 +8,11 @@ namespace {
 Error no_such_model(const ClusterView& view, const std::string& model) {
   std::string known;
   for (const ModelInfo& info : models_of(view)) known += (known.empty() ? "" : ", ") + info.name;
-  return {Code::not_found, known.empty()
-      ? std::format("[app] no machine here has a model named '{}', nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)", model)
-      : std::format("[app] no machine here has a model named '{}'; there are: {}", model, known)};
+  return {Code::not_found,
+          known.empty() ? std::format("[app] no machine here has a model named '{}', nor any other; put its GGUF file "
+                                      "into a models folder (flotilla serve --models DIR)",
+                                      model)
+                        : std::format("[app] no machine here has a model named '{}'; there are: {}", model, known)};
 }
 
 }  // namespace
@@ -27,7 +29,8 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   std::string wanted = fingerprint;
   for (const ModelInfo& info : member.info.models)
     if (info.name == model) wanted = info.fingerprint;
-  boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted, host = member.host, port = member.info.cluster_port] {
+  boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted, host = member.host,
+                                      port = member.info.cluster_port] {
     auto link = connect_bulk(context->identity, host, port);
     auto stored = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
     boost::asio::post(context->loop, [on_header, stored = std::move(stored)] { on_header(stored); });

@@ -1,5 +1,5 @@
-// Gets a model's header: from the store, or from a node that has the file. The header is all that planning and text need,
-// so any node can answer for any model, also one that holds no layer.
+// Gets a model's header: from the store, or from a node that has the file. The header is all that planning and text
+// need, so any node can answer for any model, also one that holds no layer.
 //
 // Thread: the loop's; fetching happens on the copy pool.
 #pragma once
@@ -15,7 +15,8 @@ class HeaderDesk {
  public:
   explicit HeaderDesk(NodeContext& context) : context_(context) {}
 
-  // not_found lists the models there are. Calls back on the loop, never from inside want(). An empty fingerprint means any.
+  // not_found lists the models there are. Calls back on the loop, never from inside want(). An empty fingerprint means
+  // any.
   using OnHeader = std::function<void(Result<StoredModel>)>;
   void want(const std::string& model, const std::string& fingerprint, OnHeader on_header);
 

@@ -19,7 +19,8 @@ Status make_folder(const fs::path& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error)
-    return fail(Code::permission, "[app] cannot make the folder {} ({}); choose another with --home", path.string(), error.message());
+    return fail(Code::permission, "[app] cannot make the folder {} ({}); choose another with --home", path.string(),
+                error.message());
   return {};
 }
 
@@ -30,7 +31,8 @@ Result<Descriptor> take_lock(const fs::path& path) {
     return fail(Code::permission, "[app] cannot write in the home folder {} ({}); choose another with --home",
                 path.parent_path().string(), std::strerror(errno));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail(Code::busy, "[app] another node already runs with the home folder {}; stop it, or give this one its own --home",
+    return fail(Code::busy,
+                "[app] another node already runs with the home folder {}; stop it, or give this one its own --home",
                 path.parent_path().string());
   return lock;
 }
@@ -39,7 +41,8 @@ Result<NodeId> read_identity(const fs::path& path) {
   std::ifstream file(path);
   const auto json = nlohmann::json::parse(file, nullptr, false);
   if (!json.is_object() || !json.contains("id") || !json["id"].is_string())
-    return fail(Code::corrupt, "[app] expected {{\"id\": \"…\"}} in {} but could not read it; delete the file to get a new identity",
+    return fail(Code::corrupt,
+                "[app] expected {{\"id\": \"…\"}} in {} but could not read it; delete the file to get a new identity",
                 path.string());
   return node_id_from_string(json["id"].get<std::string>());
 }

@@ -8,7 +8,9 @@ namespace flotilla {
 
 void LoadDesk::plan(const LoadModel& order, OnPlan on_plan) {
   if (order.mode == "tensor")
-    return on_plan(fail(Code::unsupported, "[app] splitting tensors between machines (mode tensor) is not part of this version; use pipeline or auto"));
+    return on_plan(fail(
+        Code::unsupported,
+        "[app] splitting tensors between machines (mode tensor) is not part of this version; use pipeline or auto"));
   headers_.want(order.model, "", [this, order, on_plan](const Result<StoredModel>& stored) {
     if (!stored) return on_plan(fail(stored.error()));
     const auto shape = read_shape(*stored->gguf);
@@ -24,7 +26,8 @@ void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   if (const Placement* placement = placement_of(view, order.model)) {
     if (placement->state == PlacementState::ready && !differs(order, *placement, view)) return on_done(*placement);
     // The head of the present placement decides: it alone may replace it.
-    if (order.nodes.empty() || placement->head() == context_.identity.node || name_of(view, placement->head()) == order.nodes.front())
+    if (order.nodes.empty() || placement->head() == context_.identity.node ||
+        name_of(view, placement->head()) == order.nodes.front())
       return ask(placement->head(), std::move(order), std::move(on_progress), std::move(on_done));
     const std::string model = order.model;
     return unload(model, [this, order = std::move(order), on_progress, on_done](const Result<Placement>&) mutable {

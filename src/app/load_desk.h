@@ -30,12 +30,16 @@ class LoadDesk {
   void on_node_lost(const NodeId& node, const Error& cause);
 
  private:
-  struct Waiting { NodeId head; OnProgress on_progress; OnDone on_done; };
+  struct Waiting {
+    NodeId head;
+    OnProgress on_progress;
+    OnDone on_done;
+  };
   void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
 
   NodeContext& context_;
   HeaderDesk& headers_;
-  std::map<std::uint64_t, Waiting> waiting_;   // by ticket
+  std::map<std::uint64_t, Waiting> waiting_;  // by ticket
 };
 
 }  // namespace flotilla

@@ -35,9 +35,12 @@ std::uint64_t meminfo_bytes(const std::string& key) {
 
 // What is left under this process's memory limit; both cgroup versions, nothing where there is no limit.
 std::optional<std::uint64_t> cgroup_memory_left() {
-  struct Files { const char *limit, *used; };
-  for (const Files& files : {Files{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
-                             Files{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
+  struct Files {
+    const char *limit, *used;
+  };
+  for (const Files& files :
+       {Files{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"},
+        Files{"/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"}}) {
     const auto limit = read_number(files.limit), used = read_number(files.used);
     if (limit && used && *limit < (1ull << 60)) return *limit > *used ? *limit - *used : 0;
   }

@@ -36,9 +36,11 @@ std::uint32_t processors_allowed() {
 std::uint64_t memory_available_bytes() {
   vm_statistics64_data_t statistics{};
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
-  if (::host_statistics64(::mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&statistics), &count) != KERN_SUCCESS)
+  if (::host_statistics64(::mach_host_self(), HOST_VM_INFO64, reinterpret_cast<host_info64_t>(&statistics), &count) !=
+      KERN_SUCCESS)
     return 0;
-  return (static_cast<std::uint64_t>(statistics.free_count) + statistics.inactive_count) * static_cast<std::uint64_t>(::getpagesize());
+  return (static_cast<std::uint64_t>(statistics.free_count) + statistics.inactive_count) *
+         static_cast<std::uint64_t>(::getpagesize());
 }
 
 std::filesystem::path own_executable() {

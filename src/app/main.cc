@@ -27,17 +27,23 @@ struct LogFlags {
 
 void start_log_from(const LogFlags& flags, const std::string& name) {
   LogOptions options{.name = name};
-  options.level = flags.level == "debug" ? LogLevel::debug : flags.level == "info" ? LogLevel::info
-                : flags.level == "error" ? LogLevel::error : LogLevel::warning;
+  options.level = flags.level == "debug"   ? LogLevel::debug
+                  : flags.level == "info"  ? LogLevel::info
+                  : flags.level == "error" ? LogLevel::error
+                                           : LogLevel::warning;
   options.json = flags.format == "json" || (flags.format == "auto" && !is_terminal(2));
   start_log(options);
 }
 
 void add_log_flags(CLI::App& verb, LogFlags& flags) {
   verb.add_option("--log-level", flags.level, "How much to log: debug, info, warning or error")
-      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))->envname("FLOTILLA_LOG_LEVEL")->capture_default_str();
+      ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+      ->envname("FLOTILLA_LOG_LEVEL")
+      ->capture_default_str();
   verb.add_option("--log-format", flags.format, "text, json, or auto: text on a terminal, JSON lines elsewhere")
-      ->check(CLI::IsMember({"text", "json", "auto"}))->envname("FLOTILLA_LOG_FORMAT")->capture_default_str();
+      ->check(CLI::IsMember({"text", "json", "auto"}))
+      ->envname("FLOTILLA_LOG_FORMAT")
+      ->capture_default_str();
 }
 
 // CLI11 reports a wrong value by the validator's text: our own parsers speak there too.
@@ -80,27 +86,60 @@ void add_serve(CLI::App& app, int& exit_code) {
   node.home = default_home();
   node.cluster_port = limits::cluster_port;
   node.discovery_port = limits::discovery_port;
-  CLI::App* verb = app.add_subcommand("serve", "Run this machine's node: find the others, hold its layers, answer clients");
-  verb->footer("Examples:\n  flotilla serve                              one machine\n"
-               "  flotilla serve --trust-lan                  machines of a lab that trust each other\n"
-               "  flotilla serve --cluster-secret key.txt     machines that share a secret file\n"
-               "  flotilla serve --memory 8G --models ~/models");
-  verb->add_option("--home", node.home, "Folder for this node's identity and the layers it takes from others")->envname("FLOTILLA_HOME")->capture_default_str();
-  verb->add_option("--name", node.name, "This machine's name in the fleet (default: its host name)")->envname("FLOTILLA_NAME");
-  verb->add_option("--api", flags->api, "Where clients connect, HOST:PORT")->envname("FLOTILLA_API")->capture_default_str();
-  verb->add_option("--cluster-port", node.cluster_port, "TCP port for the other nodes")->envname("FLOTILLA_CLUSTER_PORT")->capture_default_str();
-  verb->add_option("--discovery-port", node.discovery_port, "UDP port on which nodes find each other")->envname("FLOTILLA_DISCOVERY_PORT")->capture_default_str();
-  verb->add_option("--peer", node.peers, "A node to connect with where discovery cannot reach, HOST[:PORT]; may be repeated")->envname("FLOTILLA_PEER")->delimiter(',');
-  verb->add_flag("--no-discovery", flags->no_discovery, "Neither send nor hear beacons")->envname("FLOTILLA_NO_DISCOVERY");
-  verb->add_flag("--trust-lan", node.trust_lan, "Join with every node on this network that also says so (a lab only)")->envname("FLOTILLA_TRUST_LAN");
-  verb->add_option("--cluster-secret", node.cluster_secret_file, "Join with nodes that have the same secret in this file")->envname("FLOTILLA_CLUSTER_SECRET");
-  verb->add_option("--models", node.model_folders, "Folder with GGUF files, besides HOME/models; may be repeated")->envname("FLOTILLA_MODELS")->delimiter(',');
-  verb->add_option("--memory", flags->memory, "Memory offered to models, such as 8G (default: 80 % of what is free at start)")->envname("FLOTILLA_MEMORY")->check(size_validator());
-  verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")->envname("FLOTILLA_THREADS")->check(CLI::Range(1u, 1024u));
-  verb->add_option("--activations", node.activations, "How activations travel: f32 exact, bf16 half the bytes")->envname("FLOTILLA_ACTIVATIONS")
-      ->check(CLI::IsMember({"f32", "bf16"}))->capture_default_str();
-  verb->add_option("--link-model", node.runner.link_model, "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")->envname("FLOTILLA_LINK_MODEL")->group("Experiments");
-  verb->add_option("--spin-us", node.runner.spin_us, "Poll the ring's sockets this long before sleeping, in microseconds")->envname("FLOTILLA_SPIN_US")->group("Experiments");
+  CLI::App* verb =
+      app.add_subcommand("serve", "Run this machine's node: find the others, hold its layers, answer clients");
+  verb->footer(
+      "Examples:\n  flotilla serve                              one machine\n"
+      "  flotilla serve --trust-lan                  machines of a lab that trust each other\n"
+      "  flotilla serve --cluster-secret key.txt     machines that share a secret file\n"
+      "  flotilla serve --memory 8G --models ~/models");
+  verb->add_option("--home", node.home, "Folder for this node's identity and the layers it takes from others")
+      ->envname("FLOTILLA_HOME")
+      ->capture_default_str();
+  verb->add_option("--name", node.name, "This machine's name in the fleet (default: its host name)")
+      ->envname("FLOTILLA_NAME");
+  verb->add_option("--api", flags->api, "Where clients connect, HOST:PORT")
+      ->envname("FLOTILLA_API")
+      ->capture_default_str();
+  verb->add_option("--cluster-port", node.cluster_port, "TCP port for the other nodes")
+      ->envname("FLOTILLA_CLUSTER_PORT")
+      ->capture_default_str();
+  verb->add_option("--discovery-port", node.discovery_port, "UDP port on which nodes find each other")
+      ->envname("FLOTILLA_DISCOVERY_PORT")
+      ->capture_default_str();
+  verb->add_option("--peer", node.peers,
+                   "A node to connect with where discovery cannot reach, HOST[:PORT]; may be repeated")
+      ->envname("FLOTILLA_PEER")
+      ->delimiter(',');
+  verb->add_flag("--no-discovery", flags->no_discovery, "Neither send nor hear beacons")
+      ->envname("FLOTILLA_NO_DISCOVERY");
+  verb->add_flag("--trust-lan", node.trust_lan, "Join with every node on this network that also says so (a lab only)")
+      ->envname("FLOTILLA_TRUST_LAN");
+  verb->add_option("--cluster-secret", node.cluster_secret_file,
+                   "Join with nodes that have the same secret in this file")
+      ->envname("FLOTILLA_CLUSTER_SECRET");
+  verb->add_option("--models", node.model_folders, "Folder with GGUF files, besides HOME/models; may be repeated")
+      ->envname("FLOTILLA_MODELS")
+      ->delimiter(',');
+  verb->add_option("--memory", flags->memory,
+                   "Memory offered to models, such as 8G (default: 80 % of what is free at start)")
+      ->envname("FLOTILLA_MEMORY")
+      ->check(size_validator());
+  verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
+      ->envname("FLOTILLA_THREADS")
+      ->check(CLI::Range(1u, 1024u));
+  verb->add_option("--activations", node.activations, "How activations travel: f32 exact, bf16 half the bytes")
+      ->envname("FLOTILLA_ACTIVATIONS")
+      ->check(CLI::IsMember({"f32", "bf16"}))
+      ->capture_default_str();
+  verb->add_option("--link-model", node.runner.link_model,
+                   "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")
+      ->envname("FLOTILLA_LINK_MODEL")
+      ->group("Experiments");
+  verb->add_option("--spin-us", node.runner.spin_us,
+                   "Poll the ring's sockets this long before sleeping, in microseconds")
+      ->envname("FLOTILLA_SPIN_US")
+      ->group("Experiments");
   add_log_flags(*verb, flags->log);
   verb->callback([flags, &exit_code] {
     start_log_from(flags->log, "node");
@@ -128,7 +167,9 @@ struct ClientFlags {
 std::shared_ptr<ClientFlags> add_client_flags(CLI::App& verb, bool json) {
   auto flags = std::make_shared<ClientFlags>();
   flags->verb.api_url = "http://localhost:52415";
-  verb.add_option("--api", flags->verb.api_url, "The node to ask, as a URL")->envname("FLOTILLA_API_URL")->capture_default_str();
+  verb.add_option("--api", flags->verb.api_url, "The node to ask, as a URL")
+      ->envname("FLOTILLA_API_URL")
+      ->capture_default_str();
   if (json) verb.add_flag("--json", flags->verb.json, "Print JSON, for scripts");
   return flags;
 }
@@ -139,7 +180,8 @@ void add_listing(CLI::App& app, const char* name, const char* help, int& exit_co
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb); });
 }
 
-void add_model_verb(CLI::App& app, const char* name, const char* help, int& exit_code, int (*run)(const VerbOptions&, const std::string&)) {
+void add_model_verb(CLI::App& app, const char* name, const char* help, int& exit_code,
+                    int (*run)(const VerbOptions&, const std::string&)) {
   CLI::App* verb = app.add_subcommand(name, help);
   const auto flags = add_client_flags(*verb, true);
   verb->add_option("MODEL", flags->wishes.model, "A model's name, or a beginning of it that fits only one")->required();
@@ -155,27 +197,40 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
   verb->add_option("MODEL", wishes.model, "A model's name, or a beginning of it that fits only one")->required();
   verb->add_option("--nodes", wishes.nodes, "Machines to use, in ring order: studio,laptop")->delimiter(',');
   verb->add_option("--layers", wishes.layers, "Layers for each of --nodes: 18,12")->delimiter(',');
-  verb->add_option("--mode", wishes.mode, "auto, pipeline or tensor")->check(CLI::IsMember({"auto", "pipeline", "tensor"}))->capture_default_str();
-  verb->add_option("--context", wishes.context_tokens, "Tokens of context for each of the --sequences (default: 4096, at most what the model was trained for)")
+  verb->add_option("--mode", wishes.mode, "auto, pipeline or tensor")
+      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
+      ->capture_default_str();
+  verb->add_option(
+          "--context", wishes.context_tokens,
+          "Tokens of context for each of the --sequences (default: 4096, at most what the model was trained for)")
       ->check(CLI::Range(16u, limits::context_tokens_max));
-  verb->add_option("--sequences", wishes.sequences, "Answers computed at the same time (default: 4)")->check(CLI::Range(1u, limits::sequences_max));
+  verb->add_option("--sequences", wishes.sequences, "Answers computed at the same time (default: 4)")
+      ->check(CLI::Range(1u, limits::sequences_max));
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes); });
 }
 
 void add_run(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("run", "Ask a model, or chat with it where no prompt is given");
-  verb->footer("Examples:\n  flotilla run smollm2 \"why is the sky blue?\"\n  flotilla run smollm2\n  cat notes.txt | flotilla run smollm2 -");
+  verb->footer(
+      "Examples:\n  flotilla run smollm2 \"why is the sky blue?\"\n  flotilla run smollm2\n  cat notes.txt | flotilla "
+      "run smollm2 -");
   const auto flags = add_client_flags(*verb, false);
   ChatOptions& chat = flags->chat;
   chat.home = default_home();
   verb->add_option("MODEL", chat.model, "A model's name, or a beginning of it that fits only one")->required();
   verb->add_option("PROMPT", chat.prompt, "What to ask; - reads it from standard input; none begins a conversation");
   verb->add_option("--system", chat.system, "Instructions for the model");
-  verb->add_option("--temperature", chat.temperature, "0 always takes the likeliest token")->check(CLI::Range(0.0, 2.0))->capture_default_str();
+  verb->add_option("--temperature", chat.temperature, "0 always takes the likeliest token")
+      ->check(CLI::Range(0.0, 2.0))
+      ->capture_default_str();
   verb->add_option("--max-tokens", chat.max_tokens, "Longest answer, in tokens")->check(CLI::PositiveNumber);
   verb->add_option("--seed", chat.seed, "The same seed gives the same answer")->check(CLI::NonNegativeNumber);
-  verb->add_option("--models", chat.model_folders, "Folders with GGUF files, for the node started where none runs")->envname("FLOTILLA_MODELS")->delimiter(',');
-  verb->add_option("--home", chat.home, "Home of the node started where none runs")->envname("FLOTILLA_HOME")->capture_default_str();
+  verb->add_option("--models", chat.model_folders, "Folders with GGUF files, for the node started where none runs")
+      ->envname("FLOTILLA_MODELS")
+      ->delimiter(',');
+  verb->add_option("--home", chat.home, "Home of the node started where none runs")
+      ->envname("FLOTILLA_HOME")
+      ->capture_default_str();
   verb->callback([flags, &exit_code] {
     flags->chat.verb = flags->verb;
     exit_code = run_chat(flags->chat);
@@ -200,10 +255,13 @@ void add_runner(CLI::App& app, int& exit_code) {
 int run(int argc, char** argv) {
   CLI::App app{"Flotilla turns the computers you own into one machine for large language models."};
   app.set_version_flag("--version", std::format("flotilla {} (protocol {})", flotilla_version, protocol_version));
-  app.set_config("--config", (default_home() / "config.toml").string(), "Configuration file; [serve] holds the flags of serve")->envname("FLOTILLA_CONFIG");
+  app.set_config("--config", (default_home() / "config.toml").string(),
+                 "Configuration file; [serve] holds the flags of serve")
+      ->envname("FLOTILLA_CONFIG");
   app.require_subcommand(1);
-  app.footer("Begin with:  flotilla serve      then, in another terminal:  flotilla list\n"
-             "Each verb explains itself:  flotilla VERB --help");
+  app.footer(
+      "Begin with:  flotilla serve      then, in another terminal:  flotilla list\n"
+      "Each verb explains itself:  flotilla VERB --help");
   int exit_code = 0;
   add_serve(app, exit_code);
   add_run(app, exit_code);
@@ -211,8 +269,11 @@ int run(int argc, char** argv) {
   add_listing(app, "ps", "Models loaded now, and who holds which layers", exit_code, list_placements);
   add_listing(app, "nodes", "Machines of the fleet", exit_code, list_nodes);
   add_model_verb(app, "show", "What a model is", exit_code, show_model);
-  add_wishes_verb(app, "plan", "Which machines would hold what, and why", "Example:\n  flotilla plan smollm2 --context 8192", exit_code, show_plan);
-  add_wishes_verb(app, "load", "Load a model", "Examples:\n  flotilla load smollm2\n  flotilla load smollm2 --nodes studio,laptop --layers 20,10", exit_code, load_model);
+  add_wishes_verb(app, "plan", "Which machines would hold what, and why",
+                  "Example:\n  flotilla plan smollm2 --context 8192", exit_code, show_plan);
+  add_wishes_verb(app, "load", "Load a model",
+                  "Examples:\n  flotilla load smollm2\n  flotilla load smollm2 --nodes studio,laptop --layers 20,10",
+                  exit_code, load_model);
   add_model_verb(app, "unload", "Free a model's memory", exit_code, unload_model);
   add_runner(app, exit_code);
   try {

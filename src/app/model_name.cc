@@ -26,8 +26,14 @@ Result<std::string> match_model_name(const std::vector<std::string>& known, cons
   for (const std::string& name : known)
     if (!typed.empty() && lower(name).starts_with(lower(typed))) fitting.push_back(name);
   if (fitting.size() == 1) return fitting.front();
-  if (!fitting.empty()) return fail(Code::invalid_argument, "[app] '{}' could be any of: {}; type more of the name", typed, joined(fitting));
-  if (known.empty()) return fail(Code::not_found, "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)", typed);
+  if (!fitting.empty())
+    return fail(Code::invalid_argument, "[app] '{}' could be any of: {}; type more of the name", typed,
+                joined(fitting));
+  if (known.empty())
+    return fail(Code::not_found,
+                "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder "
+                "(flotilla serve --models DIR)",
+                typed);
   return fail(Code::not_found, "[app] no machine has a model named '{}'; there are: {}", typed, joined(known));
 }
 

@@ -6,12 +6,14 @@
 namespace flotilla {
 namespace {
 
-constexpr std::array special_keys{
-    std::pair{"bos", "bos_token_id"}, std::pair{"eos", "eos_token_id"}, std::pair{"eot", "eot_token_id"},
-    std::pair{"eom", "eom_token_id"}, std::pair{"unk", "unknown_token_id"}, std::pair{"sep", "seperator_token_id"},
-    std::pair{"pad", "padding_token_id"}, std::pair{"cls", "cls_token_id"}, std::pair{"mask", "mask_token_id"},
-    std::pair{"fim_pre", "fim_pre_token_id"}, std::pair{"fim_suf", "fim_suf_token_id"}, std::pair{"fim_mid", "fim_mid_token_id"},
-    std::pair{"fim_pad", "fim_pad_token_id"}, std::pair{"fim_rep", "fim_rep_token_id"}, std::pair{"fim_sep", "fim_sep_token_id"}};
+constexpr std::array special_keys{std::pair{"bos", "bos_token_id"},         std::pair{"eos", "eos_token_id"},
+                                  std::pair{"eot", "eot_token_id"},         std::pair{"eom", "eom_token_id"},
+                                  std::pair{"unk", "unknown_token_id"},     std::pair{"sep", "seperator_token_id"},
+                                  std::pair{"pad", "padding_token_id"},     std::pair{"cls", "cls_token_id"},
+                                  std::pair{"mask", "mask_token_id"},       std::pair{"fim_pre", "fim_pre_token_id"},
+                                  std::pair{"fim_suf", "fim_suf_token_id"}, std::pair{"fim_mid", "fim_mid_token_id"},
+                                  std::pair{"fim_pad", "fim_pad_token_id"}, std::pair{"fim_rep", "fim_rep_token_id"},
+                                  std::pair{"fim_sep", "fim_sep_token_id"}};
 
 constexpr std::array flag_keys{std::pair{"add_bos", "add_bos_token"}, std::pair{"add_eos", "add_eos_token"},
                                std::pair{"add_space_prefix", "add_space_prefix"},

@@ -27,11 +27,11 @@ class ModelTexts {
  public:
   explicit ModelTexts(NodeContext& context) : context_(context) {}
   using OnText = std::function<void(Result<ModelText>)>;
-  void want(const StoredModel& model, OnText on_text);   // calls back on the loop, perhaps at once
+  void want(const StoredModel& model, OnText on_text);  // calls back on the loop, perhaps at once
 
  private:
   NodeContext& context_;
-  std::map<std::string, ModelText> made_;                // by fingerprint
+  std::map<std::string, ModelText> made_;  // by fingerprint
   std::map<std::string, std::vector<OnText>> waiting_;
 };
 

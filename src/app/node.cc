@@ -34,19 +34,25 @@ Result<std::string> read_secret(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   std::string secret(std::istreambuf_iterator<char>(file), {});
   if (!file.good() && !file.eof())
-    return fail(Code::not_found, "[app] cannot read the cluster secret {}; give every machine the same file with --cluster-secret FILE", path.string());
+    return fail(Code::not_found,
+                "[app] cannot read the cluster secret {}; give every machine the same file with --cluster-secret FILE",
+                path.string());
   while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (secret.size() < secret_bytes_min || secret.size() > secret_bytes_max)
-    return fail(Code::invalid_argument, "[app] expected {} to {} bytes in {} but got {}; make one with: head -c 24 /dev/urandom | base64 > {}",
+    return fail(Code::invalid_argument,
+                "[app] expected {} to {} bytes in {} but got {}; make one with: head -c 24 /dev/urandom | base64 > {}",
                 secret_bytes_min, secret_bytes_max, path.string(), secret.size(), path.string());
   return secret;
 }
 
 Result<HandshakeIdentity> make_identity(const NodeOptions& options, const Home& home) {
-  HandshakeIdentity identity{.node = home.node_id(), .name = options.name.empty() ? machine_name() : options.name,
-                             .release = std::string(flotilla_version), .cluster_port = options.cluster_port};
+  HandshakeIdentity identity{.node = home.node_id(),
+                             .name = options.name.empty() ? machine_name() : options.name,
+                             .release = std::string(flotilla_version),
+                             .cluster_port = options.cluster_port};
   if (options.trust_lan && !options.cluster_secret_file.empty())
-    return fail(Code::invalid_argument, "[app] expected --trust-lan or --cluster-secret but got both; the secret alone is safer");
+    return fail(Code::invalid_argument,
+                "[app] expected --trust-lan or --cluster-secret but got both; the secret alone is safer");
   if (options.trust_lan) identity.trust = TrustMode::trust_lan;
   if (!options.cluster_secret_file.empty()) {
     FLOTILLA_TRY(identity.secret, read_secret(options.cluster_secret_file));
@@ -56,8 +62,9 @@ Result<HandshakeIdentity> make_identity(const NodeOptions& options, const Home& 
 }
 
 std::uint64_t microseconds_since_1970() {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::microseconds>(
-      std::chrono::system_clock::now().time_since_epoch()).count());
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::system_clock::now().time_since_epoch())
+          .count());
 }
 
 NodeOptions with_defaults(NodeOptions options) {
@@ -68,14 +75,16 @@ NodeOptions with_defaults(NodeOptions options) {
 
 }  // namespace
 
-Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store, HandshakeIdentity identity)
+Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store,
+           HandshakeIdentity identity)
     : home_(std::move(home)),
       options_(options),
       store_(std::move(store)),
       context_(loop, *store_, std::move(identity)),
       stages_(context_, options_.memory_bytes, options_.threads),
       headers_(context_),
-      heads_(context_, headers_, [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
+      heads_(context_, headers_,
+             [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
       loads_(context_, headers_),
       requests_(context_, heads_, stages_),
       texts_(context_),
@@ -98,19 +107,25 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
   std::unique_ptr<Node> node(new Node(loop, options, std::move(home), std::move(store), std::move(identity)));
 
-  ClusterOptions cluster{.identity = node->context_.identity, .cluster_port = options.cluster_port,
-                         .discovery_port = options.discovery_port, .discovery = options.discovery, .peers = options.peers,
+  ClusterOptions cluster{.identity = node->context_.identity,
+                         .cluster_port = options.cluster_port,
+                         .discovery_port = options.discovery_port,
+                         .discovery = options.discovery,
+                         .peers = options.peers,
                          .remembered_peers = node->home_.remembered_peers()};
   Node* self = node.get();
   Cluster::Events events{
-      .on_view = [self] { if (self->observer_) self->observer_(); },
+      .on_view =
+          [self] {
+            if (self->observer_) self->observer_();
+          },
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer&, Descriptor socket) { self->on_bulk(std::move(socket)); }};
   node->published_ = node->describe();
   FLOTILLA_TRY(node->cluster_, Cluster::start(loop, std::move(cluster), node->published_, std::move(events)));
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
-  node->publish();   // now with the port the API really has
+  node->publish();  // now with the port the API really has
   node->watch_models();
   return node;
 }
@@ -140,7 +155,10 @@ NodeInfo Node::describe() const {
   info.memory_bytes = options_.memory_bytes;
   const std::uint64_t taken = stages_.memory_taken_bytes();
   info.memory_free_bytes = options_.memory_bytes - std::min(taken, options_.memory_bytes);
-  info.devices = {{.kind = "CPU", .description = processor_name(), .threads = options_.threads, .memory_bytes = options_.memory_bytes}};
+  info.devices = {{.kind = "CPU",
+                   .description = processor_name(),
+                   .threads = options_.threads,
+                   .memory_bytes = options_.memory_bytes}};
   for (const StoredModel& model : store_->list()) info.models.push_back(model.info);
   info.placements = heads_.placements();
   info.api_port = server_ ? server_->port() : options_.api_port;
@@ -170,7 +188,8 @@ void Node::watch_models() {
 
 void Node::send(const NodeId& to, Frame frame) {
   if (to == context_.identity.node) {
-    boost::asio::post(context_.loop, [this, to, frame = std::move(frame)]() mutable { on_frame(to, std::move(frame)); });
+    boost::asio::post(context_.loop,
+                      [this, to, frame = std::move(frame)]() mutable { on_frame(to, std::move(frame)); });
     return;
   }
   if (!cluster_->send(to, frame))
@@ -203,9 +222,11 @@ void Node::on_frame(const NodeId& from, Frame frame) {
     case FrameKind::load_result:
       return dispatch(decode_load_result(body), frame, [&](auto message) { loads_.on_result(message); });
     case FrameKind::prepare_stage:
-      return dispatch(decode_prepare_stage(body), frame, [&](auto message) { stages_.on_prepare(from, std::move(message)); });
+      return dispatch(decode_prepare_stage(body), frame,
+                      [&](auto message) { stages_.on_prepare(from, std::move(message)); });
     case FrameKind::connect_ring:
-      return dispatch(decode_connect_ring(body), frame, [&](auto message) { stages_.on_connect_ring(from, std::move(message)); });
+      return dispatch(decode_connect_ring(body), frame,
+                      [&](auto message) { stages_.on_connect_ring(from, std::move(message)); });
     case FrameKind::stop_stage:
       return dispatch(decode_stop_stage(body), frame, [&](auto message) { stages_.on_stop(from, message); });
     case FrameKind::stage_ready:
@@ -216,11 +237,15 @@ void Node::on_frame(const NodeId& from, Frame frame) {
       return dispatch(decode_stage_failed(body), frame, [&](auto message) { heads_.on_failed(from, message); });
     case FrameKind::stage_stats:
       return dispatch(decode_stage_stats(body), frame, [&](auto message) { heads_.on_stats(message); });
-    case FrameKind::generate: return requests_.on_generate(from, std::move(frame));
-    case FrameKind::cancel: return requests_.on_cancel(from, frame);
-    case FrameKind::token_event: return requests_.on_token_event(from, std::move(frame));
+    case FrameKind::generate:
+      return requests_.on_generate(from, std::move(frame));
+    case FrameKind::cancel:
+      return requests_.on_cancel(from, frame);
+    case FrameKind::token_event:
+      return requests_.on_token_event(from, std::move(frame));
     default:
-      log(LogLevel::warning, "app", "{} sent an unexpected {} frame", name_of(view(), from), to_string(frame.header.kind));
+      log(LogLevel::warning, "app", "{} sent an unexpected {} frame", name_of(view(), from),
+          to_string(frame.header.kind));
   }
 }
 
@@ -252,13 +277,16 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   cluster_->leave(reason, std::move(done));
 }
 
-// --- Backend ----------------------------------------------------------------------------------------------------------
+// --- Backend
+// ----------------------------------------------------------------------------------------------------------
 
 std::vector<ModelListing> Node::models() {
   const ClusterView view = this->view();
   std::vector<ModelListing> list;
   for (const ModelInfo& info : models_of(view)) {
-    ModelListing listing{.name = info.name, .state = "on disk", .created = static_cast<std::int64_t>(published_.incarnation / 1'000'000),
+    ModelListing listing{.name = info.name,
+                         .state = "on disk",
+                         .created = static_cast<std::int64_t>(published_.incarnation / 1'000'000),
                          .file_bytes = info.file_bytes};
     if (const Placement* placement = placement_of(view, info.name)) {
       listing.state = to_string(placement->state);
@@ -283,20 +311,23 @@ void Node::on_ready_model(const std::string& model, const Placement& placement, 
     if (!stored) return on_open(fail(stored.error()));
     texts_.want(*stored, [placement, on_open](const Result<ModelText>& text) {
       if (!text) return on_open(fail(text.error()));
-      on_open(std::make_shared<const OpenModel>(OpenModel{placement.model, placement.id, placement.context_tokens,
-                                                          text->tokenizer, text->chat_template}));
+      on_open(std::make_shared<const OpenModel>(
+          OpenModel{placement.model, placement.id, placement.context_tokens, text->tokenizer, text->chat_template}));
     });
   });
 }
 
-void Node::generate(GenerateRequest request, OnToken on_token) { requests_.generate(std::move(request), std::move(on_token)); }
+void Node::generate(GenerateRequest request, OnToken on_token) {
+  requests_.generate(std::move(request), std::move(on_token));
+}
 void Node::cancel(RequestId id) { requests_.cancel(id); }
 
 bool Node::ready() {
   const ClusterView view = this->view();
   return std::ranges::any_of(view.members, [](const Member& member) {
-    return member.state != MemberState::seen &&
-           std::ranges::any_of(member.info.placements, [](const Placement& p) { return p.state == PlacementState::ready; });
+    return member.state != MemberState::seen && std::ranges::any_of(member.info.placements, [](const Placement& p) {
+             return p.state == PlacementState::ready;
+           });
   });
 }
 
@@ -309,8 +340,13 @@ json Node::placements() {
     for (const Placement& placement : member.info.placements) {
       json entry = placement_json(placement, view);
       if (const StageStats* stats = heads_.stats(placement.id))
-        entry["stats"] = {{"steps", stats->steps}, {"rows", stats->rows}, {"tokens", stats->tokens}, {"compute_seconds", stats->compute_seconds},
-                          {"wait_seconds", stats->wait_seconds}, {"running", stats->running}, {"queued", stats->queued}};
+        entry["stats"] = {{"steps", stats->steps},
+                          {"rows", stats->rows},
+                          {"tokens", stats->tokens},
+                          {"compute_seconds", stats->compute_seconds},
+                          {"wait_seconds", stats->wait_seconds},
+                          {"running", stats->running},
+                          {"queued", stats->queued}};
       list.push_back(std::move(entry));
     }
   return {{"placements", list}};
@@ -319,14 +355,16 @@ json Node::placements() {
 void Node::load(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
   auto order = load_model_from_json(arguments);
   if (!order) return on_done(fail(order.error()));
-  loads_.load(*std::move(order),
-              [on_progress](const LoadProgress& progress) {
-                on_progress({{"text", progress.text}, {"done_bytes", progress.done_bytes}, {"total_bytes", progress.total_bytes}});
-              },
-              [this, on_done](const Result<Placement>& placement) {
-                if (!placement) return on_done(fail(placement.error()));
-                on_done(placement_json(*placement, view()));
-              });
+  loads_.load(
+      *std::move(order),
+      [on_progress](const LoadProgress& progress) {
+        on_progress(
+            {{"text", progress.text}, {"done_bytes", progress.done_bytes}, {"total_bytes", progress.total_bytes}});
+      },
+      [this, on_done](const Result<Placement>& placement) {
+        if (!placement) return on_done(fail(placement.error()));
+        on_done(placement_json(*placement, view()));
+      });
 }
 
 void Node::unload(const json& arguments, OnJson on_done) {

@@ -1,4 +1,5 @@
-// The node: one machine of the cluster. Ties cluster, store, planner and server together; each decision lives in a desk:
+// The node: one machine of the cluster. Ties cluster, store, planner and server together; each decision lives in a
+// desk:
 //
 //   LoadDesk     what clients here want loaded, and who should head it      (asker)
 //   HeadDesk     the placements this node heads                             (head)
@@ -33,17 +34,17 @@ namespace flotilla {
 
 struct NodeOptions {
   std::filesystem::path home;
-  std::string name;                               // empty: the host's
+  std::string name;  // empty: the host's
   std::string api_host = "127.0.0.1";
   std::uint16_t api_port = 0, cluster_port = 0, discovery_port = 0;
   std::vector<std::string> peers;
   bool discovery = true;
   bool trust_lan = false;
-  std::filesystem::path cluster_secret_file;      // empty: none
-  std::vector<std::filesystem::path> model_folders;   // besides HOME/models
-  std::uint64_t memory_bytes = 0;                 // 0: 80 % of what is available at start
-  std::uint32_t threads = 0;                      // 0: every allowed processor
-  std::string activations = "f32";                // f32 | bf16
+  std::filesystem::path cluster_secret_file;         // empty: none
+  std::vector<std::filesystem::path> model_folders;  // besides HOME/models
+  std::uint64_t memory_bytes = 0;                    // 0: 80 % of what is available at start
+  std::uint32_t threads = 0;                         // 0: every allowed processor
+  std::string activations = "f32";                   // f32 | bf16
   RunnerSpawnOptions runner;
 };
 
@@ -56,7 +57,7 @@ class Node : public Backend {
   ClusterView view() const { return cluster_->view(); }
   std::string api_url() const;
   void on_view_change(std::function<void()> observer) { observer_ = std::move(observer); }
-  void leave(const std::string& reason, std::function<void()> done);   // goodbye, then done
+  void leave(const std::string& reason, std::function<void()> done);  // goodbye, then done
 
   // Backend
   std::vector<ModelListing> models() override;
@@ -73,7 +74,8 @@ class Node : public Backend {
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
  private:
-  Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store, HandshakeIdentity identity);
+  Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store,
+       HandshakeIdentity identity);
   NodeInfo describe() const;
   void publish();
   void watch_models();

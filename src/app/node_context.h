@@ -1,4 +1,5 @@
-// What the parts of a node share: the loop, the cluster, the store, and one way to send a frame to any node, itself included.
+// What the parts of a node share: the loop, the cluster, the store, and one way to send a frame to any node, itself
+// included.
 //
 // Thread: the loop's, except run_aside's and copy's work.
 #pragma once
@@ -12,8 +13,8 @@
 #include "app/runner_process.h"
 #include "cluster/cluster.h"
 #include "hub/store.h"
-#include "wire/step.h"
 #include "wire/frame.h"
+#include "wire/step.h"
 
 namespace flotilla {
 
@@ -21,14 +22,14 @@ struct NodeContext {
   boost::asio::io_context& loop;
   Store& store;
   HandshakeIdentity identity;
-  Epoch next_epoch;                                   // counter: placements issued by this node
+  Epoch next_epoch;  // counter: placements issued by this node
   ActivationType activation_type = ActivationType::f32;
   RunnerSpawnOptions runner;
-  boost::asio::thread_pool aside{1};                  // text work
-  boost::asio::thread_pool copies{4};                 // fetching layers from others, and verifying them
+  boost::asio::thread_pool aside{1};   // text work
+  boost::asio::thread_pool copies{4};  // fetching layers from others, and verifying them
   // Set by the node once the cluster runs.
-  std::function<void(const NodeId& to, Frame frame)> send;   // to self: delivered by the loop, like any other
-  std::function<void()> changed;                      // something in NodeInfo changed: tell the others
+  std::function<void(const NodeId& to, Frame frame)> send;  // to self: delivered by the loop, like any other
+  std::function<void()> changed;                            // something in NodeInfo changed: tell the others
   std::function<ClusterView()> view;
 
   NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)

@@ -14,9 +14,17 @@ json node_json(const Member& member) {
   const NodeInfo& info = member.info;
   json devices = json::array();
   for (const DeviceInfo& device : info.devices)
-    devices.push_back({{"kind", device.kind}, {"description", device.description}, {"threads", device.threads}, {"memory_bytes", device.memory_bytes}});
-  json node{{"id", to_string(info.id)}, {"name", info.name}, {"state", to_string(member.state)}, {"version", info.version},
-            {"memory_bytes", info.memory_bytes}, {"memory_free_bytes", info.memory_free_bytes}, {"devices", devices}};
+    devices.push_back({{"kind", device.kind},
+                       {"description", device.description},
+                       {"threads", device.threads},
+                       {"memory_bytes", device.memory_bytes}});
+  json node{{"id", to_string(info.id)},
+            {"name", info.name},
+            {"state", to_string(member.state)},
+            {"version", info.version},
+            {"memory_bytes", info.memory_bytes},
+            {"memory_free_bytes", info.memory_free_bytes},
+            {"devices", devices}};
   if (!member.reason.empty()) node["reason"] = member.reason;
   if (!member.host.empty()) node["host"] = member.host;
   json models = json::array();
@@ -27,9 +35,14 @@ json node_json(const Member& member) {
 }
 
 json need_json(const PlannedStage& stage) {
-  return {{"node", stage.node_name}, {"layers", {stage.layers.first, stage.layers.end}}, {"is_head", stage.is_head},
-          {"weight_bytes", stage.need.weights}, {"kv_bytes", stage.need.kv}, {"compute_bytes", stage.need.compute},
-          {"offered_bytes", stage.offered_bytes}, {"reason", stage.reason}};
+  return {{"node", stage.node_name},
+          {"layers", {stage.layers.first, stage.layers.end}},
+          {"is_head", stage.is_head},
+          {"weight_bytes", stage.need.weights},
+          {"kv_bytes", stage.need.kv},
+          {"compute_bytes", stage.need.compute},
+          {"offered_bytes", stage.offered_bytes},
+          {"reason", stage.reason}};
 }
 
 Result<std::uint32_t> count_from(std::string_view text, std::string_view field) {
@@ -71,12 +84,20 @@ json placement_json(const Placement& placement, const ClusterView& view) {
   for (const PlacedStage& stage : placement.stages) {
     json names = json::array();
     for (const NodeId& node : stage.nodes) names.push_back(name_of(view, node));
-    stages.push_back({{"nodes", names}, {"layers", {stage.layers.first, stage.layers.end}}, {"mode", "pipeline"},
-                      {"weight_bytes", stage.weight_bytes}, {"kv_bytes", stage.kv_bytes}, {"compute_bytes", stage.compute_bytes}});
+    stages.push_back({{"nodes", names},
+                      {"layers", {stage.layers.first, stage.layers.end}},
+                      {"mode", "pipeline"},
+                      {"weight_bytes", stage.weight_bytes},
+                      {"kv_bytes", stage.kv_bytes},
+                      {"compute_bytes", stage.compute_bytes}});
   }
-  json body{{"model", placement.model}, {"state", to_string(placement.state)}, {"epoch", placement.epoch.counter},
-            {"incarnation", placement.epoch.incarnation}, {"context_tokens", placement.context_tokens},
-            {"sequences", placement.sequences}, {"stages", stages}};
+  json body{{"model", placement.model},
+            {"state", to_string(placement.state)},
+            {"epoch", placement.epoch.counter},
+            {"incarnation", placement.epoch.incarnation},
+            {"context_tokens", placement.context_tokens},
+            {"sequences", placement.sequences},
+            {"stages", stages}};
   if (!placement.detail.empty()) body["detail"] = placement.detail;
   return body;
 }
@@ -94,27 +115,35 @@ json plan_json(const Plan& plan, const LoadModel& order) {
   json stages = json::array(), left_out = json::array();
   for (const PlannedStage& stage : plan.stages) stages.push_back(need_json(stage));
   for (const LeftOut& left : plan.left_out) left_out.push_back({{"node", left.node_name}, {"reason", left.reason}});
-  return {{"model", order.model}, {"summary", plan.summary}, {"context_tokens", plan.context_tokens},
-          {"sequences", plan.sequences}, {"stages", stages}, {"left_out", left_out}};
+  return {{"model", order.model},        {"summary", plan.summary}, {"context_tokens", plan.context_tokens},
+          {"sequences", plan.sequences}, {"stages", stages},        {"left_out", left_out}};
 }
 
 Result<json> model_json(const StoredModel& model) {
   FLOTILLA_TRY(const ModelShape shape, read_shape(*model.gguf));
-  return json{{"name", model.info.name}, {"architecture", shape.architecture}, {"fingerprint", model.info.fingerprint},
-              {"file_bytes", model.info.file_bytes}, {"complete", model.info.complete}, {"weight_bytes", shape.weight_bytes()},
-              {"layers", shape.layers.size()}, {"embedding_length", shape.embedding_length}, {"vocabulary", shape.vocabulary},
+  return json{{"name", model.info.name},
+              {"architecture", shape.architecture},
+              {"fingerprint", model.info.fingerprint},
+              {"file_bytes", model.info.file_bytes},
+              {"complete", model.info.complete},
+              {"weight_bytes", shape.weight_bytes()},
+              {"layers", shape.layers.size()},
+              {"embedding_length", shape.embedding_length},
+              {"vocabulary", shape.vocabulary},
               {"context_length", shape.context_length}};
 }
 
 Result<LoadModel> load_model_from_json(const json& arguments) {
   LoadModel order;
   if (!arguments.is_object() || !arguments.contains("model") || !arguments["model"].is_string())
-    return fail(Code::invalid_argument, "[app] expected a field 'model' with a model's name; GET /v1/models lists them");
+    return fail(Code::invalid_argument,
+                "[app] expected a field 'model' with a model's name; GET /v1/models lists them");
   order.model = arguments["model"].get<std::string>();
   if (arguments.contains("nodes")) {
     FLOTILLA_TRY(const auto names, items_of(arguments["nodes"], "nodes"));
     for (const json& name : names) {
-      if (!name.is_string()) return fail(Code::invalid_argument, "[app] expected names of machines in 'nodes' but got {}", name.dump());
+      if (!name.is_string())
+        return fail(Code::invalid_argument, "[app] expected names of machines in 'nodes' but got {}", name.dump());
       order.nodes.push_back(name.get<std::string>());
     }
   }
@@ -128,7 +157,8 @@ Result<LoadModel> load_model_from_json(const json& arguments) {
   if (arguments.contains("mode")) {
     order.mode = arguments["mode"].is_string() ? arguments["mode"].get<std::string>() : "";
     if (order.mode != "auto" && order.mode != "pipeline" && order.mode != "tensor")
-      return fail(Code::invalid_argument, "[app] expected mode auto, pipeline or tensor but got {}", arguments["mode"].dump());
+      return fail(Code::invalid_argument, "[app] expected mode auto, pipeline or tensor but got {}",
+                  arguments["mode"].dump());
   }
   if (arguments.contains("context")) {
     FLOTILLA_TRY(order.context_tokens, count_of(arguments["context"], "context"));

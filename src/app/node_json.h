@@ -11,10 +11,10 @@
 
 namespace flotilla {
 
-nlohmann::json cluster_json(const ClusterView& view);                          // GET /cluster
-nlohmann::json placement_json(const Placement& placement, const ClusterView& view);   // one of its placements
-nlohmann::json plan_json(const Plan& plan, const LoadModel& order);            // GET /plan
-Result<nlohmann::json> model_json(const StoredModel& model);                   // GET /models/{id}
+nlohmann::json cluster_json(const ClusterView& view);                                // GET /cluster
+nlohmann::json placement_json(const Placement& placement, const ClusterView& view);  // one of its placements
+nlohmann::json plan_json(const Plan& plan, const LoadModel& order);                  // GET /plan
+Result<nlohmann::json> model_json(const StoredModel& model);                         // GET /models/{id}
 
 // The body of POST /load or the query of GET /plan; strings are accepted for numbers, as a query has only strings.
 Result<LoadModel> load_model_from_json(const nlohmann::json& arguments);

@@ -23,7 +23,8 @@ void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
   if (!placement || placement->state != PlacementState::ready) {
     // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
     boost::asio::post(context_.loop, [this, id] {
-      fail_request(id, {Code::unavailable, "[app] the model was unloaded just now; send the request again and it will be loaded"});
+      fail_request(id, {Code::unavailable,
+                        "[app] the model was unloaded just now; send the request again and it will be loaded"});
     });
     return;
   }
@@ -40,14 +41,15 @@ void RequestDesk::cancel(RequestId id) {
 
 void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
   const auto request = decode_generate_request(frame.body);
-  if (!request) return;   // without an id there is nobody to tell; a joined peer of our version does not send this
+  if (!request) return;  // without an id there is nobody to tell; a joined peer of our version does not send this
   const auto refuse = [&](const Error& cause) {
     context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(request->id, cause))));
   };
   const Placement* placement = heads_.find(request->placement);
   if (!placement || placement->state != PlacementState::ready)
     return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"});
-  if (routed_.contains(request->id)) return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
+  if (routed_.contains(request->id))
+    return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
   routed_[request->id] = {entry, request->placement};
   stages_.to_runner(request->placement, frame);
 }
@@ -89,7 +91,9 @@ void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
   for (const auto& [id, entered] : entered_)
     if (entered.head == node) failed.push_back(id);
   for (const RequestId id : failed)
-    fail_request(id, {Code::unavailable, std::format("[app] the machine that computed this answer is gone ({}); send the request again", cause.message)});
+    fail_request(id, {Code::unavailable,
+                      std::format("[app] the machine that computed this answer is gone ({}); send the request again",
+                                  cause.message)});
   // Requests that came in at the lost node have nobody to read them: their places are free again.
   for (auto it = routed_.begin(); it != routed_.end();) {
     if (it->second.entry == node) {

@@ -1,5 +1,6 @@
 // Decides where requests go and where their tokens return. Two roles, often on one node:
-//   entry  the node the client entered: knows whom to tell of each token, keeps the request's journal (its parameters and
+//   entry  the node the client entered: knows whom to tell of each token, keeps the request's journal (its parameters
+//   and
 //          the tokens emitted so far), from which a later version resumes it when a ring breaks;
 //   head   the node whose runner computes: knows which node each request came from.
 // In: requests of the server, generate, cancel and token_event frames, lost nodes, ended placements.
@@ -20,7 +21,8 @@ namespace flotilla {
 
 class RequestDesk {
  public:
-  RequestDesk(NodeContext& context, const HeadDesk& heads, StageHost& stages) : context_(context), heads_(heads), stages_(stages) {}
+  RequestDesk(NodeContext& context, const HeadDesk& heads, StageHost& stages)
+      : context_(context), heads_(heads), stages_(stages) {}
 
   // --- entry
   using OnToken = std::function<void(TokenEvent)>;
@@ -35,12 +37,20 @@ class RequestDesk {
   void on_token_event(const NodeId& from, Frame frame);
 
   void on_node_lost(const NodeId& node, const Error& cause);
-  void on_placement_ended(PlacementId placement, const Error& cause);   // a placement this node headed
+  void on_placement_ended(PlacementId placement, const Error& cause);  // a placement this node headed
   std::size_t open_requests() const { return entered_.size(); }
 
  private:
-  struct Entered { NodeId head; GenerateRequest journal_request; std::vector<TokenId> journal_tokens; OnToken on_token; };
-  struct Routed { NodeId entry; PlacementId placement; };
+  struct Entered {
+    NodeId head;
+    GenerateRequest journal_request;
+    std::vector<TokenId> journal_tokens;
+    OnToken on_token;
+  };
+  struct Routed {
+    NodeId entry;
+    PlacementId placement;
+  };
   void deliver(TokenEvent event);
   void fail_request(RequestId id, const Error& cause);
 

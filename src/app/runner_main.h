@@ -10,6 +10,6 @@ struct RunnerMainOptions {
   RunnerOptions runner;
 };
 
-int runner_main(const RunnerMainOptions& options);   // the process's exit code
+int runner_main(const RunnerMainOptions& options);  // the process's exit code
 
 }  // namespace flotilla

@@ -20,14 +20,15 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto reap_interval = 20ms;
-constexpr int reap_polls_before_kill = 100;   // two seconds
+constexpr int reap_polls_before_kill = 100;  // two seconds
 
 std::string describe_exit(int status) {
   if (WIFEXITED(status)) return std::format("exited with code {}", WEXITSTATUS(status));
   if (!WIFSIGNALED(status)) return "ended";
   const int signal = WTERMSIG(status);
   const std::string_view hint = signal == SIGKILL ? "; the system may have run out of memory: offer less with --memory"
-                                : signal == SIGABRT || signal == SIGSEGV ? "; this is a bug, please report it" : "";
+                                : signal == SIGABRT || signal == SIGSEGV ? "; this is a bug, please report it"
+                                                                         : "";
   return std::format("was ended by signal {} ({}){}", signal, ::strsignal(signal), hint);
 }
 
@@ -47,7 +48,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
   return result;
 }
 
-constexpr int runner_fd = 3;   // where the child finds its end of the pair
+constexpr int runner_fd = 3;  // where the child finds its end of the pair
 
 Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& options) {
   std::vector<std::string> arguments{own_executable().string(), "runner", "--fd", std::to_string(runner_fd)};
@@ -58,7 +59,7 @@ Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& o
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, child_end.get(), runner_fd);   // dup2 clears close-on-exec
+  posix_spawn_file_actions_adddup2(&actions, child_end.get(), runner_fd);  // dup2 clears close-on-exec
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   // A Ctrl-C in the terminal is the node's to handle: it tells its runners when to go.
@@ -85,8 +86,9 @@ Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& o
 RunnerProcess::RunnerProcess(boost::asio::io_context& loop, OnFrame on_frame, OnExit on_exit)
     : loop_(loop), timer_(loop), on_frame_(std::move(on_frame)), on_exit_(std::move(on_exit)) {}
 
-Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_context& loop, const RunnerSpawnOptions& options,
-                                                            OnFrame on_frame, OnExit on_exit) {
+Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_context& loop,
+                                                            const RunnerSpawnOptions& options, OnFrame on_frame,
+                                                            OnExit on_exit) {
   FLOTILLA_TRY(auto ends, socket_pair());
   Descriptor child_end = std::move(ends.second);
   // dup2 onto itself would keep close-on-exec set, so the child's end must not already be number 3.

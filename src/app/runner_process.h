@@ -1,7 +1,8 @@
-// One runner: a child process of this binary with one end of a socket pair. A ggml assert, a GPU fault or an out-of-memory
-// kill takes the child, never the node.
+// One runner: a child process of this binary with one end of a socket pair. A ggml assert, a GPU fault or an
+// out-of-memory kill takes the child, never the node.
 //
-// Thread: the loop's. Owns the child: stopping it is closing its link, then SIGKILL after two seconds; it is always reaped.
+// Thread: the loop's. Owns the child: stopping it is closing its link, then SIGKILL after two seconds; it is always
+// reaped.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -16,7 +17,7 @@ namespace flotilla {
 
 struct RunnerSpawnOptions {
   std::uint32_t threads = 1;
-  std::string link_model;       // pipeline/runner.h
+  std::string link_model;  // pipeline/runner.h
   std::uint32_t spin_us = 0;
   std::string log_level;
 };
@@ -24,7 +25,8 @@ struct RunnerSpawnOptions {
 class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
  public:
   using OnFrame = std::function<void(Frame)>;
-  using OnExit = std::function<void(std::string how)>;   // "exited with code 1", "was killed by signal 9 (out of memory?)"
+  using OnExit =
+      std::function<void(std::string how)>;  // "exited with code 1", "was killed by signal 9 (out of memory?)"
 
   static Result<std::shared_ptr<RunnerProcess>> spawn(boost::asio::io_context& loop, const RunnerSpawnOptions& options,
                                                       OnFrame on_frame, OnExit on_exit);

@@ -4,8 +4,8 @@
 
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <cstdio>
 #include <csignal>
+#include <cstdio>
 #include <print>
 
 #include "app/terminal.h"
@@ -18,7 +18,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto table_settle_time = 200ms;   // several changes at once are one table
+constexpr auto table_settle_time = 200ms;  // several changes at once are one table
 
 // Prints the table once things have settled, and only where it says something new.
 class TablePrinter {
@@ -62,13 +62,15 @@ int serve(const ServeOptions& options) {
   node->on_view_change([&] { table.on_change(); });
   table.on_change();
   if (options.node.trust_lan && is_terminal(STDERR_FILENO))
-    std::println(stderr, "--trust-lan: every machine on this network that says the same may join, read prompts and use this one. For a lab only.");
+    std::println(stderr,
+                 "--trust-lan: every machine on this network that says the same may join, read prompts and use this "
+                 "one. For a lab only.");
 
   boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (error) return;
     signals.async_wait([](const boost::system::error_code& again, int number) {
-      if (!again) std::_Exit(128 + number);   // asked twice: at once
+      if (!again) std::_Exit(128 + number);  // asked twice: at once
     });
     node->leave("stopped by its owner", [&] { loop.stop(); });
   });

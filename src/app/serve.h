@@ -10,6 +10,6 @@ struct ServeOptions {
   bool json_log = false;
 };
 
-int serve(const ServeOptions& options);   // the process's exit code
+int serve(const ServeOptions& options);  // the process's exit code
 
 }  // namespace flotilla

@@ -10,7 +10,7 @@ namespace flotilla {
 struct StageHost::Held {
   NodeId head;
   PrepareStage order;
-  std::uint64_t memory_bytes = 0;             // counted against the offer from the order on
+  std::uint64_t memory_bytes = 0;  // counted against the offer from the order on
   std::shared_ptr<RunnerProcess> runner;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
 };
@@ -47,7 +47,7 @@ void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
   auto held = std::make_shared<Held>();
   held->head = head;
   held->order = std::move(order);
-  held->order.files.clear();   // a peer names a model, never a path
+  held->order.files.clear();  // a peer names a model, never a path
   held->order.threads = threads_;
   held_[held->order.placement] = held;
   fetch(held);
@@ -57,13 +57,15 @@ namespace {
 
 // Blocking, on the copy pool: afterwards every byte the stage reads is on this disk and has its digest.
 Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order, const std::string& source_host,
-                                 std::uint16_t source_port, const FetchProgressFn& progress, const std::atomic<bool>& stop) {
+                                 std::uint16_t source_port, const FetchProgressFn& progress,
+                                 const std::atomic<bool>& stop) {
   auto stored = context.store.find(order.model, order.fingerprint);
   std::unique_ptr<Link> link;
   const auto connect = [&]() -> Status {
     if (link) return {};
     if (source_host.empty())
-      return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from", context.identity.name, order.model);
+      return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from",
+                  context.identity.name, order.model);
     FLOTILLA_TRY(link, connect_bulk(context.identity, source_host, source_port));
     return {};
   };
@@ -85,7 +87,8 @@ Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order
 
 Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& order) {
   FLOTILLA_TRY(const ModelShape shape, read_shape(*stored.gguf));
-  return stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences).total() + memory_reserve_bytes;
+  return stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences).total() +
+         memory_reserve_bytes;
 }
 
 }  // namespace
@@ -99,25 +102,32 @@ void StageHost::fetch(const std::shared_ptr<Held>& held) {
 
   // The copy pool may outlive this object by a moment: there, only the context is touched.
   NodeContext* context = &context_;
-  const auto progress = [context, held, last = std::chrono::steady_clock::time_point{}](std::uint64_t done, std::uint64_t total) mutable {
+  const auto progress = [context, held, last = std::chrono::steady_clock::time_point{}](std::uint64_t done,
+                                                                                        std::uint64_t total) mutable {
     const auto now = std::chrono::steady_clock::now();
     if (done < total && now - last < std::chrono::milliseconds(200)) return;
     last = now;
-    const LoadProgress message{held->order.placement.value, std::format("copying layers to {}", context->identity.name), done, total};
-    boost::asio::post(context->loop, [context, held, message] { context->send(held->head, make_frame(FrameKind::load_progress, encode(message))); });
+    const LoadProgress message{held->order.placement.value, std::format("copying layers to {}", context->identity.name),
+                               done, total};
+    boost::asio::post(context->loop, [context, held, message] {
+      context->send(held->head, make_frame(FrameKind::load_progress, encode(message)));
+    });
   };
   boost::asio::post(context_.copies, [this, context, held, order, host, port, progress, stop = held->stop_copy] {
     auto stored = bring_layers(*context, order, host, port, progress, *stop);
     Result<std::uint64_t> memory = 0;
     if (stored) memory = memory_for(*stored, order);
     boost::asio::post(context->loop, [this, held, stored = std::move(stored), memory = std::move(memory)] {
-      if (find(held->head, held->order.placement, held->order.epoch) != held) return;   // stopped meanwhile
+      if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
       if (!stored) return fail_stage(held, stored.error());
       if (!memory) return fail_stage(held, memory.error());
       if (memory_taken_bytes() + *memory > memory_offered_bytes_)
-        return fail_stage(held, {Code::no_memory, std::format("[app] {} was asked to hold {} but offers only {}; unload another model or raise --memory",
-                                                              context_.identity.name, format_bytes(*memory),
-                                                              format_bytes(memory_offered_bytes_ - std::min(memory_offered_bytes_, memory_taken_bytes())))});
+        return fail_stage(
+            held,
+            {Code::no_memory,
+             std::format("[app] {} was asked to hold {} but offers only {}; unload another model or raise --memory",
+                         context_.identity.name, format_bytes(*memory),
+                         format_bytes(memory_offered_bytes_ - std::min(memory_offered_bytes_, memory_taken_bytes())))});
       held->memory_bytes = *memory;
       for (const auto& file : stored->files) held->order.files.push_back(file.string());
       start_runner(held);
@@ -132,8 +142,9 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
   auto runner = RunnerProcess::spawn(
       context_.loop, options, [this, held](Frame frame) { on_runner_frame(held, std::move(frame)); },
       [this, held](const std::string& how) {
-        fail_stage(held, {Code::unavailable, std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
-                                                         held->order.layers.end, held->order.model, context_.identity.name, how)});
+        fail_stage(held, {Code::unavailable,
+                          std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
+                                      held->order.layers.end, held->order.model, context_.identity.name, how)});
       });
   if (!runner) return fail_stage(held, runner.error());
   held->runner = *runner;
@@ -155,7 +166,10 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       if (failed) return fail_stage(held, {code_from_string(failed->code), failed->message});
       return;
     }
-    case FrameKind::stage_ready: case FrameKind::ring_connected: case FrameKind::token_event: case FrameKind::stage_stats:
+    case FrameKind::stage_ready:
+    case FrameKind::ring_connected:
+    case FrameKind::token_event:
+    case FrameKind::stage_stats:
       return context_.send(held->head, std::move(frame));
     default:
       log(LogLevel::warning, "app", "a runner sent an unexpected {} frame", to_string(frame.header.kind));
@@ -168,8 +182,10 @@ void StageHost::on_connect_ring(const NodeId& head, ConnectRing order) {
   const ClusterView view = context_.view();
   const Member* next = view.find(order.next);
   if (!next || next->state == MemberState::seen)
-    return fail_stage(held, {Code::unavailable, std::format("[app] {} is to pass activations to a machine it is not connected with; "
-                                                            "check that the two reach each other (a firewall?)", context_.identity.name)});
+    return fail_stage(
+        held, {Code::unavailable, std::format("[app] {} is to pass activations to a machine it is not connected with; "
+                                              "check that the two reach each other (a firewall?)",
+                                              context_.identity.name)});
   order.address = next->state == MemberState::self ? "127.0.0.1" : next->host;
   held->runner->send(make_frame(FrameKind::connect_ring, encode(order)));
 }
@@ -179,7 +195,8 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
 }
 
 void StageHost::to_runner(PlacementId placement, const Frame& frame) {
-  if (const auto found = held_.find(placement); found != held_.end() && found->second->runner) found->second->runner->send(frame);
+  if (const auto found = held_.find(placement); found != held_.end() && found->second->runner)
+    found->second->runner->send(frame);
 }
 
 void StageHost::on_node_lost(const NodeId& node) {
@@ -190,8 +207,9 @@ void StageHost::on_node_lost(const NodeId& node) {
 }
 
 void StageHost::fail_stage(const std::shared_ptr<Held>& held, const Error& cause) {
-  if (find(held->head, held->order.placement, held->order.epoch) != held) return;   // said once
-  const StageFailed message{held->order.placement, held->order.epoch, held->order.stage_index, std::string(to_string(cause.code)), cause.message};
+  if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // said once
+  const StageFailed message{held->order.placement, held->order.epoch, held->order.stage_index,
+                            std::string(to_string(cause.code)), cause.message};
   context_.send(held->head, make_frame(FrameKind::stage_failed, encode(message)));
   drop(held->order.placement);
 }

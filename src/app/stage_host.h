@@ -1,7 +1,7 @@
-// Decides the life of the stages this node holds for some head (itself or another): get the layers' bytes, start a runner,
-// pass frames between it and the head, stop it.
-// In: prepare_stage, connect_ring, stop_stage, generate, cancel.  Out: stage_ready, ring_connected, stage_failed,
-// load_progress, token_event, stage_stats: to the head.  Owns: the runners.  Thread: the loop's.
+// Decides the life of the stages this node holds for some head (itself or another): get the layers' bytes, start a
+// runner, pass frames between it and the head, stop it. In: prepare_stage, connect_ring, stop_stage, generate, cancel.
+// Out: stage_ready, ring_connected, stage_failed, load_progress, token_event, stage_stats: to the head.  Owns: the
+// runners.  Thread: the loop's.
 #pragma once
 
 #include <atomic>
@@ -21,12 +21,12 @@ class StageHost {
   void on_prepare(const NodeId& head, PrepareStage order);
   void on_connect_ring(const NodeId& head, ConnectRing order);
   void on_stop(const NodeId& head, const StopStage& order);
-  void to_runner(PlacementId placement, const Frame& frame);   // generate and cancel, on the head's node
-  void on_node_lost(const NodeId& node);                       // its stages serve nobody now
+  void to_runner(PlacementId placement, const Frame& frame);  // generate and cancel, on the head's node
+  void on_node_lost(const NodeId& node);                      // its stages serve nobody now
 
   std::uint64_t memory_taken_bytes() const;
   std::uint64_t memory_offered_bytes() const { return memory_offered_bytes_; }
-  int runner_pid(PlacementId placement) const;                 // -1: none here
+  int runner_pid(PlacementId placement) const;  // -1: none here
 
  private:
   struct Held;

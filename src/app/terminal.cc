@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 
 // Characters, not bytes: names may hold any script. Wide characters count as one, which at worst misaligns a line.
 std::size_t characters(std::string_view text) {
-  return static_cast<std::size_t>(std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
 }
 
 constexpr auto redraw_interval = 100ms;
@@ -63,8 +64,8 @@ void ProgressBar::show(std::string_view text, std::uint64_t done_bytes, std::uin
   for (std::size_t i = 0; i < bar_cells; ++i) bar += i < filled ? "█" : "░";
   const double seconds = std::chrono::duration<double>(now - started_).count();
   const auto rate = static_cast<std::uint64_t>(seconds > 0.2 ? static_cast<double>(done_bytes) / seconds : 0);
-  std::fprintf(stderr, "\r\x1b[K%.*s %s %3.0f %%  %s of %s%s", static_cast<int>(text.size()), text.data(), bar.c_str(), share * 100,
-               format_bytes(done_bytes).c_str(), format_bytes(total_bytes).c_str(),
+  std::fprintf(stderr, "\r\x1b[K%.*s %s %3.0f %%  %s of %s%s", static_cast<int>(text.size()), text.data(), bar.c_str(),
+               share * 100, format_bytes(done_bytes).c_str(), format_bytes(total_bytes).c_str(),
                rate > 0 ? std::format("  {}/s", format_bytes(rate)).c_str() : "");
   std::fflush(stderr);
   drawn_ = true;

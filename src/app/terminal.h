@@ -11,7 +11,7 @@
 namespace flotilla {
 
 bool is_terminal(int fd);
-std::size_t terminal_columns(int fd);   // 80 where unknown
+std::size_t terminal_columns(int fd);  // 80 where unknown
 
 // Left-aligned columns, two spaces between; the first row is the heading.
 std::string draw_columns(const std::vector<std::vector<std::string>>& rows);

@@ -31,7 +31,8 @@ std::string bytes_of_field(const json& object, const char* key) { return format_
 
 std::string layers_text(const json& stage) {
   const json layers = stage.value("layers", json::array({0, 0}));
-  return std::format("{}–{}", layers[0].get<std::uint32_t>(), layers[1].get<std::uint32_t>() - (layers[1] > layers[0] ? 1 : 0));
+  return std::format("{}–{}", layers[0].get<std::uint32_t>(),
+                     layers[1].get<std::uint32_t>() - (layers[1] > layers[0] ? 1 : 0));
 }
 
 std::string stages_text(const json& placement) {
@@ -52,8 +53,10 @@ int fetch_and_print(const VerbOptions& options, const std::string& path, const D
   ApiClient client(options.api_url);
   const auto body = client.get(path);
   if (!body) return report(body.error());
-  if (options.json) std::println("{}", body->dump(2));
-  else draw(*body);
+  if (options.json)
+    std::println("{}", body->dump(2));
+  else
+    draw(*body);
   return exit_ok;
 }
 
@@ -84,11 +87,13 @@ void draw_plan(const json& plan) {
   std::println("{}\n", text_of(plan, "summary"));
   std::vector<std::vector<std::string>> rows{{"MACHINE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "OFFERS", ""}};
   for (const json& stage : plan.value("stages", json::array()))
-    rows.push_back({text_of(stage, "node"), layers_text(stage), bytes_of_field(stage, "weight_bytes"), bytes_of_field(stage, "kv_bytes"),
-                    bytes_of_field(stage, "compute_bytes"), bytes_of_field(stage, "offered_bytes"), stage.value("is_head", false) ? "head" : ""});
+    rows.push_back({text_of(stage, "node"), layers_text(stage), bytes_of_field(stage, "weight_bytes"),
+                    bytes_of_field(stage, "kv_bytes"), bytes_of_field(stage, "compute_bytes"),
+                    bytes_of_field(stage, "offered_bytes"), stage.value("is_head", false) ? "head" : ""});
   std::print("{}", draw_columns(rows));
   for (const json& stage : plan.value("stages", json::array())) std::println("  {}", text_of(stage, "reason"));
-  for (const json& left : plan.value("left_out", json::array())) std::println("  {} left out: {}", text_of(left, "node"), text_of(left, "reason"));
+  for (const json& left : plan.value("left_out", json::array()))
+    std::println("  {} left out: {}", text_of(left, "node"), text_of(left, "reason"));
 }
 
 }  // namespace
@@ -107,8 +112,9 @@ int list_models(const VerbOptions& options) {
     for (const json& model : body.value("data", json::array()))
       rows.push_back({text_of(model, "id"), bytes_of_field(model, "file_bytes"), text_of(model, "state")});
     std::print("{}", draw_columns(rows));
-    next_step(options, rows.size() > 1 ? std::format("Next: flotilla run {} \"why is the sky blue?\"", rows[1][0])
-                                       : "Next: put a GGUF file into a models folder and name it with flotilla serve --models DIR");
+    next_step(options, rows.size() > 1
+                           ? std::format("Next: flotilla run {} \"why is the sky blue?\"", rows[1][0])
+                           : "Next: put a GGUF file into a models folder and name it with flotilla serve --models DIR");
   });
 }
 
@@ -117,15 +123,18 @@ int list_placements(const VerbOptions& options) {
     std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "LAYERS ON"}};
     for (const json& placement : body.value("placements", json::array())) {
       std::uint64_t held = 0;
-      for (const json& stage : placement.value("stages", json::array())) held += number_of(stage, "weight_bytes") + number_of(stage, "kv_bytes");
+      for (const json& stage : placement.value("stages", json::array()))
+        held += number_of(stage, "weight_bytes") + number_of(stage, "kv_bytes");
       const std::string detail = text_of(placement, "detail");
-      rows.push_back({text_of(placement, "model"), text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
-                      std::to_string(number_of(placement, "context_tokens")), std::to_string(number_of(placement, "sequences")),
-                      format_bytes(held), stages_text(placement)});
+      rows.push_back({text_of(placement, "model"),
+                      text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
+                      std::to_string(number_of(placement, "context_tokens")),
+                      std::to_string(number_of(placement, "sequences")), format_bytes(held), stages_text(placement)});
     }
     std::print("{}", draw_columns(rows));
-    next_step(options, rows.size() > 1 ? std::format("Next: flotilla unload {} frees its memory", rows[1][0])
-                                       : "Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
+    next_step(options, rows.size() > 1
+                           ? std::format("Next: flotilla unload {} frees its memory", rows[1][0])
+                           : "Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
   });
 }
 
@@ -134,8 +143,10 @@ int list_nodes(const VerbOptions& options) {
     std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "DEVICE", "VERSION", ""}};
     for (const json& node : body.value("nodes", json::array())) {
       const json devices = node.value("devices", json::array());
-      rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"), bytes_of_field(node, "memory_free_bytes"),
-                      devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"), text_of(node, "version"), text_of(node, "reason")});
+      rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"),
+                      bytes_of_field(node, "memory_free_bytes"),
+                      devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"),
+                      text_of(node, "version"), text_of(node, "reason")});
     }
     std::print("{}", draw_columns(rows));
     next_step(options, "Next: flotilla plan MODEL says which of them would hold what");
@@ -184,16 +195,21 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
   const auto done = client.post_lines("/load", wishes_json(wishes), [&](std::string_view line) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return true;
-    if (event.contains("progress")) bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"), number_of(event["progress"], "total_bytes"));
+    if (event.contains("progress"))
+      bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"),
+               number_of(event["progress"], "total_bytes"));
     if (event.contains("placement")) placement = event["placement"];
-    if (event.contains("error")) failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
+    if (event.contains("error"))
+      failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
     return true;
   });
   bar.clear();
   if (!done) return report(done.error());
   if (failure) return report(*failure);
-  if (options.json) std::println("{}", placement.dump(2));
-  else std::println("{} is ready: {}", wishes.model, stages_text(placement));
+  if (options.json)
+    std::println("{}", placement.dump(2));
+  else
+    std::println("{} is ready: {}", wishes.model, stages_text(placement));
   next_step(options, std::format("Next: flotilla run {}", wishes.model));
   return exit_ok;
 }
@@ -204,8 +220,10 @@ int unload_model(const VerbOptions& options, const std::string& model) {
   if (!name) return report(name.error());
   const auto body = client.post("/unload", {{"model", *name}});
   if (!body) return report(body.error());
-  if (options.json) std::println("{}", body->dump(2));
-  else std::println("{} is unloaded", *name);
+  if (options.json)
+    std::println("{}", body->dump(2));
+  else
+    std::println("{} is unloaded", *name);
   return exit_ok;
 }
 

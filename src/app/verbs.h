@@ -24,7 +24,7 @@ struct LoadWishes {
 };
 
 int list_models(const VerbOptions& options);
-int list_placements(const VerbOptions& options);   // ps
+int list_placements(const VerbOptions& options);  // ps
 int list_nodes(const VerbOptions& options);
 int show_model(const VerbOptions& options, const std::string& model);
 int show_plan(const VerbOptions& options, const LoadWishes& wishes);

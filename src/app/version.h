@@ -5,6 +5,6 @@
 
 namespace flotilla {
 
-inline constexpr std::string_view flotilla_version = FLOTILLA_VERSION;   // set by CMake from project(VERSION)
+inline constexpr std::string_view flotilla_version = FLOTILLA_VERSION;  // set by CMake from project(VERSION)
 
 }  // namespace flotilla

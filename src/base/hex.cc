@@ -25,12 +25,14 @@ int digit_value(char c) {
 }  // namespace
 
 Result<std::vector<std::byte>> from_hex(std::string_view hex) {
-  if (hex.size() % 2 != 0) return fail(Code::invalid_argument, "[base] expected an even count of hex digits but got {}", hex.size());
+  if (hex.size() % 2 != 0)
+    return fail(Code::invalid_argument, "[base] expected an even count of hex digits but got {}", hex.size());
   std::vector<std::byte> bytes;
   bytes.reserve(hex.size() / 2);
   for (std::size_t i = 0; i < hex.size(); i += 2) {
     const int high = digit_value(hex[i]), low = digit_value(hex[i + 1]);
-    if (high < 0 || low < 0) return fail(Code::invalid_argument, "[base] expected hex digits but got '{}'", hex.substr(i, 2));
+    if (high < 0 || low < 0)
+      return fail(Code::invalid_argument, "[base] expected hex digits but got '{}'", hex.substr(i, 2));
     bytes.push_back(static_cast<std::byte>(high * 16 + low));
   }
   return bytes;

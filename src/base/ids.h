@@ -18,8 +18,8 @@ struct Id {
   auto operator<=>(const Id&) const = default;
 };
 
-using TokenId = std::int32_t;                       // ggml's I32: a row of the embedding table
-using SeqId = Id<struct SeqTag, std::uint32_t>;     // a slot of the KV cache, [0, sequences_max)
+using TokenId = std::int32_t;                            // ggml's I32: a row of the embedding table
+using SeqId = Id<struct SeqTag, std::uint32_t>;          // a slot of the KV cache, [0, sequences_max)
 using RequestId = Id<struct RequestTag, std::uint64_t>;  // random, made by the node the client entered; one per choice
 using PlacementId = Id<struct PlacementTag, std::uint64_t>;  // random, made by the head's node
 

@@ -9,42 +9,48 @@ namespace flotilla::limits {
 
 using namespace std::chrono_literals;
 
-// --- Ports (a promise to users, README) -------------------------------------------------------------------------------
+// --- Ports (a promise to users, README)
+// -------------------------------------------------------------------------------
 inline constexpr std::uint16_t api_port = 52415, cluster_port = 52414, discovery_port = 52413;
 
-// --- One step of the model --------------------------------------------------------------------------------------------
-inline constexpr std::uint32_t step_rows_max = 512;      // tokens computed together; llama.cpp's ubatch, so ratios are fair
-inline constexpr std::uint32_t sequences_max = 256;      // KV slots of one placement; a slot id fits a byte table
-inline constexpr std::uint32_t sequences_default = 4;    // concurrent answers unless asked for more
+// --- One step of the model
+// --------------------------------------------------------------------------------------------
+inline constexpr std::uint32_t step_rows_max = 512;  // tokens computed together; llama.cpp's ubatch, so ratios are fair
+inline constexpr std::uint32_t sequences_max = 256;  // KV slots of one placement; a slot id fits a byte table
+inline constexpr std::uint32_t sequences_default = 4;  // concurrent answers unless asked for more
 inline constexpr std::uint32_t context_tokens_default = 4096;
 inline constexpr std::uint32_t context_tokens_max = 1u << 20;
 inline constexpr std::uint32_t layers_max = 1024, embedding_length_max = 1u << 17, vocabulary_max = 1u << 20;
 
-// --- Frames (docs/wire.md) --------------------------------------------------------------------------------------------
-inline constexpr std::size_t control_body_bytes_max = 4u << 20;    // CBOR; the largest is a prompt of a million tokens
-inline constexpr std::size_t bulk_chunk_bytes = 1u << 20;          // one piece of a file under way; 8 ms on 1 GbE
+// --- Frames (docs/wire.md)
+// --------------------------------------------------------------------------------------------
+inline constexpr std::size_t control_body_bytes_max = 4u << 20;  // CBOR; the largest is a prompt of a million tokens
+inline constexpr std::size_t bulk_chunk_bytes = 1u << 20;        // one piece of a file under way; 8 ms on 1 GbE
 inline constexpr std::size_t activation_bytes_max = std::size_t{step_rows_max} * embedding_length_max * 4;
 inline constexpr std::size_t frame_body_bytes_max = activation_bytes_max + 64;
-inline constexpr std::size_t send_queue_bytes_max = 16u << 20;     // per control connection; beyond, the peer is too slow
-inline constexpr std::size_t header_bytes_max = 64u << 20;         // a GGUF header: a 256 k vocabulary needs about 6 MiB
+inline constexpr std::size_t send_queue_bytes_max = 16u << 20;  // per control connection; beyond, the peer is too slow
+inline constexpr std::size_t header_bytes_max = 64u << 20;      // a GGUF header: a 256 k vocabulary needs about 6 MiB
 static_assert(control_body_bytes_max < send_queue_bytes_max);
 
-// --- Cluster ----------------------------------------------------------------------------------------------------------
-inline constexpr std::size_t nodes_max = 64;             // full mesh: 64 × 63 / 2 connections
-inline constexpr std::size_t beacon_bytes_max = 256;     // one UDP datagram that never fragments
-inline constexpr auto beacon_interval_fast = 1s;         // the first 15 s after a start or a change
+// --- Cluster
+// ----------------------------------------------------------------------------------------------------------
+inline constexpr std::size_t nodes_max = 64;          // full mesh: 64 × 63 / 2 connections
+inline constexpr std::size_t beacon_bytes_max = 256;  // one UDP datagram that never fragments
+inline constexpr auto beacon_interval_fast = 1s;      // the first 15 s after a start or a change
 inline constexpr auto beacon_interval_slow = 20s;
 inline constexpr auto beacon_fast_period = 15s;
 inline constexpr auto heartbeat_interval = 500ms;
 inline constexpr auto peer_silence_suspect = 2s;
-inline constexpr auto peer_silence_lost = 4s;            // "loss noticed within 5 s" leaves one interval of slack
+inline constexpr auto peer_silence_lost = 4s;  // "loss noticed within 5 s" leaves one interval of slack
 inline constexpr auto handshake_time_max = 5s;
 static_assert(peer_silence_lost + 2 * heartbeat_interval <= 5s);
 
-// --- The API (ecosystem limits) ---------------------------------------------------------------------------------------
+// --- The API (ecosystem limits)
+// ---------------------------------------------------------------------------------------
 inline constexpr std::size_t http_header_bytes_max = 32u << 10, http_body_bytes_max = 64u << 20;
 inline constexpr auto http_header_time_max = 10s;
-inline constexpr std::size_t json_depth_max = 64, messages_max = 4096, choices_max = 16, stops_max = 16, stop_bytes_max = 512;
+inline constexpr std::size_t json_depth_max = 64, messages_max = 4096, choices_max = 16, stops_max = 16,
+                             stop_bytes_max = 512;
 inline constexpr std::size_t top_logprobs_max = 20, logit_bias_max = 1024, prompts_max = 64;
 inline constexpr std::size_t requests_queued_max = 512;  // then 429 with Retry-After
 inline constexpr auto stream_keepalive = 10s;            // an SSE comment, so that proxies do not cut a long prefill

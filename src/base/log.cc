@@ -12,10 +12,14 @@ namespace {
 
 spdlog::level::level_enum spdlog_level(LogLevel level) {
   switch (level) {
-    case LogLevel::debug: return spdlog::level::debug;
-    case LogLevel::info: return spdlog::level::info;
-    case LogLevel::warning: return spdlog::level::warn;
-    case LogLevel::error: return spdlog::level::err;
+    case LogLevel::debug:
+      return spdlog::level::debug;
+    case LogLevel::info:
+      return spdlog::level::info;
+    case LogLevel::warning:
+      return spdlog::level::warn;
+    case LogLevel::error:
+      return spdlog::level::err;
   }
   return spdlog::level::info;
 }
@@ -41,9 +45,12 @@ bool json_lines = false;  // set once by start_log, before any other thread exis
 std::string json_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\', out += c;
-    else if (static_cast<unsigned char>(c) < 0x20) out += std::format("\\u{:04x}", static_cast<unsigned>(c));
-    else out += c;
+    if (c == '"' || c == '\\')
+      out += '\\', out += c;
+    else if (static_cast<unsigned char>(c) < 0x20)
+      out += std::format("\\u{:04x}", static_cast<unsigned>(c));
+    else
+      out += c;
   }
   return out;
 }
@@ -58,9 +65,8 @@ void start_log(const LogOptions& options) {
 bool log_enabled(LogLevel level) { return logger()->should_log(spdlog_level(level)); }
 
 void write_log(LogLevel level, std::string_view room, std::string_view message) {
-  const std::string line = json_lines
-      ? std::format(R"("room":"{}","message":"{}")", room, json_escaped(message))
-      : std::format("[{}] {}", room, message);
+  const std::string line = json_lines ? std::format(R"("room":"{}","message":"{}")", room, json_escaped(message))
+                                      : std::format("[{}] {}", room, message);
   logger()->log(spdlog_level(level), spdlog::string_view_t(line));
 }
 

@@ -13,8 +13,8 @@ enum class LogLevel { debug, info, warning, error };
 
 struct LogOptions {
   LogLevel level = LogLevel::warning;
-  bool json = false;        // JSON lines instead of text
-  std::string name;         // who speaks: "node" or "runner SmolLM2 [0,15)"
+  bool json = false;  // JSON lines instead of text
+  std::string name;   // who speaks: "node" or "runner SmolLM2 [0,15)"
 };
 
 void start_log(const LogOptions& options);  // once, in main; before it, warnings and errors go to stderr as text

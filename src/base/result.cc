@@ -33,9 +33,7 @@ constexpr std::array code_facts{
     CodeFacts{Code::internal, "internal", 500, false},
 };
 
-const CodeFacts& facts(Code code) {
-  return *std::ranges::find(code_facts, code, &CodeFacts::code);
-}
+const CodeFacts& facts(Code code) { return *std::ranges::find(code_facts, code, &CodeFacts::code); }
 
 }  // namespace
 

@@ -14,23 +14,23 @@ namespace flotilla {
 
 // Few codes, each with its HTTP status and whether trying again can help (error_code.cc).
 enum class Code {
-  invalid_argument,     // the caller's input is wrong: a field, a flag, a file that is not what it claims
-  not_found,            // no such model, file, node or route
-  context_length,       // the prompt and the answer do not fit the context
-  too_large,            // more bytes, items or tokens than limits.h allows
-  unsupported,          // understood, but not something this version does
-  corrupt,              // bytes that do not match their checksum or contradict themselves
-  version_mismatch,     // a peer speaks another protocol version
-  unauthorized,         // a peer or client did not prove that it may
-  no_memory,            // fits on no machine, or on too few
-  no_space,             // the disk is full
-  permission,           // the system refused: folder not writable, port below 1024
-  busy,                 // full for the moment: queue, port in use, name taken
-  unavailable,          // not ready yet, or gone: a model still loading, a stage lost
-  timeout,              // no answer in time
-  closed,               // the link, queue or process ended
-  cancelled,            // the one who asked no longer wants it
-  internal,             // we do not know better; a bug
+  invalid_argument,  // the caller's input is wrong: a field, a flag, a file that is not what it claims
+  not_found,         // no such model, file, node or route
+  context_length,    // the prompt and the answer do not fit the context
+  too_large,         // more bytes, items or tokens than limits.h allows
+  unsupported,       // understood, but not something this version does
+  corrupt,           // bytes that do not match their checksum or contradict themselves
+  version_mismatch,  // a peer speaks another protocol version
+  unauthorized,      // a peer or client did not prove that it may
+  no_memory,         // fits on no machine, or on too few
+  no_space,          // the disk is full
+  permission,        // the system refused: folder not writable, port below 1024
+  busy,              // full for the moment: queue, port in use, name taken
+  unavailable,       // not ready yet, or gone: a model still loading, a stage lost
+  timeout,           // no answer in time
+  closed,            // the link, queue or process ended
+  cancelled,         // the one who asked no longer wants it
+  internal,          // we do not know better; a bug
 };
 
 struct Error {
@@ -42,7 +42,7 @@ template <class T>
 using Result = std::expected<T, Error>;
 using Status = Result<void>;
 
-std::string_view to_string(Code code);  // "context_length", as it appears in logs and on the wire
+std::string_view to_string(Code code);         // "context_length", as it appears in logs and on the wire
 Code code_from_string(std::string_view name);  // internal for a name we do not know (a newer peer)
 int http_status(Code code);
 bool retry_can_help(Code code);

@@ -31,6 +31,8 @@ Digest sha256(std::span<const std::byte> bytes);
 Digest hmac_sha256(std::span<const std::byte> key, std::span<const std::byte> message);
 bool equal_in_constant_time(std::span<const std::byte> a, std::span<const std::byte> b);
 
-inline std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text.data(), text.size())); }
+inline std::span<const std::byte> bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text.data(), text.size()));
+}
 
 }  // namespace flotilla

@@ -27,11 +27,16 @@ Result<std::uint64_t> parse_bytes(std::string_view text) {
   for (const char c : std::string_view(rest, text.data() + text.size()))
     if (c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
   double factor = 1;
-  if (unit == "k" || unit == "kb" || unit == "kib") factor = static_cast<double>(kib);
-  else if (unit == "m" || unit == "mb" || unit == "mib") factor = static_cast<double>(mib);
-  else if (unit == "g" || unit == "gb" || unit == "gib") factor = static_cast<double>(gib);
-  else if (unit == "t" || unit == "tb" || unit == "tib") factor = 1024.0 * static_cast<double>(gib);
-  else if (!unit.empty() && unit != "b") return wrong();
+  if (unit == "k" || unit == "kb" || unit == "kib")
+    factor = static_cast<double>(kib);
+  else if (unit == "m" || unit == "mb" || unit == "mib")
+    factor = static_cast<double>(mib);
+  else if (unit == "g" || unit == "gb" || unit == "gib")
+    factor = static_cast<double>(gib);
+  else if (unit == "t" || unit == "tb" || unit == "tib")
+    factor = 1024.0 * static_cast<double>(gib);
+  else if (!unit.empty() && unit != "b")
+    return wrong();
   const double bytes = value * factor;
   if (bytes >= 0x1p63) return wrong();
   return static_cast<std::uint64_t>(bytes);

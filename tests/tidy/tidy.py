@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""Reads the repository and says where it has drifted from its own rules.
+
+  tidy.py [ROOT]          check; exit code 1 and a list where something is wrong
+  tidy.py --draw [ROOT]   print the rooms and the arrows between them
+
+Rules: a room includes only the rooms that its row in docs/rooms.md names; every source file is listed in its room's
+CMakeLists.txt; headers begin with what they are for and `#pragma once`; no line is longer than 160 characters; nothing
+unfinished is marked as such; std::regex and exceptions thrown by us stay out.
+"""
+import pathlib
+import re
+import sys
+
+LINE_CHARACTERS_MAX = 160
+UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
+BANNED = {
+    "std::regex": re.compile(r"std::regex"),
+    "throw": re.compile(r"^\s*throw\s"),
+    "using namespace std;": re.compile(r"using namespace std;"),
+}
+
+
+def allowed_includes(root):
+    """{room: set of rooms or single headers} from the table in docs/rooms.md; app may include all."""
+    rows = {}
+    for line in (root / "docs/rooms.md").read_text().splitlines():
+        match = re.match(r"\|\s*\d+\s*\|\s*`(\w+)`\s*\|\s*([^|]*)\|", line)
+        if match:
+            rows[match.group(1)] = set(match.group(2).split())
+    return rows
+
+
+def is_test(path):
+    return bool(re.search(r"(_test|^test_|_probe|_tool|scripted_)", path.stem)) or path.stem.startswith(("test_", "scripted_"))
+
+
+def arrows(root):
+    """(room, included room, included header, file, line number) for every include that crosses rooms."""
+    for path in sorted((root / "src").glob("*/*")):
+        if path.suffix not in (".h", ".cc") or is_test(path):
+            continue
+        room = path.parent.name
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            match = re.match(r'#include "((\w+)/[^"]+)"', line)
+            if match and match.group(2) != room and (root / "src" / match.group(2)).is_dir():
+                yield room, match.group(2), match.group(1), path.relative_to(root), number
+
+
+def check_arrows(root):
+    rows = allowed_includes(root)
+    for room, target, header, path, number in arrows(root):
+        allowed = rows.get(room)
+        if allowed is None:
+            yield f"{path}: the room {room} has no row in docs/rooms.md"
+        elif "all" not in allowed and target not in allowed and header not in allowed:
+            yield f"{path}:{number}: {room} may not include {header}; docs/rooms.md allows {', '.join(sorted(allowed))}"
+
+
+def check_listed(root):
+    for folder in sorted((root / "src").iterdir()):
+        lists = folder / "CMakeLists.txt"
+        text = lists.read_text() if lists.exists() else ""
+        for source in sorted(folder.glob("*.cc")):
+            if not re.search(rf"\b{re.escape(source.name)}\b", text):
+                yield f"{source.relative_to(root)}: not listed in {lists.relative_to(root)}, so it is never compiled"
+
+
+def check_files(root):
+    for path in sorted((root / "src").glob("*/*")) + sorted((root / "bench").rglob("*.cc")):
+        if path.suffix not in (".h", ".cc"):
+            continue
+        lines = path.read_text().splitlines()
+        name = path.relative_to(root)
+        if path.suffix == ".h":
+            if not lines or not lines[0].startswith("//"):
+                yield f"{name}: a header begins with a comment that says what it is for"
+            if "#pragma once" not in lines:
+                yield f"{name}: #pragma once is missing"
+        for number, line in enumerate(lines, 1):
+            if len(line) > LINE_CHARACTERS_MAX:
+                yield f"{name}:{number}: {len(line)} characters in a line, at most {LINE_CHARACTERS_MAX} are read comfortably"
+            if UNFINISHED.search(line):
+                yield f"{name}:{number}: marked as unfinished"
+            for what, pattern in BANNED.items():
+                if pattern.search(line) and not line.lstrip().startswith("//"):
+                    yield f"{name}:{number}: {what} is not used here (docs/dependencies.md)"
+
+
+def draw(root):
+    seen = {}
+    for room, target, *_ in arrows(root):
+        seen.setdefault(room, set()).add(target)
+    for room in sorted(seen, key=lambda name: len(seen[name])):
+        print(f"{room:>10} → {' '.join(sorted(seen[room]))}")
+
+
+def main(arguments):
+    drawing = "--draw" in arguments
+    places = [a for a in arguments if not a.startswith("--")]
+    root = pathlib.Path(places[0] if places else __file__).resolve()
+    root = root if places else root.parents[2]
+    if drawing:
+        draw(root)
+        return 0
+    problems = [*check_arrows(root), *check_listed(root), *check_files(root)]
+    for problem in problems:
+        print(problem)
+    if problems:
+        draw(root)
+        print(f"{len(problems)} problems")
+    return 1 if problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
