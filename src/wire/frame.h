@@ -13,6 +13,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -66,8 +67,12 @@ Result<FrameHeader> decode_header(std::span<const std::byte, frame_header_bytes>
 // corrupt where the body does not have the header's checksum.
 Status check_body(const FrameHeader& header, std::span<const std::byte> body);
 
+// A link may add this much behind a body of its own accord (io/modelled_link.h: a time stamp).
+inline constexpr std::size_t frame_trailer_bytes_max = 64;
+
+// For a kind this release does not know: that of a control frame, so that a newer peer's frame can be read and skipped.
 std::size_t body_bytes_max(FrameKind kind);
-std::string_view to_string(FrameKind kind);
+std::string_view to_string(FrameKind kind);  // "unknown" for a newer peer's
 
 Frame make_frame(FrameKind kind, Bytes body, Epoch epoch = {}, std::uint64_t step = 0);
 

@@ -1,8 +1,10 @@
 // Who may talk: the first three frames of every connection between nodes. A pure step function; the caller moves frames.
 //
-//   initiator → hello        {version, release, node, name, class, nonce, trust}
-//   responder → hello_reply  {the same of the responder, proof over both nonces}   or refused {code, message}
+//   initiator → hello        {node, name, release, cluster_port, trust, class, nonce}
+//   responder → hello_reply  {the same of the responder, proof over both nonces}
 //   initiator → proof        {proof over both nonces}
+//
+// Either side may answer `refused` {code, message, node, name, release, cluster_port, trust} instead, and closes.
 //
 // A proof is HMAC-SHA-256(secret, role label | initiator nonce | responder nonce | initiator id | responder id | class),
 // so neither side can be made to answer its own challenge. With --trust-lan on both sides the secret is a public
@@ -48,8 +50,9 @@ class Handshake {
 
   // The frame to send now, once per call; nullopt where it is the peer's turn. After start and after each on_frame.
   std::optional<Frame> take_outgoing();
-  // unauthorized (with a sentence that says what to do), version_mismatch (names both versions), corrupt. After an error
-  // take_outgoing() may hold a `refused` frame that should be sent before closing.
+  // unauthorized (with a sentence that says what to do), version_mismatch (names both versions), invalid_argument (the
+  // peer has our identity), corrupt. After an error take_outgoing() may hold a `refused` frame that should be sent before
+  // closing, and every later call answers the same error. The sentence is the same on both sides.
   Status on_frame(const Frame& frame);
   bool done() const { return done_; }
   // Known after the peer's hello, even where the handshake then fails: who was seen.
@@ -60,6 +63,9 @@ class Handshake {
   Status on_hello(const Frame& frame);
   Status on_hello_reply(const Frame& frame);
   Status on_proof(const Frame& frame);
+  Status on_refused(const Frame& frame);
+  Status check_peer(const Frame& frame) const;
+  Error other_secret() const;
   Status refuse(Error error);
   Digest proof_of(bool by_initiator) const;
 
@@ -69,6 +75,7 @@ class Handshake {
   std::array<std::byte, 32> own_nonce_{}, peer_nonce_{};
   std::optional<HandshakePeer> peer_;
   std::optional<Frame> outgoing_;
+  std::optional<Error> failed_;
   bool done_ = false;
 };
 

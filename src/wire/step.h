@@ -10,6 +10,7 @@
 
 #include "base/bytes.h"
 #include "base/ids.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "wire/frame.h"
 
@@ -50,11 +51,17 @@ struct Activations {
   std::vector<float> values;  // [rows, width], row-major
 };
 
+// A step's body without its values: 32 bytes of counts, 16 a row, 4, 8 and 12 an order to free, truncate and copy.
+inline constexpr std::size_t step_orders_bytes_max =
+    32 + std::size_t{limits::step_rows_max} * 16 + std::size_t{limits::sequences_max} * (4 + 8 + 12);
+
 // Body of a FrameKind::step frame: the batch, then the activations (values converted to `type`, round to nearest even).
-// `scratch` keeps its capacity from step to step.
+// `scratch` keeps its capacity from step to step. values.size() is a multiple of `width`; batch.epoch and batch.step
+// travel in the frame's header, which the caller fills.
 void encode_step(const StepBatch& batch, std::span<const float> values, std::uint32_t width, ActivationType type, Bytes& scratch);
 
-// corrupt or too_large where the body contradicts itself or limits.h. Reuses the vectors' memory.
+// corrupt or too_large where the body contradicts itself or limits.h; then both are in no particular state. There are as
+// many rows of activations as rows of the batch, or as such rows that want logits. Reuses the vectors' memory.
 Status decode_step(const FrameHeader& header, std::span<const std::byte> body, StepBatch& batch, Activations& activations);
 
 }  // namespace flotilla

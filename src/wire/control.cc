@@ -1,0 +1,205 @@
+#include "wire/control.h"
+
+#include "wire/placement_fields.h"
+
+namespace flotilla {
+namespace {
+
+constexpr std::size_t files_max = 1024;  // parts of a split model; "-00001-of-00512" exists
+constexpr std::uint32_t threads_max = 4096;
+
+}  // namespace
+
+// What stages and rings have in common: which placement, in which of its lives.
+template <class Map>
+void describe_placed(Map& map, auto& m) {
+  map.field("placement", m.placement.value);
+  map.field("epoch", m.epoch);
+}
+
+template <class Map>
+void describe_stage_index(Map& map, auto& m) {
+  map.field("stage_index", m.stage_index, Within{0u, limits::nodes_max - 1});
+}
+
+template <class Map>
+void describe_failure(Map& map, auto& m) {
+  map.field("code", m.code, Text::name);
+  map.field("message", m.message, Text::prose);
+}
+
+template <class Map>
+void describe(Map& map, Is<LoadModel> auto& m) {
+  map.field("ticket", m.ticket);
+  map.field("model", m.model, Text::name);
+  map.list("nodes", m.nodes, Count{0, limits::nodes_max}, Text::name);
+  map.list("layers", m.layers, Count{0, limits::nodes_max}, Within{0u, limits::layers_max});
+  map.field("mode", m.mode, Text::name);
+  map.field("context_tokens", m.context_tokens, Within{0u, limits::context_tokens_max});
+  map.field("sequences", m.sequences, Within{0u, limits::sequences_max});
+}
+
+template <class Map>
+void describe(Map& map, Is<LoadProgress> auto& m) {
+  map.field("ticket", m.ticket);
+  map.field("text", m.text, Text::prose);
+  map.field("done_bytes", m.done_bytes);
+  map.field("total_bytes", m.total_bytes);
+}
+
+// A load that failed before it was planned has no stages, and so no placement worth sending.
+void describe(MapWriter& map, const LoadResult& m) {
+  map.field("ticket", m.ticket);
+  map.field("ok", m.ok);
+  if (!m.placement.stages.empty()) map.field("placement", m.placement);
+  describe_failure(map, m);
+}
+
+void describe(MapReader& map, LoadResult& m) {
+  map.field("ticket", m.ticket);
+  map.field("ok", m.ok);
+  std::optional<Placement> placement;
+  map.optional("placement", placement);
+  map.must(placement || !m.ok, "expected a placement in {} of a load that went well but found none");
+  if (placement) m.placement = *std::move(placement);
+  describe_failure(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<UnloadModel> auto& m) {
+  map.field("ticket", m.ticket);
+  map.field("model", m.model, Text::name);
+}
+
+template <class Map>
+void describe(Map& map, Is<PrepareStage> auto& m) {
+  describe_placed(map, m);
+  map.field("model", m.model, Text::name);
+  map.field("fingerprint", m.fingerprint, Text::hex);
+  map.list("files", m.files, Count{0, files_max}, Text::path);
+  describe_stage_index(map, m);
+  map.field("stage_count", m.stage_count, Within{1u, limits::nodes_max});
+  map.must(m.stage_index < m.stage_count, "expected a stage_index below stage_count in {} but got one beyond");
+  map.field("layers", m.layers);
+  map.field("is_head", m.is_head);
+  map.field("context_tokens", m.context_tokens, Within{0u, limits::context_tokens_max});
+  map.field("sequences", m.sequences, Within{0u, limits::sequences_max});
+  map.field("threads", m.threads, Within{0u, threads_max});
+  map.choice("activation_type", m.activation_type, ActivationType::bf16);
+  map.field("ring_key", m.ring_key, Text::name);
+  map.field("source", m.source);
+}
+
+template <class Map>
+void describe(Map& map, Is<StageReady> auto& m) {
+  describe_placed(map, m);
+  describe_stage_index(map, m);
+  map.field("port", m.port);
+  map.field("weight_bytes", m.weight_bytes);
+  map.field("kv_bytes", m.kv_bytes);
+  map.field("compute_bytes", m.compute_bytes);
+}
+
+template <class Map>
+void describe(Map& map, Is<ConnectRing> auto& m) {
+  describe_placed(map, m);
+  map.field("next", m.next);
+  map.field("port", m.port);
+  map.field("address", m.address, Text::name);
+}
+
+template <class Map>
+void describe(Map& map, Is<RingConnected> auto& m) {
+  describe_placed(map, m);
+  describe_stage_index(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<StopStage> auto& m) {
+  describe_placed(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<StageFailed> auto& m) {
+  describe_placed(map, m);
+  describe_stage_index(map, m);
+  describe_failure(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<RingHello> auto& m) {
+  describe_placed(map, m);
+  describe_stage_index(map, m);
+  map.field("ring_key", m.ring_key, Text::name);
+}
+
+template <class Map>
+void describe(Map& map, Is<StageStats> auto& m) {
+  map.field("placement", m.placement.value);
+  map.field("steps", m.steps);
+  map.field("rows", m.rows);
+  map.field("tokens", m.tokens);
+  map.field("compute_seconds", m.compute_seconds);
+  map.field("wait_seconds", m.wait_seconds);
+  map.field("running", m.running);
+  map.field("queued", m.queued);
+}
+
+// A file of a model, by what it is, never by where it lies.
+template <class Map>
+void describe_file(Map& map, auto& m) {
+  map.field("model", m.model, Text::name);
+  map.field("fingerprint", m.fingerprint, Text::hex);
+  map.field("file_index", m.file_index, Within{0u, files_max - 1});
+}
+
+template <class Map>
+void describe(Map& map, Is<HeaderRequest> auto& m) {
+  describe_file(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<RangeRequest> auto& m) {
+  describe_file(map, m);
+  map.field("offset", m.offset);
+  map.field("bytes", m.bytes);
+  map.must(m.offset <= UINT64_MAX - m.bytes, "expected a range of a file in {} but got one that ends beyond 2^64");
+}
+
+template <class Map>
+void describe(Map& map, Is<RangeEnd> auto& m) {
+  map.field("ok", m.ok);
+  map.field("bytes", m.bytes);
+  map.field("file_bytes", m.file_bytes);
+  map.field("file_count", m.file_count, Within{0u, files_max});
+  map.field("sha256", m.sha256, Text::hex);
+  describe_failure(map, m);
+}
+
+template <class Map>
+void describe(Map& map, Is<Goodbye> auto& m) {
+  map.field("reason", m.reason, Text::prose);
+}
+
+#define FLOTILLA_CONTROL_MESSAGE(Type, name)                        \
+  Bytes encode(const Type& message) { return encode_map(message); } \
+  Result<Type> decode_##name(std::span<const std::byte> body) { return decode_map<Type>(#name, body); }
+FLOTILLA_CONTROL_MESSAGE(LoadModel, load_model)
+FLOTILLA_CONTROL_MESSAGE(LoadProgress, load_progress)
+FLOTILLA_CONTROL_MESSAGE(LoadResult, load_result)
+FLOTILLA_CONTROL_MESSAGE(UnloadModel, unload_model)
+FLOTILLA_CONTROL_MESSAGE(PrepareStage, prepare_stage)
+FLOTILLA_CONTROL_MESSAGE(StageReady, stage_ready)
+FLOTILLA_CONTROL_MESSAGE(ConnectRing, connect_ring)
+FLOTILLA_CONTROL_MESSAGE(RingConnected, ring_connected)
+FLOTILLA_CONTROL_MESSAGE(StopStage, stop_stage)
+FLOTILLA_CONTROL_MESSAGE(StageFailed, stage_failed)
+FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
+FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
+FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
+FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
+FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
+FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
+#undef FLOTILLA_CONTROL_MESSAGE
+
+}  // namespace flotilla

@@ -1,0 +1,66 @@
+#include "wire/node_info.h"
+
+#include "wire/placement_fields.h"
+
+namespace flotilla {
+namespace {
+
+// What one node may announce. All of it at its largest still fits a control frame many times over, except the models'
+// names, which the frame's own limit bounds.
+constexpr std::size_t devices_max = 64, models_max = 4096, placements_max = 64;
+constexpr std::uint32_t threads_max = 4096;
+
+}  // namespace
+
+template <class Map>
+void describe(Map& map, Is<DeviceInfo> auto& m) {
+  map.field("kind", m.kind, Text::name);
+  map.field("description", m.description, Text::name);
+  map.field("threads", m.threads, Within{0u, threads_max});
+  map.field("memory_bytes", m.memory_bytes);
+}
+
+template <class Map>
+void describe(Map& map, Is<ModelInfo> auto& m) {
+  map.field("name", m.name, Text::name);
+  map.field("fingerprint", m.fingerprint, Text::hex);
+  map.field("file_bytes", m.file_bytes);
+  map.field("complete", m.complete);
+}
+
+template <class Map>
+void describe(Map& map, Is<NodeInfo> auto& m) {
+  map.field("id", m.id);
+  map.field("name", m.name, Text::name);
+  map.field("version", m.version, Text::name);
+  map.field("incarnation", m.incarnation);
+  map.field("revision", m.revision);
+  map.field("memory_bytes", m.memory_bytes);
+  map.field("memory_free_bytes", m.memory_free_bytes);
+  map.list("devices", m.devices, Count{1, devices_max});
+  map.list("models", m.models, Count{0, models_max});
+  map.list("placements", m.placements, Count{0, placements_max});
+  map.field("api_port", m.api_port);
+  map.field("cluster_port", m.cluster_port);
+}
+
+std::string_view to_string(PlacementState state) {
+  switch (state) {
+    case PlacementState::loading:
+      return "loading";
+    case PlacementState::ready:
+      return "ready";
+    case PlacementState::failed:
+      return "failed";
+    case PlacementState::unloading:
+      return "unloading";
+  }
+  return "unknown";
+}
+
+Bytes encode(const NodeInfo& info) { return encode_map(info); }
+Result<NodeInfo> decode_node_info(std::span<const std::byte> body) { return decode_map<NodeInfo>("node_info", body); }
+Bytes encode(const Placement& placement) { return encode_map(placement); }
+Result<Placement> decode_placement(std::span<const std::byte> body) { return decode_map<Placement>("placement", body); }
+
+}  // namespace flotilla
