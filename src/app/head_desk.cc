@@ -153,6 +153,7 @@ void HeadDesk::on_ready(const NodeId& from, const StageReady& ready) {
 // Stage i passes activations straight to stage i + 1; the last returns the rows that need logits to the head.
 void HeadDesk::close_ring(Headed& headed) {
   const auto& stages = headed.placement.stages;
+  if (stages.size() == 1) return;  // a ring of one closes itself, in memory
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const std::size_t next = (i + 1) % stages.size();
     const ConnectRing order{headed.placement.id, headed.placement.epoch, stages[next].nodes.front(),
