@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cluster/interfaces.h"
 #include "cluster/view.h"
 #include "io/tcp_link.h"
 #include "wire/frame.h"
@@ -29,6 +30,7 @@ struct ClusterOptions {
   std::filesystem::path remembered_peers;      // file; missing is empty
 };
 
+// Not to be destroyed from inside one of its events.
 class Cluster {
  public:
   struct Events {
@@ -51,10 +53,5 @@ class Cluster {
 
 // Opens a bulk connection to a joined node and shakes hands. Blocking: for a helper thread.
 Result<std::unique_ptr<Link>> connect_bulk(const HandshakeIdentity& self, const std::string& host, std::uint16_t cluster_port);
-
-// Addresses of this machine on real interfaces: up, not loopback, not docker/veth/bridge of containers, IPv4 and IPv6
-// (link-local with scope). The veth of a network namespace's only cable counts as real.
-struct InterfaceAddress { std::string interface; std::uint32_t index = 0; std::string address, broadcast; bool v6 = false; };
-std::vector<InterfaceAddress> real_interfaces();
 
 }  // namespace flotilla

@@ -33,7 +33,8 @@ struct ClusterView {
   const Member& self() const { return members.front(); }
 };
 
-// The table of design §1, one line a machine, then the sum and the address; wraps nothing, for a terminal of `width`.
+// One line a machine (name, device, free memory, kind), the sum of free memory and the address of the API in the margin,
+// then the machines merely seen with what to do about each. Ends with a line feed; text from peers is made printable.
 std::string draw_table(const ClusterView& view, std::string_view api_url);
 
 }  // namespace flotilla

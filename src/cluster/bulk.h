@@ -1,0 +1,15 @@
+// What stands between a proven bulk handshake and the first request on it: the accepting side takes the socket off the
+// event loop and then says so, so that no byte of the asker's first request is read by the loop.
+#pragma once
+
+#include "base/result.h"
+#include "io/tcp_link.h"
+#include "wire/frame.h"
+
+namespace flotilla {
+
+inline constexpr FrameKind bulk_go_ahead = FrameKind::pong;  // empty; answers the proof
+
+Status send_go_ahead(const Descriptor& socket);  // the accepting side; closed where the asker is gone
+
+}  // namespace flotilla

@@ -1,0 +1,435 @@
+#include "cluster/cluster.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "cluster/bulk.h"
+#include "cluster/dialer.h"
+#include "cluster/discovery.h"
+#include "cluster/membership.h"
+#include "cluster/peers_file.h"
+#include "cluster/printable.h"
+#include "cluster/udp.h"
+#include "io/frame_connection.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t strangers_max = 64;  // connections that have not yet proven themselves
+constexpr auto dial_time_max = 3s;
+constexpr auto interfaces_interval = 2s;
+constexpr auto complaint_interval = 10s;  // about one and the same host
+constexpr auto accept_pause = 100ms;      // where the system is out of descriptors
+constexpr auto leave_time_max = 1s;
+
+Instant now() { return std::chrono::steady_clock::now(); }
+
+class Shell : public Cluster {
+ public:
+  Shell(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events, Descriptor listener,
+        std::vector<PeerAddress> asked)
+      : loop_(loop),
+        options_(std::move(options)),
+        events_(std::move(events)),
+        membership_(std::move(self), now()),
+        discovery_({.node = options_.identity.node,
+                    .name = options_.identity.name,
+                    .nonce = random_u64(),
+                    .cluster_port = options_.identity.cluster_port,
+                    .beacons = options_.discovery,
+                    .jitter_seed = random_u64()},
+                   now()),
+        listener_(std::move(listener)),
+        acceptor_(loop, ::dup(listener_.get())),
+        tick_timer_(loop),
+        accept_timer_(loop),
+        leave_timer_(loop) {
+    for (const auto& address : asked) discovery_.add_asked(address, now());
+    remembered_ = read_peers_file(options_.remembered_peers);
+    for (const auto& address : remembered_) discovery_.add_remembered(address, now());
+  }
+
+  void begin() {
+    if (options_.discovery) open_beacons();
+    await_strangers();
+    tick();
+  }
+
+  void set_self(NodeInfo self) override {
+    self.cluster_port = options_.identity.cluster_port;
+    membership_.set_self(std::move(self));
+    carry_out();
+  }
+
+  bool send(const NodeId& to, const Frame& frame) override {
+    const auto id = membership_.connection_to(to);
+    if (!id) return false;
+    const auto channel = channels_.find(*id);
+    if (channel == channels_.end() || !channel->second.connection->is_open()) return false;
+    channel->second.connection->send(frame);
+    return true;
+  }
+
+  ClusterView view() const override { return membership_.view(); }
+
+  void leave(std::string reason, std::function<void()> done) override {
+    if (leaving_) return;
+    leaving_ = true;
+    on_left_ = std::move(done);
+    beacons_.reset();
+    tick_timer_.cancel();
+    acceptor_.close();
+    listener_ = {};
+    membership_.say_goodbye(reason);
+    carry_out();
+    while (!channels_.empty())
+      close_channel(channels_.begin()->first, Error{Code::closed, "[cluster] this machine leaves"});
+    leave_timer_.expires_after(closing_.empty() ? std::chrono::milliseconds(0)
+                                                : std::chrono::milliseconds(leave_time_max));
+    leave_timer_.async_wait(guarded([this](boost::system::error_code) { finish_leaving(); }));
+  }
+
+ private:
+  // One TCP connection, from its first byte on.
+  struct Channel {
+    std::shared_ptr<FrameConnection> connection;
+    std::optional<Handshake> handshake;    // until it is done
+    std::optional<PeerAddress> dialled;    // where we connected to; empty where the peer did
+    std::optional<PeerAddress> reachable;  // where the peer can be dialled, once the handshake is done
+    std::string host;
+    Instant deadline;  // of the handshake
+  };
+
+  // Wraps a callback so that it does nothing once this object is gone.
+  template <class Function>
+  auto guarded(Function function) {
+    return [alive = std::weak_ptr(alive_), function = std::move(function)](auto&&... args) mutable {
+      if (!alive.expired()) function(std::forward<decltype(args)>(args)...);
+    };
+  }
+
+  // --- Time
+  // -----------------------------------------------------------------------------------------------------------
+  void tick() {
+    if (leaving_) return;
+    const auto at = now();
+    membership_.on_tick(at);
+    end_slow_handshakes(at);
+    if (beacons_ && at >= interfaces_due_) {
+      interfaces_due_ = at + interfaces_interval;
+      if (beacons_->refresh_interfaces()) discovery_.announce(at);
+    }
+    if (beacons_) {
+      if (const auto beacon = discovery_.take_beacon(at)) beacons_->send_everywhere(*beacon);
+    }
+    dial_due();
+    carry_out();
+    tick_timer_.expires_after(Membership::tick_interval);
+    tick_timer_.async_wait(guarded([this](boost::system::error_code error) {
+      if (!error) tick();
+    }));
+  }
+
+  void end_slow_handshakes(Instant at) {
+    std::vector<ConnectionId> slow;
+    for (const auto& [id, channel] : channels_)
+      if (channel.handshake && at >= channel.deadline) slow.push_back(id);
+    for (const auto id : slow) on_handshake_failed(id, Error{Code::timeout, "did not finish the handshake in time"});
+  }
+
+  // --- Beacons
+  // --------------------------------------------------------------------------------------------------------
+  void open_beacons() {
+    auto opened =
+        BeaconSockets::open(loop_, options_.discovery_port,
+                            guarded([this](const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
+                              on_datagram(source, datagram);
+                            }));
+    if (opened)
+      beacons_ = *std::move(opened);
+    else
+      log(LogLevel::warning, "cluster", "{}", opened.error().message);
+  }
+
+  void on_datagram(const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
+    const auto heard = discovery_.on_beacon(source.host, datagram, now());
+    if (!heard) {
+      if (heard.error().code == Code::unauthorized) complain(source.host, heard.error().message);
+      return;
+    }
+    const auto& beacon = heard->beacon;
+    const std::string reason =
+        beacon.version == protocol_version
+            ? ""
+            : std::format("it speaks protocol version {} and this machine {}; install the same release on both",
+                          beacon.version, protocol_version);
+    membership_.on_seen(beacon.node, beacon.name, "", source.host, reason, now());
+    if (heard->answer) beacons_->send_to(source, discovery_.answer());
+    if (heard->is_news) dial_due();
+    carry_out();
+  }
+
+  // --- Connections
+  // ----------------------------------------------------------------------------------------------------
+  void await_strangers() {
+    acceptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                         guarded([this](boost::system::error_code error) {
+                           if (!error && !leaving_) accept_strangers();
+                         }));
+  }
+
+  void accept_strangers() {
+    while (true) {
+      auto socket = tcp_accept(listener_, 0ms);
+      if (!socket && socket.error().code == Code::timeout) return await_strangers();
+      if (!socket) {
+        complain("the listening socket", socket.error().message);
+        accept_timer_.expires_after(accept_pause);
+        accept_timer_.async_wait(guarded([this](boost::system::error_code) {
+          if (!leaving_) await_strangers();
+        }));
+        return;
+      }
+      const auto strangers =
+          std::ranges::count_if(channels_, [](const auto& entry) { return entry.second.handshake.has_value(); });
+      if (static_cast<std::size_t>(strangers) < strangers_max)
+        open_channel(*std::move(socket), Handshake::respond(options_.identity), std::nullopt);
+    }
+  }
+
+  void dial_due() {
+    for (const auto& address : discovery_.take_due_dials(now())) {
+      dial(loop_, address, dial_time_max,
+           guarded([this, address](Result<Descriptor> socket) { on_dialled(address, std::move(socket)); }));
+    }
+  }
+
+  void on_dialled(const PeerAddress& address, Result<Descriptor> socket) {
+    if (leaving_) return;
+    if (socket)
+      return open_channel(*std::move(socket), Handshake::initiate(options_.identity, ConnectionClass::control),
+                          address);
+    discovery_.on_dial_failed(address, now());
+    if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
+      membership_.on_seen(
+          known->node, known->name, "", address.host,
+          std::format("its beacons arrive, but TCP port {} cannot be reached; open it in the firewall there",
+                      address.port),
+          now());
+      carry_out();
+    } else if (!known) {
+      log(LogLevel::debug, "cluster", "{}", socket.error().message);
+    }
+  }
+
+  void open_channel(Descriptor socket, Handshake handshake, std::optional<PeerAddress> dialled) {
+    const ConnectionId id = ++last_connection_;
+    auto connection = FrameConnection::adopt(loop_.get_executor(), std::move(socket));
+    auto& channel = channels_[id];
+    channel = {.connection = connection,
+               .handshake = std::move(handshake),
+               .dialled = std::move(dialled),
+               .reachable = {},
+               .host = connection->remote_host(),
+               .deadline = now() + limits::handshake_time_max};
+    connection->start(guarded([this, id](Frame frame) { on_channel_frame(id, std::move(frame)); }),
+                      guarded([this, id](const Error& cause) { on_channel_closed(id, cause); }));
+    send_handshake(channel);
+  }
+
+  static void send_handshake(Channel& channel) {
+    while (const auto frame = channel.handshake->take_outgoing()) channel.connection->send(*frame);
+  }
+
+  void on_channel_frame(ConnectionId id, Frame frame) {
+    const auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    auto& channel = found->second;
+    if (channel.handshake) {
+      const auto status = channel.handshake->on_frame(frame);
+      send_handshake(channel);
+      if (!status)
+        on_handshake_failed(id, status.error());
+      else if (channel.handshake->done())
+        on_handshake_done(id, channel);
+    } else if (const auto from = membership_.node_of(id); from && !membership_.on_frame(id, frame, now())) {
+      if (events_.on_frame) events_.on_frame(*from, std::move(frame));
+    }
+    carry_out();
+  }
+
+  void on_handshake_done(ConnectionId id, Channel& channel) {
+    const HandshakePeer peer = *channel.handshake->peer();
+    if (peer.connection_class == ConnectionClass::bulk) return hand_over_bulk(id, channel, peer);
+    channel.handshake.reset();
+    channel.reachable = channel.dialled.value_or(PeerAddress{.host = channel.host, .port = peer.cluster_port});
+    if (channel.dialled) discovery_.on_dial_done(*channel.dialled, peer.node, now());
+    if (peer.node == options_.identity.node)
+      return close_channel(id, Error{Code::closed, "[cluster] connected to itself"});
+    membership_.on_connected(id, peer, channel.dialled.has_value(), channel.host, now());
+  }
+
+  void hand_over_bulk(ConnectionId id, Channel& channel, const HandshakePeer& peer) {
+    auto socket = channel.connection->release();
+    channels_.erase(id);
+    if (!events_.on_bulk) return;
+    if (const auto sent = send_go_ahead(socket); sent)
+      events_.on_bulk(peer, std::move(socket));
+    else
+      log(LogLevel::debug, "cluster", "{}", sent.error().message);
+  }
+
+  // The peer is shown as seen where we know who it is; otherwise only the log can tell.
+  void on_handshake_failed(ConnectionId id, const Error& cause) {
+    const auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    const auto& channel = found->second;
+    const auto peer = channel.handshake ? channel.handshake->peer() : std::nullopt;
+    if (peer) {
+      membership_.on_seen(peer->node, peer->name, peer->release, channel.host, cause.message, now());
+    } else if (const auto known = channel.dialled ? discovery_.known_at(*channel.dialled) : std::nullopt;
+               known && !known->name.empty()) {
+      membership_.on_seen(known->node, known->name, "", channel.host, cause.message, now());
+    } else {
+      complain(channel.host, std::format("the connection with {} is closed: {}", channel.host, cause.message));
+    }
+    if (channel.dialled)
+      discovery_.on_dial_refused(*channel.dialled, peer ? std::optional(peer->node) : std::nullopt, now());
+    close_channel(id, cause);
+  }
+
+  void on_channel_closed(ConnectionId id, const Error& cause) {
+    if (closing_.erase(id) > 0) {
+      if (leaving_ && closing_.empty()) finish_leaving();
+      return;
+    }
+    const auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    if (found->second.handshake) {
+      on_handshake_failed(id, cause);
+    } else {
+      channels_.erase(found);
+      membership_.on_closed(id, cause);
+    }
+    carry_out();
+  }
+
+  // Forgets the channel; the connection still sends what is queued.
+  void close_channel(ConnectionId id, const Error& cause) {
+    const auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    const auto connection = found->second.connection;
+    channels_.erase(found);
+    if (!connection->is_open()) return;
+    closing_.emplace(id, connection);
+    connection->close(cause);
+  }
+
+  // --- Effects
+  // -------------------------------------------------------------------------------------------------------- Callbacks
+  // may call set_self() or send(), which make new effects: the outermost call goes on until none is left.
+  void carry_out() {
+    if (std::exchange(carrying_out_, true)) return;
+    while (membership_.has_effects()) {
+      const auto effects = membership_.take_effects();
+      for (const auto& [id, frame] : effects.send)
+        if (const auto found = channels_.find(id); found != channels_.end()) found->second.connection->send(frame);
+      for (const auto& node : effects.joined) on_joined(node);
+      for (const auto& [id, cause] : effects.close) close_channel(id, cause);
+      for (const auto& [node, cause] : effects.lost) on_lost(node, cause);
+      for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));
+      if (effects.view_changed && events_.on_view) events_.on_view();
+    }
+    carrying_out_ = false;
+  }
+
+  void on_joined(const NodeId& node) {
+    discovery_.on_joined(node);
+    const auto found = channels_.find(membership_.connection_to(node).value_or(0));
+    if (found == channels_.end() || !found->second.reachable) return;
+    const auto& address = *found->second.reachable;
+    discovery_.add_remembered(address, now());
+    discovery_.on_dial_done(address, node, now());
+    if (options_.remembered_peers.empty() || (!remembered_.empty() && remembered_.front() == address)) return;
+    std::erase(remembered_, address);
+    remembered_.insert(remembered_.begin(), address);
+    if (remembered_.size() > remembered_peers_max) remembered_.resize(remembered_peers_max);
+    if (const auto written = write_peers_file(options_.remembered_peers, remembered_); !written)
+      complain("the file of remembered peers", written.error().message);
+  }
+
+  void on_lost(const NodeId& node, const Error& cause) {
+    if (!membership_.connection_to(node)) {  // otherwise a restarted one is here again already
+      discovery_.on_left(node, now());
+      if (!leaving_) discovery_.announce(now());
+    }
+    log(LogLevel::info, "cluster", "{}", printable(cause.message));
+    if (events_.on_lost) events_.on_lost(node, cause);
+  }
+
+  // Strangers can cause these lines at will, so each subject gets one in a while.
+  void complain(const std::string& subject, const std::string& sentence) {
+    const auto at = now();
+    if (complaints_.size() >= strangers_max)
+      std::erase_if(complaints_, [&](const auto& entry) { return at - entry.second > complaint_interval; });
+    if (complaints_.size() >= strangers_max) return;
+    const auto [found, is_new] = complaints_.try_emplace(subject, at);
+    if (!is_new && at - found->second < complaint_interval) return;
+    found->second = at;
+    log(LogLevel::warning, "cluster", "{}", printable(sentence));
+  }
+
+  void finish_leaving() {
+    leave_timer_.cancel();
+    closing_.clear();
+    if (const auto done = std::exchange(on_left_, nullptr)) done();
+  }
+
+  boost::asio::io_context& loop_;
+  const ClusterOptions options_;
+  const Events events_;
+  Membership membership_;
+  Discovery discovery_;
+  Descriptor listener_;
+  boost::asio::posix::stream_descriptor acceptor_;
+  boost::asio::steady_timer tick_timer_, accept_timer_, leave_timer_;
+  std::unique_ptr<BeaconSockets> beacons_;
+  std::map<ConnectionId, Channel> channels_;
+  std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
+  std::vector<PeerAddress> remembered_;
+  std::map<std::string, Instant> complaints_;
+  std::function<void()> on_left_;
+  Instant interfaces_due_;
+  ConnectionId last_connection_ = 0;
+  bool carrying_out_ = false, leaving_ = false;
+  const std::shared_ptr<int> alive_ = std::make_shared<int>();
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Cluster>> Cluster::start(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self,
+                                                Events events) {
+  std::vector<PeerAddress> asked;
+  for (const auto& text : options.peers) {
+    FLOTILLA_TRY(auto address, parse_address(text, limits::cluster_port));
+    asked.push_back(std::move(address));
+  }
+  FLOTILLA_TRY(auto listener, tcp_listen("", options.cluster_port));
+  options.identity.cluster_port = self.cluster_port = local_port(listener);
+  auto shell = std::make_unique<Shell>(loop, std::move(options), std::move(self), std::move(events),
+                                       std::move(listener), std::move(asked));
+  shell->begin();
+  return shell;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,51 @@
+#include "cluster/peers_file.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <ranges>
+#include <string>
+
+namespace flotilla {
+namespace {
+
+constexpr std::size_t file_bytes_max = remembered_peers_max * 512;  // a longer file is not one of ours
+
+}  // namespace
+
+std::vector<PeerAddress> read_peers_file(const std::filesystem::path& path) {
+  std::vector<PeerAddress> peers;
+  std::ifstream file(path);
+  std::string text(file_bytes_max, '\0');
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+  for (std::size_t begin = 0; begin < text.size() && peers.size() < remembered_peers_max;) {
+    const auto end = std::min(text.find('\n', begin), text.size());
+    if (auto address = parse_address(std::string_view(text).substr(begin, end - begin), 0)) peers.push_back(*address);
+    begin = end + 1;
+  }
+  return peers;
+}
+
+Status write_peers_file(const std::filesystem::path& path, const std::vector<PeerAddress>& peers) {
+  auto beside = path;
+  beside += ".new";
+  std::error_code error;
+  {
+    std::ofstream file(beside, std::ios::trunc);
+    for (const auto& peer : peers | std::views::take(remembered_peers_max)) file << to_string(peer) << '\n';
+    file.close();
+    if (!file) {
+      const Code code = errno == ENOSPC ? Code::no_space : Code::permission;
+      return fail(code, "[cluster] expected to write {} but got: {}; members' addresses are not remembered",
+                  beside.string(), std::strerror(errno));
+    }
+  }
+  std::filesystem::rename(beside, path, error);
+  if (error)
+    return fail(Code::permission, "[cluster] expected to replace {} but got: {}", path.string(), error.message());
+  return {};
+}
+
+}  // namespace flotilla
