@@ -42,8 +42,12 @@ Result<Descriptor> tcp_connect(const std::string& host, std::uint16_t port, std:
 // Listens on `host` (empty: every address of both families). port 0: any; ask local_port(). busy where the port is taken.
 Result<Descriptor> tcp_listen(const std::string& host, std::uint16_t port);
 std::uint16_t local_port(const Descriptor& socket);
-// closed where another thread shut the listener down with shutdown_listener().
+// timeout where nobody came; closed where another thread shut the listener down with shutdown_listener().
 Result<Descriptor> tcp_accept(const Descriptor& listener, std::chrono::milliseconds patience);
+void shutdown_listener(const Descriptor& listener);
+
+// The numeric address of the other end: "192.168.1.7", "fe80::1%eth0"; empty where it has none (a socketpair).
+std::string remote_host(const Descriptor& socket);
 
 // Two connected stream sockets. Neither is inherited by a child unless the caller says so.
 Result<std::pair<Descriptor, Descriptor>> socket_pair();

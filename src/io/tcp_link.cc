@@ -1,0 +1,215 @@
+#include "io/tcp_link.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+
+#include "io/link_check.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// A header may announce 256 MiB, and a stranger may write it: memory is taken as the bytes arrive, not before. A link
+// in use has had such a frame before, so its body has the room and nothing is copied.
+constexpr std::size_t body_step_bytes = 1u << 20;
+
+#ifdef MSG_NOSIGNAL
+constexpr int no_signal = MSG_NOSIGNAL;
+#else
+constexpr int no_signal = 0;  // macOS: SO_NOSIGPIPE on the socket
+#endif
+
+Error system_error(std::string_view what) {
+  const int number = errno;
+  return {Code::closed,
+          std::format("[io] {} failed: {}; the other end or the network is gone", what, std::strerror(number))};
+}
+
+class TcpLink : public Link {
+ public:
+  TcpLink(Descriptor socket, TcpLinkOptions options) : socket_(std::move(socket)), options_(options) {
+    const int one = 1;
+    // Fails on a socketpair, which has no such delay.
+    setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+#ifdef SO_NOSIGPIPE
+    setsockopt(socket_.get(), SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
+#endif
+    const int flags = fcntl(socket_.get(), F_GETFL);
+    if (flags < 0 || fcntl(socket_.get(), F_SETFL, flags | O_NONBLOCK) < 0)
+      cause_.set(system_error("adopting a socket"));
+  }
+
+  ~TcpLink() override = default;
+
+  Status send(const FrameHeader& header, std::span<const std::byte> body) override {
+    if (cause_) return fail(cause_.get());
+    FLOTILLA_TRY_STATUS(check_sendable(header, body));
+    const FrameHeaderBytes head = encode_header(header, body);
+    return or_close(send_all(head, body));
+  }
+
+  Status receive(Frame& frame, std::chrono::nanoseconds patience) override {
+    if (cause_) return fail(cause_.get());
+    FLOTILLA_TRY(const bool begun, wait_for_begin(patience));
+    if (!begun) return fail(Code::timeout, "[io] no frame began in time");
+    return or_close(receive_frame(frame));
+  }
+
+  // Only shuts the socket down: its number is given back when the link is destroyed, never while a call may use it.
+  void close(Error cause) override {
+    cause_.set(std::move(cause));
+    shutdown(socket_.get(), SHUT_RDWR);
+  }
+
+ private:
+  Status or_close(Status status) {
+    if (status) return status;
+    close(std::move(status).error());
+    return fail(cause_.get());
+  }
+
+  Status send_all(std::span<const std::byte> head, std::span<const std::byte> body) {
+    std::array<iovec, 2> parts{
+        {{const_cast<std::byte*>(head.data()), head.size()}, {const_cast<std::byte*>(body.data()), body.size()}}};
+    std::size_t part = 0;
+    while (part < parts.size()) {
+      msghdr message{};
+      message.msg_iov = &parts[part];
+      message.msg_iovlen = parts.size() - part;
+      const ssize_t sent = sendmsg(socket_.get(), &message, no_signal);
+      if (sent < 0 && errno == EINTR) continue;
+      if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return fail(system_error("sending"));
+      if (sent < 0) {
+        FLOTILLA_TRY_STATUS(wait(POLLOUT, for_ever));
+        continue;
+      }
+      auto left = static_cast<std::size_t>(sent);
+      while (part < parts.size() && left >= parts[part].iov_len) left -= parts[part++].iov_len;
+      if (part < parts.size()) {
+        parts[part].iov_base = static_cast<std::byte*>(parts[part].iov_base) + left;
+        parts[part].iov_len -= left;
+      }
+    }
+    return {};
+  }
+
+  Status receive_frame(Frame& frame) {
+    FrameHeaderBytes head;
+    FLOTILLA_TRY_STATUS(receive_all(head, "header"));
+    FLOTILLA_TRY(frame.header, decode_header(head));
+    const std::size_t total = frame.header.body_bytes;
+    for (std::size_t have = 0; have < total || frame.body.size() != total;) {
+      const std::size_t granted = std::max(frame.body.capacity(), have + body_step_bytes);
+      frame.body.resize(std::min(total, granted));
+      FLOTILLA_TRY_STATUS(receive_all(std::span(frame.body).subspan(have), "body"));
+      have = frame.body.size();
+    }
+    return check_body(frame.header, frame.body);
+  }
+
+  // The rest of a frame that has begun. Its sender may be slow; one that is gone ends the link, through the network or
+  // through close().
+  Status receive_all(std::span<std::byte> into, std::string_view what) {
+    const std::size_t total = into.size();
+    while (!into.empty()) {
+      FLOTILLA_TRY(const std::size_t count, receive_some(into));
+      if (count == at_end) {
+        return fail(Code::closed, "[io] expected {} bytes of a frame's {} but got {} before the other end closed",
+                    total, what, total - into.size());
+      }
+      into = into.subspan(count);
+      if (count == 0) FLOTILLA_TRY_STATUS(wait(POLLIN, for_ever));
+    }
+    return {};
+  }
+
+  static constexpr std::size_t at_end = SIZE_MAX;
+
+  // 0 where nothing is there yet, at_end where nothing will come.
+  Result<std::size_t> receive_some(std::span<std::byte> into) {
+    while (true) {
+      const ssize_t count = recv(socket_.get(), into.data(), into.size(), 0);
+      if (count > 0) return static_cast<std::size_t>(count);
+      if (count == 0) return at_end;
+      if (errno == EAGAIN || errno == EWOULDBLOCK) return std::size_t{0};
+      if (errno != EINTR) return fail(system_error("receiving"));
+    }
+  }
+
+  // Whether a byte (or the end) is there within `patience`. Looks for as long as `spin` says before it sleeps.
+  Result<bool> wait_for_begin(std::chrono::nanoseconds patience) {
+    const auto start = Clock::now();
+    const auto spin = std::min<std::chrono::nanoseconds>(options_.spin, patience);
+    std::byte byte;
+    while (true) {
+      const ssize_t count = recv(socket_.get(), &byte, 1, MSG_PEEK);
+      if (count > 0) return true;
+      if (count == 0) return closed_by_peer();
+      if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK) return fail_and_close(system_error("receiving"));
+      if (cause_) return fail(cause_.get());
+      if (Clock::now() - start >= spin) break;
+    }
+    const auto waited = wait(POLLIN, patience - (Clock::now() - start));
+    if (waited) return true;
+    if (waited.error().code == Code::timeout) return false;
+    return fail_and_close(waited.error());
+  }
+
+  std::unexpected<Error> closed_by_peer() {
+    return fail_and_close({Code::closed, "[io] the other end closed the link"});
+  }
+
+  std::unexpected<Error> fail_and_close(Error cause) {
+    close(std::move(cause));
+    return fail(cause_.get());
+  }
+
+  // timeout, or the cause where close() ended the wait.
+  Status wait(short events, std::chrono::nanoseconds patience) {
+    const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(patience, for_ever);
+    while (true) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
+      pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
+      const int ready = poll(&entry, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, INT32_MAX)));
+      if (cause_) return fail(cause_.get());
+      if (ready > 0) return {};
+      if (ready < 0 && errno != EINTR) return fail(system_error("waiting"));
+      if (ready == 0 && Clock::now() >= deadline) return fail(Code::timeout, "[io] nothing arrived in time");
+    }
+  }
+
+  Descriptor socket_;
+  TcpLinkOptions options_;
+  FirstCause cause_;
+};
+
+}  // namespace
+
+Descriptor& Descriptor::operator=(Descriptor&& other) noexcept {
+  if (this != &other) {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = std::exchange(other.fd_, -1);
+  }
+  return *this;
+}
+
+Descriptor::~Descriptor() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+std::unique_ptr<Link> make_tcp_link(Descriptor socket, TcpLinkOptions options) {
+  return std::make_unique<TcpLink>(std::move(socket), options);
+}
+
+}  // namespace flotilla
