@@ -1,9 +1,6 @@
 #include "cluster/cluster.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <optional>
@@ -11,7 +8,9 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "cluster/acceptor.h"
 #include "cluster/bulk.h"
+#include "cluster/complaints.h"
 #include "cluster/dialer.h"
 #include "cluster/discovery.h"
 #include "cluster/membership.h"
@@ -28,16 +27,28 @@ using namespace std::chrono_literals;
 constexpr std::size_t strangers_max = 64;  // connections that have not yet proven themselves
 constexpr auto dial_time_max = 3s;
 constexpr auto interfaces_interval = 2s;
-constexpr auto complaint_interval = 10s;  // about one and the same host
-constexpr auto accept_pause = 100ms;      // where the system is out of descriptors
 constexpr auto leave_time_max = 1s;
+
+// A sentence as people read it in the table: without the "[room] " in front.
+std::string plain(const Error& error) {
+  const auto end = error.message.starts_with('[') ? error.message.find("] ") : std::string::npos;
+  return end == std::string::npos ? error.message : error.message.substr(end + 2);
+}
 
 Instant now() { return std::chrono::steady_clock::now(); }
 
 class Shell : public Cluster {
+  // Wraps a callback so that it does nothing once this object is gone.
+  template <class Function>
+  auto guarded(Function function) {
+    return [alive = std::weak_ptr(alive_), function = std::move(function)](auto&&... args) mutable {
+      if (!alive.expired()) function(std::forward<decltype(args)>(args)...);
+    };
+  }
+
  public:
-  Shell(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events, Descriptor listener,
-        std::vector<PeerAddress> asked)
+  Shell(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events,
+        const std::vector<PeerAddress>& asked)
       : loop_(loop),
         options_(std::move(options)),
         events_(std::move(events)),
@@ -49,19 +60,17 @@ class Shell : public Cluster {
                     .beacons = options_.discovery,
                     .jitter_seed = random_u64()},
                    now()),
-        listener_(std::move(listener)),
-        acceptor_(loop, ::dup(listener_.get())),
         tick_timer_(loop),
-        accept_timer_(loop),
         leave_timer_(loop) {
     for (const auto& address : asked) discovery_.add_asked(address, now());
     remembered_ = read_peers_file(options_.remembered_peers);
     for (const auto& address : remembered_) discovery_.add_remembered(address, now());
   }
 
-  void begin() {
+  void begin(Descriptor listener) {
     if (options_.discovery) open_beacons();
-    await_strangers();
+    acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listener),
+                                           [this](Descriptor socket) { on_stranger(std::move(socket)); });
     tick();
   }
 
@@ -88,8 +97,7 @@ class Shell : public Cluster {
     on_left_ = std::move(done);
     beacons_.reset();
     tick_timer_.cancel();
-    acceptor_.close();
-    listener_ = {};
+    acceptor_.reset();
     membership_.say_goodbye(reason);
     carry_out();
     while (!channels_.empty())
@@ -110,16 +118,7 @@ class Shell : public Cluster {
     Instant deadline;  // of the handshake
   };
 
-  // Wraps a callback so that it does nothing once this object is gone.
-  template <class Function>
-  auto guarded(Function function) {
-    return [alive = std::weak_ptr(alive_), function = std::move(function)](auto&&... args) mutable {
-      if (!alive.expired()) function(std::forward<decltype(args)>(args)...);
-    };
-  }
-
-  // --- Time
-  // -----------------------------------------------------------------------------------------------------------
+  // --- Time ---
   void tick() {
     if (leaving_) return;
     const auto at = now();
@@ -147,8 +146,7 @@ class Shell : public Cluster {
     for (const auto id : slow) on_handshake_failed(id, Error{Code::timeout, "did not finish the handshake in time"});
   }
 
-  // --- Beacons
-  // --------------------------------------------------------------------------------------------------------
+  // --- Beacons ---
   void open_beacons() {
     auto opened =
         BeaconSockets::open(loop_, options_.discovery_port,
@@ -179,32 +177,12 @@ class Shell : public Cluster {
     carry_out();
   }
 
-  // --- Connections
-  // ----------------------------------------------------------------------------------------------------
-  void await_strangers() {
-    acceptor_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                         guarded([this](boost::system::error_code error) {
-                           if (!error && !leaving_) accept_strangers();
-                         }));
-  }
-
-  void accept_strangers() {
-    while (true) {
-      auto socket = tcp_accept(listener_, 0ms);
-      if (!socket && socket.error().code == Code::timeout) return await_strangers();
-      if (!socket) {
-        complain("the listening socket", socket.error().message);
-        accept_timer_.expires_after(accept_pause);
-        accept_timer_.async_wait(guarded([this](boost::system::error_code) {
-          if (!leaving_) await_strangers();
-        }));
-        return;
-      }
-      const auto strangers =
-          std::ranges::count_if(channels_, [](const auto& entry) { return entry.second.handshake.has_value(); });
-      if (static_cast<std::size_t>(strangers) < strangers_max)
-        open_channel(*std::move(socket), Handshake::respond(options_.identity), std::nullopt);
-    }
+  // --- Connections ---
+  void on_stranger(Descriptor socket) {
+    const auto strangers =
+        std::ranges::count_if(channels_, [](const auto& entry) { return entry.second.handshake.has_value(); });
+    if (static_cast<std::size_t>(strangers) < strangers_max)
+      open_channel(std::move(socket), Handshake::respond(options_.identity), std::nullopt);
   }
 
   void dial_due() {
@@ -296,12 +274,12 @@ class Shell : public Cluster {
     const auto& channel = found->second;
     const auto peer = channel.handshake ? channel.handshake->peer() : std::nullopt;
     if (peer) {
-      membership_.on_seen(peer->node, peer->name, peer->release, channel.host, cause.message, now());
+      membership_.on_seen(peer->node, peer->name, peer->release, channel.host, plain(cause), now());
     } else if (const auto known = channel.dialled ? discovery_.known_at(*channel.dialled) : std::nullopt;
                known && !known->name.empty()) {
-      membership_.on_seen(known->node, known->name, "", channel.host, cause.message, now());
+      membership_.on_seen(known->node, known->name, "", channel.host, plain(cause), now());
     } else {
-      complain(channel.host, std::format("the connection with {} is closed: {}", channel.host, cause.message));
+      complain(channel.host, std::format("the connection with {} is closed: {}", channel.host, plain(cause)));
     }
     if (channel.dialled)
       discovery_.on_dial_refused(*channel.dialled, peer ? std::optional(peer->node) : std::nullopt, now());
@@ -335,9 +313,8 @@ class Shell : public Cluster {
     connection->close(cause);
   }
 
-  // --- Effects
-  // -------------------------------------------------------------------------------------------------------- Callbacks
-  // may call set_self() or send(), which make new effects: the outermost call goes on until none is left.
+  // --- Effects ---
+  // Callbacks may call set_self() or send(), which make new effects: the outermost call goes on until none is left.
   void carry_out() {
     if (std::exchange(carrying_out_, true)) return;
     while (membership_.has_effects()) {
@@ -377,16 +354,8 @@ class Shell : public Cluster {
     if (events_.on_lost) events_.on_lost(node, cause);
   }
 
-  // Strangers can cause these lines at will, so each subject gets one in a while.
   void complain(const std::string& subject, const std::string& sentence) {
-    const auto at = now();
-    if (complaints_.size() >= strangers_max)
-      std::erase_if(complaints_, [&](const auto& entry) { return at - entry.second > complaint_interval; });
-    if (complaints_.size() >= strangers_max) return;
-    const auto [found, is_new] = complaints_.try_emplace(subject, at);
-    if (!is_new && at - found->second < complaint_interval) return;
-    found->second = at;
-    log(LogLevel::warning, "cluster", "{}", printable(sentence));
+    if (complaints_.may_speak_of(subject, now())) log(LogLevel::warning, "cluster", "{}", printable(sentence));
   }
 
   void finish_leaving() {
@@ -400,14 +369,13 @@ class Shell : public Cluster {
   const Events events_;
   Membership membership_;
   Discovery discovery_;
-  Descriptor listener_;
-  boost::asio::posix::stream_descriptor acceptor_;
-  boost::asio::steady_timer tick_timer_, accept_timer_, leave_timer_;
+  boost::asio::steady_timer tick_timer_, leave_timer_;
+  std::unique_ptr<Acceptor> acceptor_;
   std::unique_ptr<BeaconSockets> beacons_;
   std::map<ConnectionId, Channel> channels_;
   std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
   std::vector<PeerAddress> remembered_;
-  std::map<std::string, Instant> complaints_;
+  Complaints complaints_;
   std::function<void()> on_left_;
   Instant interfaces_due_;
   ConnectionId last_connection_ = 0;
@@ -426,9 +394,8 @@ Result<std::unique_ptr<Cluster>> Cluster::start(boost::asio::io_context& loop, C
   }
   FLOTILLA_TRY(auto listener, tcp_listen("", options.cluster_port));
   options.identity.cluster_port = self.cluster_port = local_port(listener);
-  auto shell = std::make_unique<Shell>(loop, std::move(options), std::move(self), std::move(events),
-                                       std::move(listener), std::move(asked));
-  shell->begin();
+  auto shell = std::make_unique<Shell>(loop, std::move(options), std::move(self), std::move(events), asked);
+  shell->begin(std::move(listener));
   return shell;
 }
 

@@ -1,0 +1,308 @@
+// Claims about the whole room: several nodes in one process, real sockets on loopback.
+#include "cluster/cluster.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <format>
+#include <fstream>
+#include <thread>
+
+#include "base/log.h"
+#include "io/link.h"
+#include "wire/control.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+// One node and what it was told.
+struct TestNode {
+  std::unique_ptr<Cluster> cluster;
+  NodeInfo info;
+  HandshakeIdentity identity;
+  std::vector<std::string> lost;
+  std::vector<std::pair<NodeId, Frame>> frames;
+  std::vector<std::pair<HandshakePeer, Descriptor>> bulk;
+  int views = 0;
+
+  std::string state_of(const std::string& name) const {
+    const auto view = cluster->view();
+    const auto* member = view.find(name);
+    return member == nullptr ? "unknown" : std::string(to_string(member->state));
+  }
+  std::string reason_of(const std::string& name) const {
+    const auto view = cluster->view();
+    const auto* member = view.find(name);
+    return member == nullptr ? "" : member->reason;
+  }
+  std::uint16_t port() const { return cluster->view().self().info.cluster_port; }
+  std::string address() const { return std::format("127.0.0.1:{}", port()); }
+};
+
+struct StartOptions {
+  TrustMode trust = TrustMode::trust_lan;
+  std::string secret;
+  std::vector<std::string> peers;
+  std::uint16_t discovery_port = 0;  // 0: no beacons
+  std::filesystem::path remembered;
+  std::uint16_t cluster_port = 0;
+};
+
+class Shells : public testing::Test {
+ protected:
+  TestNode& start(const std::string& name, StartOptions options = {}) {
+    auto& node = *nodes_.emplace_back(std::make_unique<TestNode>());
+    node.info.id = random_node_id();
+    node.info.name = name;
+    node.info.version = "0.1.0";
+    node.info.incarnation = ++incarnation_;
+    node.info.devices = {{.kind = "CPU", .description = "test", .threads = 1, .memory_bytes = 1}};
+    node.identity = {.node = node.info.id,
+                     .name = name,
+                     .release = "0.1.0",
+                     .cluster_port = 0,
+                     .trust = options.trust,
+                     .secret = options.secret};
+    Cluster::Events events;
+    events.on_view = [&node] { ++node.views; };
+    events.on_frame = [&node](const NodeId& from, Frame frame) { node.frames.emplace_back(from, std::move(frame)); };
+    events.on_lost = [&node](const NodeId&, const Error& cause) { node.lost.push_back(cause.message); };
+    events.on_bulk = [&node](HandshakePeer peer, Descriptor socket) {
+      node.bulk.emplace_back(std::move(peer), std::move(socket));
+    };
+    auto started = Cluster::start(loop_,
+                                  {.identity = node.identity,
+                                   .cluster_port = options.cluster_port,
+                                   .discovery_port = options.discovery_port,
+                                   .discovery = options.discovery_port != 0,
+                                   .peers = options.peers,
+                                   .remembered_peers = options.remembered},
+                                  node.info, std::move(events));
+    EXPECT_TRUE(started) << started.error().message;
+    node.cluster = std::move(*started);
+    return node;
+  }
+
+  // Runs the loop until the condition holds; false after `patience`.
+  bool until(const std::function<bool()>& condition, std::chrono::milliseconds patience = 10s) {
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!condition()) {
+      if (std::chrono::steady_clock::now() > end) return false;
+      loop_.restart();
+      loop_.run_one_for(20ms);
+    }
+    return true;
+  }
+  bool joined(const TestNode& node, const std::string& name) { return node.state_of(name) == "joined"; }
+
+  // A port for beacons that no other test of this machine uses at the same time.
+  static std::uint16_t some_port() { return static_cast<std::uint16_t>(20000 + random_u64() % 10000); }
+
+  boost::asio::io_context loop_;
+  std::vector<std::unique_ptr<TestNode>> nodes_;
+  std::uint64_t incarnation_ = 100;
+};
+
+TEST_F(Shells, JoinByAddressWithTrustLan) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  EXPECT_EQ(b.cluster->view().find("a")->host, "127.0.0.1");
+  EXPECT_GT(a.views, 0);
+}
+
+TEST_F(Shells, FindEachOtherByBeaconsOnOneHost) {
+  const auto port = some_port();
+  auto& a = start("a", {.discovery_port = port});
+  auto& b = start("b", {.discovery_port = port});
+  auto& c = start("c", {.discovery_port = port});
+  const auto began = std::chrono::steady_clock::now();
+  ASSERT_TRUE(until([&] {
+    return joined(a, "b") && joined(a, "c") && joined(b, "a") && joined(b, "c") && joined(c, "a") && joined(c, "b");
+  }));
+  RecordProperty("milliseconds", std::to_string((std::chrono::steady_clock::now() - began) / 1ms));
+  EXPECT_TRUE(a.lost.empty());
+}
+
+TEST_F(Shells, ExchangeFramesAndNews) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  EXPECT_FALSE(a.cluster->send(b.info.id, make_frame(FrameKind::load_model, {})));
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  EXPECT_TRUE(a.cluster->send(b.info.id, make_frame(FrameKind::unload_model, encode(UnloadModel{7, "tiny"}))));
+  auto news = a.info;
+  news.memory_free_bytes = 12345;
+  a.cluster->set_self(news);
+  ASSERT_TRUE(until([&] { return !b.frames.empty() && b.cluster->view().find("a")->info.memory_free_bytes == 12345; }));
+  EXPECT_EQ(b.frames[0].first, a.info.id);
+  EXPECT_EQ(decode_unload_model(b.frames[0].second.body)->model, "tiny");
+}
+
+TEST_F(Shells, WithDifferentSecretsSeeButDoNotJoinEachOther) {
+  auto& a = start("a", {.trust = TrustMode::secret, .secret = "one"});
+  auto& b = start("b", {.trust = TrustMode::secret, .secret = "two", .peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return a.state_of("b") == "seen" && b.state_of("a") == "seen"; }));
+  EXPECT_THAT(b.reason_of("a"), HasSubstr("secret"));
+  auto& c = start("c", {.trust = TrustMode::secret, .secret = "one", .peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "c") && joined(c, "a"); }));
+  EXPECT_EQ(a.state_of("b"), "seen");
+}
+
+TEST_F(Shells, WithoutTrustMerelySeeEachOtherAndSayWhatToDo) {
+  auto& a = start("a");
+  auto& b = start("b", {.trust = TrustMode::none, .peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return a.state_of("b") == "seen" && b.state_of("a") == "seen"; }));
+  EXPECT_THAT(a.reason_of("b"), HasSubstr("--trust-lan"));
+  EXPECT_FALSE(a.reason_of("b").starts_with("["));
+}
+
+TEST_F(Shells, SayGoodbye) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  bool done = false;
+  b.cluster->leave("going home", [&] { done = true; });
+  ASSERT_TRUE(until([&] { return done && !a.lost.empty(); }, 3s));
+  EXPECT_THAT(a.lost[0], HasSubstr("b left: going home"));
+  EXPECT_EQ(a.state_of("b"), "unknown");
+}
+
+TEST_F(Shells, NoticeAClosedSocketAtOnce) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  b.cluster.reset();  // as when the process is killed
+  EXPECT_TRUE(until([&] { return !a.lost.empty(); }, 1s));
+}
+
+TEST_F(Shells, ComeBackByThemselvesAfterALoss) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  const auto port = a.port();
+  a.cluster.reset();
+  ASSERT_TRUE(until([&] { return b.state_of("a") == "unknown"; }, 2s));
+  auto& again = start("a", {.cluster_port = port});
+  EXPECT_TRUE(until([&] { return joined(b, "a") && joined(again, "b"); }));
+}
+
+TEST_F(Shells, RememberEachOthersAddresses) {
+  const auto file = std::filesystem::temp_directory_path() / std::format("flotilla-remembered-{}", random_u64());
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}, .remembered = file});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  b.cluster.reset();
+  auto& again = start("c", {.remembered = file});  // no address given
+  EXPECT_TRUE(until([&] { return joined(a, "c") && joined(again, "a"); }));
+  std::filesystem::remove(file);
+}
+
+TEST_F(Shells, LiveOnAfterGarbage) {
+  auto& a = start("a");
+  for (const std::string& garbage : {std::string("GET / HTTP/1.1\r\nHost: x\r\n\r\n") + std::string(100, 'x'),
+                                     std::string(5000, '\xff'), std::string("FLOT")}) {
+    auto socket = tcp_connect("127.0.0.1", a.port(), 1s);
+    ASSERT_TRUE(socket);
+    ::send(socket->get(), garbage.data(), garbage.size(), MSG_NOSIGNAL);
+    until([] { return false; }, 50ms);
+  }
+  auto& b = start("b", {.peers = {a.address()}});
+  EXPECT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  EXPECT_EQ(a.cluster->view().members.size(), 2u);
+}
+
+TEST_F(Shells, ExplainAPeerOfAnotherVersion) {
+  auto& a = start("a");
+  auto socket = tcp_connect("127.0.0.1", a.port(), 1s);
+  ASSERT_TRUE(socket);
+  auto handshake = Handshake::initiate({.node = random_node_id(),
+                                        .name = "future",
+                                        .release = "9.9.0",
+                                        .cluster_port = 1,
+                                        .trust = TrustMode::trust_lan,
+                                        .secret = ""},
+                                       ConnectionClass::control);
+  auto hello = *handshake.take_outgoing();
+  hello.header.version = protocol_version + 1;
+  const auto head = encode_header(hello.header, hello.body);
+  ::send(socket->get(), head.data(), head.size(), MSG_NOSIGNAL);
+  ::send(socket->get(), hello.body.data(), hello.body.size(), MSG_NOSIGNAL);
+  ASSERT_TRUE(until([&] { return a.state_of("future") == "seen"; }));
+  EXPECT_THAT(a.reason_of("future"), HasSubstr("version"));
+  auto& b = start("b", {.peers = {a.address()}});
+  EXPECT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+}
+
+TEST_F(Shells, RefuseASecondMachineOfTheSameName) {
+  auto& a = start("twin");
+  auto& b = start("twin", {.peers = {a.address()}});
+  const auto reason_at = [](const TestNode& node) { return node.cluster->view().members.back().reason; };
+  ASSERT_TRUE(until([&] { return a.cluster->view().members.size() == 2 && b.cluster->view().members.size() == 2; }));
+  EXPECT_EQ(reason_at(b), "another machine is already called \"twin\"; start this one with --name");
+  EXPECT_EQ(b.cluster->view().members.back().state, MemberState::seen);
+  EXPECT_THAT(reason_at(a), HasSubstr("start it there with --name"));
+}
+
+TEST_F(Shells, HandBulkConnectionsOverAsBlockingSockets) {
+  auto& a = start("a", {.trust = TrustMode::secret, .secret = "s"});
+  Result<std::unique_ptr<Link>> link = fail(Code::internal, "not run");
+  const HandshakeIdentity asker{.node = random_node_id(),
+                                .name = "b",
+                                .release = "0.1.0",
+                                .cluster_port = 1,
+                                .trust = TrustMode::secret,
+                                .secret = "s"};
+  std::jthread helper([&, port = a.port()] {
+    link = connect_bulk(asker, "127.0.0.1", port);
+    if (link) (void)(*link)->send(make_frame(FrameKind::range_request, Bytes(3, std::byte{1})));
+  });
+  ASSERT_TRUE(until([&] { return !a.bulk.empty(); }));
+  helper.join();
+  ASSERT_TRUE(link) << link.error().message;
+  EXPECT_EQ(a.bulk[0].first.node, asker.node);
+  const auto ours = make_tcp_link(std::move(a.bulk[0].second));
+  Frame frame;
+  ASSERT_TRUE(ours->receive(frame, 2s));
+  EXPECT_EQ(frame.header.kind, FrameKind::range_request);
+  EXPECT_EQ(a.cluster->view().members.size(), 1u);  // a bulk connection makes no member
+}
+
+TEST_F(Shells, RefuseBulkConnectionsWithAnotherSecret) {
+  auto& a = start("a", {.trust = TrustMode::secret, .secret = "s"});
+  Result<std::unique_ptr<Link>> link = fail(Code::internal, "not run");
+  bool done = false;
+  std::jthread helper([&, port = a.port()] {
+    link = connect_bulk({.node = random_node_id(),
+                         .name = "b",
+                         .release = "0.1.0",
+                         .cluster_port = 1,
+                         .trust = TrustMode::secret,
+                         .secret = "t"},
+                        "127.0.0.1", port);
+    boost::asio::post(loop_, [&] { done = true; });
+  });
+  ASSERT_TRUE(until([&] { return done; }));
+  ASSERT_FALSE(link);
+  EXPECT_EQ(link.error().code, Code::unauthorized) << link.error().message;
+  EXPECT_TRUE(a.bulk.empty());
+}
+
+TEST_F(Shells, SayWhichPortIsBusy) {
+  auto& a = start("a");
+  const auto second = Cluster::start(loop_, {.identity = a.identity, .cluster_port = a.port()}, a.info, {});
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::busy);
+  EXPECT_THAT(second.error().message, HasSubstr(std::to_string(a.port())));
+  const auto nonsense = Cluster::start(loop_, {.identity = a.identity, .peers = {"a b"}}, a.info, {});
+  ASSERT_FALSE(nonsense);
+  EXPECT_EQ(nonsense.error().code, Code::invalid_argument);
+}
+
+}  // namespace
+}  // namespace flotilla

@@ -1,0 +1,40 @@
+// How many layers a machine can take. Asks stage_need() and assumes of it only that more layers never need less.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cluster/view.h"
+#include "model/shape.h"
+
+namespace flotilla {
+
+struct Workload {
+  const ModelShape& shape;
+  std::uint32_t context_tokens = 0, sequences = 0;
+  std::uint32_t layer_count() const { return static_cast<std::uint32_t>(shape.layers.size()); }
+  StageNeed need(LayerRange layers, bool is_head) const {
+    return stage_need(shape, layers, is_head, context_tokens, sequences);
+  }
+};
+
+// A machine that may hold a stage.
+struct Candidate {
+  const Member* member = nullptr;
+  std::uint64_t usable_bytes = 0;  // offered and free, less the reserve
+  bool has_file = false;           // complete, by fingerprint
+
+  // end_from[first]: the largest end such that layers [first, end) fit without the head's parts; `first` where none do.
+  std::vector<std::uint32_t> end_from;
+  std::uint32_t end_as_head = 0;  // the same for the head, whose layers begin at 0
+  const std::string& name() const { return member->info.name; }
+  std::uint32_t end(std::uint32_t first, bool is_head) const { return is_head ? end_as_head : end_from[first]; }
+};
+
+Candidate make_candidate(const Member& member, const Workload& work, const std::string& fingerprint);
+
+// What a stage needs beside its layers' own weights and KV.
+std::uint64_t fixed_bytes(const Workload& work, bool is_head);
+
+}  // namespace flotilla

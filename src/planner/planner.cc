@@ -1,0 +1,281 @@
+#include "planner/planner.h"
+
+#include <algorithm>
+#include <format>
+#include <utility>
+
+#include "base/limits.h"
+#include "base/units.h"
+#include "planner/capacity.h"
+#include "planner/chooser.h"
+#include "planner/split.h"
+
+namespace flotilla {
+namespace {
+
+// Always in GiB, so that machines and what is missing compare at a glance.
+std::string in_gib(std::uint64_t bytes) {
+  const double value = static_cast<double>(bytes) / static_cast<double>(gib);
+  return std::format("{:.{}f} GiB", value, value >= 99.5 ? 0 : value >= 0.95 ? 1 : value >= 0.095 ? 2 : 3);
+}
+
+std::string plural(std::size_t count, std::string_view noun) {
+  return std::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
+template <class Items, class Name>
+std::string joined(const Items& items, std::string_view separator, Name name) {
+  std::string text;
+  for (const auto& item : items) text += (text.empty() ? "" : std::string(separator)) + name(item);
+  return text;
+}
+
+std::string names_of(const ClusterView& view) {
+  std::vector<const Member*> here;
+  for (const auto& member : view.members)
+    if (member.state != MemberState::seen) here.push_back(&member);
+  return joined(here, ", ", [](const Member* member) { return member->info.name; });
+}
+
+bool may_compute(const Member& member) {
+  return member.state == MemberState::self || member.state == MemberState::joined;
+}
+
+std::string why_not_usable(const Member& member) {
+  if (member.state == MemberState::seen) return "seen, but not joined: " + member.reason;
+  return "has been silent for some seconds; planned again once it answers";
+}
+
+Result<Workload> workload_of(const ModelShape& shape, const PlanWishes& wishes) {
+  const auto trained = shape.context_length > 0 ? shape.context_length : limits::context_tokens_max;
+  Workload work{.shape = shape, .context_tokens = wishes.context_tokens, .sequences = wishes.sequences};
+  if (shape.layers.empty())
+    return fail(Code::invalid_argument, "[planner] expected a model with layers but {} has none", shape.name);
+  if (work.context_tokens == 0) work.context_tokens = std::min(limits::context_tokens_default, trained);
+  if (work.sequences == 0) work.sequences = limits::sequences_default;
+  const auto most = std::min(trained, limits::context_tokens_max);
+  if (work.context_tokens > most)
+    return fail(Code::invalid_argument,
+                "[planner] expected a context of at most {} tokens, for which {} was trained, but got {}", most,
+                shape.name, work.context_tokens);
+  if (work.sequences > limits::sequences_max)
+    return fail(Code::invalid_argument, "[planner] expected at most {} sequences at once but got {}",
+                limits::sequences_max, work.sequences);
+  return work;
+}
+
+Result<std::vector<const Member*>> wished_members(const ClusterView& view, const PlanWishes& wishes) {
+  std::vector<const Member*> members;
+  for (const auto& name : wishes.nodes) {
+    const auto* member = view.find(name);
+    if (member == nullptr)
+      return fail(Code::not_found,
+                  "[planner] expected a machine called {} but there are only: {}; check --nodes or `flotilla nodes`",
+                  name, names_of(view));
+    if (!may_compute(*member))
+      return fail(Code::unavailable, "[planner] expected to use {} but it is {}", name, why_not_usable(*member));
+    if (std::ranges::contains(members, member))
+      return fail(Code::invalid_argument, "[planner] expected each machine once in --nodes but got {} twice", name);
+    members.push_back(member);
+  }
+  return members;
+}
+
+Status check_wishes(const PlanWishes& wishes, const ClusterView& view, const Workload& work) {
+  const auto layers = work.layer_count();
+  if (wishes.nodes.size() > layers)
+    return fail(Code::invalid_argument, "[planner] expected at most {} machines, one for each layer, but got {}",
+                layers, wishes.nodes.size());
+  if (wishes.head) {
+    const auto* head = view.find(*wishes.head);
+    if (head == nullptr)
+      return fail(Code::not_found, "[planner] expected {} as head but it is not here", to_string(*wishes.head));
+    if (!may_compute(*head))
+      return fail(Code::unavailable, "[planner] expected {} as head but it is {}", head->info.name,
+                  why_not_usable(*head));
+    if (!wishes.nodes.empty() && wishes.nodes.front() != head->info.name)
+      return fail(Code::invalid_argument,
+                  "[planner] expected {}, the head, to be first but got {} first; name it first in --nodes",
+                  head->info.name, wishes.nodes.front());
+  }
+  if (wishes.layers.empty()) return {};
+  if (wishes.layers.size() != wishes.nodes.size())
+    return fail(
+        Code::invalid_argument,
+        "[planner] expected a number of layers for each of {} machines but got {}; give both --nodes and --layers",
+        wishes.nodes.size(), wishes.layers.size());
+  std::uint64_t sum = 0;
+  for (const auto count : wishes.layers) {
+    if (count == 0)
+      return fail(Code::invalid_argument,
+                  "[planner] expected at least 1 layer for each machine but got 0; leave it out of --nodes");
+    sum += count;
+  }
+  if (sum != layers)
+    return fail(Code::invalid_argument, "[planner] expected {} layers altogether, as {} has, but got {} in --layers",
+                layers, work.shape.name, sum);
+  return {};
+}
+
+// --- What is missing ---
+std::string offers(const std::vector<Candidate>& candidates) {
+  return joined(candidates, ", ", [](const Candidate& candidate) {
+    return std::format("{} offers {}", candidate.name(), in_gib(candidate.member->info.memory_free_bytes));
+  });
+}
+
+std::unexpected<Error> nowhere(const std::vector<Candidate>& candidates, const Workload& work,
+                               std::optional<std::size_t> head) {
+  const auto all = work.need({0, work.layer_count()}, true);
+  const auto reach = furthest_layer(candidates, work, head);
+  std::string missing;
+  if (reach == 0) {
+    std::uint64_t most = 0;
+    for (std::size_t i = 0; i < candidates.size(); ++i)
+      if (!head || *head == i) most = std::max(most, candidates[i].usable_bytes);
+    const auto need = work.need({0, 1}, true).total();
+    missing = std::format("{} {} short of {} for the embedding, the output head and one layer",
+                          head ? candidates[*head].name() + ", the head, is" : std::string("every machine is at least"),
+                          in_gib(need - std::min(most, need)), in_gib(need));
+  } else {
+    const auto rest = work.need({reach, work.layer_count()}, false);
+    missing = std::format("{} are missing for {} of {} layers", in_gib(rest.weights + rest.kv),
+                          work.layer_count() - reach, work.layer_count());
+  }
+  return fail(Code::no_memory,
+              "[planner] {} needs {} ({} of weights, {} of KV cache for {} x {} tokens, {} to compute; {} more on each "
+              "machine) but {}: {}; "
+              "add a machine, offer more with --memory, or ask for a smaller --context",
+              work.shape.name, in_gib(all.total()), in_gib(all.weights), in_gib(all.kv), work.sequences,
+              work.context_tokens, in_gib(all.compute), in_gib(memory_reserve_bytes), offers(candidates), missing);
+}
+
+std::unexpected<Error> too_much_asked(const Candidate& candidate, LayerRange layers, bool is_head,
+                                      const Workload& work) {
+  const auto need = work.need(layers, is_head).total() + memory_reserve_bytes,
+             offered = candidate.member->info.memory_free_bytes;
+  return fail(Code::no_memory,
+              "[planner] {} needs {} for {} of {} layers{} but offers {}: {} are missing; give it fewer with --layers",
+              candidate.name(), in_gib(need), layers.count(), work.layer_count(),
+              is_head ? " and the head's parts" : "", in_gib(offered), in_gib(need - std::min(need, offered)));
+}
+
+// --- The two ways to a ring and its ranges ---
+struct Division {
+  Ring ring;
+  std::vector<LayerRange> ranges;
+};
+
+Result<Division> divide_as_wished(const std::vector<Candidate>& candidates, const Workload& work,
+                                  const PlanWishes& wishes) {
+  Division division;
+  for (std::size_t i = 0; i < candidates.size(); ++i) division.ring.push_back(i);
+  if (wishes.layers.empty()) {
+    auto ranges = split_layers(candidates, division.ring, work);
+    if (!ranges) return nowhere(candidates, work, 0);
+    division.ranges = *std::move(ranges);
+    return division;
+  }
+  std::uint32_t first = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const LayerRange range{first, first + wishes.layers[i]};
+    if (work.need(range, i == 0).total() > candidates[i].usable_bytes)
+      return too_much_asked(candidates[i], range, i == 0, work);
+    division.ranges.push_back(range);
+    first = range.end;
+  }
+  return division;
+}
+
+Result<Division> divide_freely(const std::vector<Candidate>& candidates, const Workload& work,
+                               const PlanWishes& wishes) {
+  std::optional<std::size_t> head;
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (wishes.head == candidates[i].member->info.id) head = i;
+  auto ring = choose_ring(candidates, work, head);
+  if (!ring) return nowhere(candidates, work, head);
+  auto ranges = split_layers(candidates, *ring, work);
+  return Division{.ring = *std::move(ring), .ranges = *std::move(ranges)};
+}
+
+// --- Reasons ---
+PlannedStage describe_stage(const Candidate& candidate, LayerRange layers, bool is_head, const Workload& work) {
+  const auto need = work.need(layers, is_head);
+  const auto spare = candidate.usable_bytes - need.total();
+  auto reason = std::format(
+      "holds {} of {} layers{}: {} of weights, {} of KV cache for {} x {} tokens, {} to compute; {} stay free",
+      layers.count(), work.layer_count(), is_head ? " and, as head, embedding and output" : "",
+      format_bytes(need.weights), format_bytes(need.kv), work.sequences, work.context_tokens,
+      format_bytes(need.compute), format_bytes(spare));
+  return {.node = candidate.member->info.id,
+          .node_name = candidate.name(),
+          .layers = layers,
+          .is_head = is_head,
+          .need = need,
+          .offered_bytes = candidate.member->info.memory_free_bytes,
+          .reason = std::move(reason)};
+}
+
+std::uint64_t smallest_layer_bytes(const Workload& work) {
+  std::uint64_t smallest = UINT64_MAX;
+  for (std::uint32_t layer = 0; layer < work.layer_count(); ++layer)
+    smallest = std::min(smallest, work.need({layer, layer + 1}, false).total());
+  return smallest;
+}
+
+std::string why_left_out(const Member& member, const std::vector<PlannedStage>& stages, const Workload& work,
+                         bool was_wished) {
+  if (!may_compute(member)) return why_not_usable(member);
+  if (was_wished) return "not among the machines asked for";
+  const auto least = smallest_layer_bytes(work) + memory_reserve_bytes;
+  if (member.info.memory_free_bytes < least)
+    return std::format("offers {}, less than the smallest layer plus the reserve of {} need ({})",
+                       format_bytes(member.info.memory_free_bytes), format_bytes(memory_reserve_bytes),
+                       format_bytes(least));
+  if (stages.size() == 1)
+    return std::format("{} alone holds the whole model; more machines would only add hops", stages.front().node_name);
+  const auto holders = joined(stages, " and ", [](const PlannedStage& stage) { return stage.node_name; });
+  return std::format("{} hold the whole model; more machines would only add hops", holders);
+}
+
+std::string summarize(const Plan& plan, const Workload& work) {
+  std::uint64_t bytes = 0;
+  for (const auto& stage : plan.stages) bytes += stage.need.total();
+  const auto who = joined(plan.stages, ", ", [](const PlannedStage& stage) {
+    return std::format("{} ({})", stage.node_name, plural(stage.layers.count(), "layer"));
+  });
+  return std::format("{} runs on {} with {} for {} x {} tokens: {}", work.shape.name,
+                     plural(plan.stages.size(), "machine"), format_bytes(bytes), plan.sequences, plan.context_tokens,
+                     who);
+}
+
+}  // namespace
+
+Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes) {
+  FLOTILLA_TRY(const auto work, workload_of(shape, wishes));
+  FLOTILLA_TRY_STATUS(check_wishes(wishes, view, work));
+  FLOTILLA_TRY(auto members, wished_members(view, wishes));
+  const bool was_wished = !members.empty();
+  if (!was_wished) {
+    for (const auto& member : view.members)
+      if (may_compute(member)) members.push_back(&member);
+  }
+  std::vector<Candidate> candidates;
+  for (const auto* member : members) candidates.push_back(make_candidate(*member, work, wishes.fingerprint));
+  FLOTILLA_TRY(const auto division,
+               was_wished ? divide_as_wished(candidates, work, wishes) : divide_freely(candidates, work, wishes));
+
+  Plan plan{
+      .stages = {}, .left_out = {}, .context_tokens = work.context_tokens, .sequences = work.sequences, .summary = {}};
+  for (std::size_t i = 0; i < division.ring.size(); ++i)
+    plan.stages.push_back(describe_stage(candidates[division.ring[i]], division.ranges[i], i == 0, work));
+  for (const auto& member : view.members) {
+    if (std::ranges::contains(plan.stages, member.info.id, &PlannedStage::node)) continue;
+    plan.left_out.push_back(
+        {.node_name = member.info.name, .reason = why_left_out(member, plan.stages, work, was_wished)});
+  }
+  plan.summary = summarize(plan, work);
+  return plan;
+}
+
+}  // namespace flotilla

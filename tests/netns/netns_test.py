@@ -1,0 +1,279 @@
+#!/usr/bin/env python3
+"""Machines that find each other, on networks built for the purpose.
+
+    netns_test.py BINARY [scenario...]
+
+BINARY is `flotilla` (asked by GET /cluster) or `cluster_probe` (which prints what it sees); without it, FLOTILLA_BINARY
+is used. Each machine is a network namespace, so its ports are its own and nothing of this host is touched. Needs root,
+`ip` and, for one scenario, `nft`; exits with 77 where it cannot run, 0 where every claim holds, 1 otherwise.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+FOUND_WITHIN_SECONDS = 2.0
+SKIPPED = 77
+# Nothing that is not addressed to us by name, as on networks that filter what is sent to all. ICMPv6 stays: without
+# neighbour discovery there is no IPv6 at all.
+NO_BROADCASTS = """
+table inet quiet {
+  chain in { type filter hook input priority 0; meta l4proto udp meta pkttype { broadcast, multicast } drop; }
+  chain out { type filter hook output priority 0;
+    meta l4proto udp ip daddr { 224.0.0.0/4, 255.255.255.255, 10.77.0.255 } drop
+    meta l4proto udp ip6 daddr ff00::/8 drop
+  }
+}
+"""
+
+
+def run(*command, text=None):
+    done = subprocess.run(command, input=text, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+class Network:
+    """Namespaces that vanish with everything in them at the end."""
+
+    def __init__(self):
+        self.prefix = f"fl{os.getpid()}"
+        self.hosts = []
+        self.machines = []
+
+    def host(self, name):
+        namespace = f"{self.prefix}{name}"
+        run("ip", "netns", "add", namespace)
+        self.hosts.append(namespace)
+        run("ip", "-n", namespace, "link", "set", "lo", "up")
+        return namespace
+
+    def cable(self, one, other):
+        """A direct cable: eth0 at both ends."""
+        run("ip", "-n", one, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other)
+
+    def bridge(self, switch, hosts):
+        run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
+        run("ip", "-n", switch, "link", "set", "br0", "up")
+        for number, host in enumerate(hosts, start=1):
+            port = f"port{number}"
+            run("ip", "-n", host, "link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", switch)
+            run("ip", "-n", switch, "link", "set", port, "master", "br0", "up")
+            run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "broadcast", "+", "dev", "eth0")
+            run("ip", "-n", host, "link", "set", "eth0", "up")
+
+    def wait_for_addresses(self, hosts, version):
+        """Link-local addresses may not be used before they are known to be unique."""
+        deadline = time.monotonic() + 10
+        for host in hosts:
+            while True:
+                shown = run("ip", "-n", host, version, "-o", "addr", "show", "dev", "eth0")
+                if "scope link" in shown and "tentative" not in shown:
+                    break
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"{host} has no usable link-local address: {shown}")
+                time.sleep(0.1)
+
+    def start(self, binary, host, name, *flags):
+        machine = (Probe if "probe" in os.path.basename(binary) else Node)(binary, host, name, flags)
+        self.machines.append(machine)
+        return machine
+
+    def close(self):
+        for machine in self.machines:
+            machine.stop()
+        for host in self.hosts:
+            subprocess.run(["ip", "netns", "del", host], capture_output=True)
+
+
+class Machine:
+    def __init__(self, host, name, command):
+        self.host, self.name = host, name
+        self.home = tempfile.mkdtemp(prefix="flotilla-netns-")
+        self.log = open(os.path.join(self.home, "log"), "w+")
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(
+            ["ip", "netns", "exec", host, *[part.replace("{home}", self.home) for part in command]],
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(5)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.seek(0)
+        self.said = self.log.read()
+        self.log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def joined(self):
+        """Names of the machines it serves together with, itself included."""
+        return {member["name"] for member in self.members() if member["state"] in ("self", "joined")}
+
+
+class Node(Machine):
+    """A real node, asked over HTTP inside its namespace."""
+
+    def __init__(self, binary, host, name, flags):
+        super().__init__(host, name, [binary, "serve", "--home", "{home}", "--name", name, "--trust-lan", *flags])
+        threading.Thread(target=lambda: [None for _ in self.process.stdout], daemon=True).start()
+
+    def members(self):
+        answer = subprocess.run(
+            ["ip", "netns", "exec", self.host, "curl", "-s", "-m", "1", "http://127.0.0.1:52415/cluster"],
+            capture_output=True, text=True)
+        return json.loads(answer.stdout)["nodes"] if answer.returncode == 0 and answer.stdout else []
+
+
+class Probe(Machine):
+    """The cluster room alone; its last line is what it sees."""
+
+    def __init__(self, binary, host, name, flags):
+        self.seen = []
+        super().__init__(host, name, [binary, "--name", name, *flags])
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stdout:
+            self.seen = json.loads(line)["members"]
+
+    def members(self):
+        return self.seen
+
+
+def all_joined(machines, patience):
+    """Seconds from the start of the last machine until every machine has joined every other; None where they have not."""
+    names = {machine.name for machine in machines}
+    last = max(machine.started for machine in machines)
+    while time.monotonic() - last < patience:
+        if all(names <= machine.joined() for machine in machines):
+            return time.monotonic() - last
+        time.sleep(0.01)
+    return None
+
+
+def explain(machines):
+    for machine in machines:
+        print(f"    {machine.name} sees {machine.members()}, process {machine.process.poll()}")
+
+
+def claim(sentence, seconds, machines):
+    if seconds is not None and seconds < FOUND_WITHIN_SECONDS:
+        print(f"ok   {sentence}: {seconds:.2f} s")
+        return True
+    print(f"FAIL {sentence}: " + (f"took {seconds:.2f} s" if seconds is not None else "they did not"))
+    explain(machines)
+    return False
+
+
+def three_on_a_bridge(network, switch_name="switch"):
+    hosts = [network.host(name) for name in ("a", "b", "c")]
+    network.bridge(network.host(switch_name), hosts)
+    return hosts
+
+
+def bridge_finds_itself(network, binary):
+    hosts = three_on_a_bridge(network)
+    machines = [network.start(binary, host, name) for host, name in zip(hosts[:2], "ab")]
+    all_joined(machines, 10)
+    machines.append(network.start(binary, hosts[2], "c"))
+    return claim("three hosts on a bridge find each other without addresses", all_joined(machines, 15), machines)
+
+
+def together_on_a_bridge(network, binary):
+    hosts = three_on_a_bridge(network)
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "abc")]
+    return claim("three hosts that start together find each other", all_joined(machines, 15), machines)
+
+
+def peer_where_broadcasts_are_dropped(network, binary):
+    hosts = three_on_a_bridge(network)
+    for host in hosts:
+        run("ip", "netns", "exec", host, "nft", "-f", "-", text=NO_BROADCASTS)
+    alone = [network.start(binary, host, name) for host, name in zip(hosts[:2], "ab")]
+    if all_joined(alone, 4) is not None:
+        print("FAIL the filter lets beacons through, so this scenario shows nothing")
+        return False
+    alone[1].stop()
+    machines = [alone[0]]
+    machines.append(network.start(binary, hosts[1], "b", "--peer", "10.77.0.1:52414"))
+    machines.append(network.start(binary, hosts[2], "c", "--peer", "10.77.0.1:52414", "--peer", "10.77.0.2"))
+    return claim("with broadcast and multicast dropped, --peer does it", all_joined(machines, 15), machines)
+
+
+def cable_with_ipv6_link_local(network, binary):
+    hosts = [network.host(name) for name in ("a", "b")]
+    network.cable(*hosts)
+    for host in hosts:
+        run("ip", "-n", host, "link", "set", "eth0", "up")
+    network.wait_for_addresses(hosts, "-6")
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "ab")]
+    return claim("two hosts on a cable find each other by IPv6 link-local addresses", all_joined(machines, 15), machines)
+
+
+def cable_with_ipv4_link_local(network, binary):
+    hosts = [network.host(name) for name in ("a", "b")]
+    network.cable(*hosts)
+    for number, host in enumerate(hosts, start=1):
+        run("ip", "netns", "exec", host, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
+        run("ip", "-n", host, "addr", "add", f"169.254.10.{number}/16", "broadcast", "+", "scope", "link", "dev", "eth0")
+        run("ip", "-n", host, "link", "set", "eth0", "up")
+    network.wait_for_addresses(hosts, "-4")
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "ab")]
+    return claim("two hosts on a cable find each other by IPv4 link-local addresses", all_joined(machines, 15), machines)
+
+
+SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
+             cable_with_ipv4_link_local]
+
+
+def skip(reason):
+    print(f"SKIPPED: {reason}")
+    sys.exit(SKIPPED)
+
+
+def check_machine():
+    if os.geteuid() != 0:
+        skip("network namespaces need root")
+    for tool in ("ip", "nft", "curl"):
+        if shutil.which(tool) is None:
+            skip(f"{tool} is not installed")
+    try:
+        run("ip", "netns", "add", f"fl{os.getpid()}try")
+        run("ip", "netns", "del", f"fl{os.getpid()}try")
+    except RuntimeError as error:
+        skip(f"this machine allows no network namespaces ({error})")
+
+
+def main():
+    check_machine()
+    arguments = sys.argv[1:]
+    binary = os.path.abspath(arguments.pop(0) if arguments else os.environ["FLOTILLA_BINARY"])
+    failed = 0
+    for scenario in SCENARIOS:
+        if arguments and scenario.__name__ not in arguments:
+            continue
+        network = Network()
+        good = False
+        try:
+            good = scenario(network, binary)
+        finally:
+            network.close()
+        if not good:
+            failed += 1
+            for machine in network.machines:
+                print(f"    log of {machine.name}: {machine.said.strip()[-2000:]}")
+    print(f"{failed} of {len(arguments) or len(SCENARIOS)} scenarios failed" if failed else "all networks found themselves")
+    sys.exit(1 if failed else 0)
+
+
+main()
