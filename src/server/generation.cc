@@ -1,0 +1,275 @@
+#include "server/generation.h"
+
+#include <algorithm>
+#include <chrono>
+#include <format>
+#include <utility>
+
+namespace flotilla {
+namespace {
+
+std::int64_t seconds_since_1970() {
+  using namespace std::chrono;
+  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
+}
+
+ApiError open_error(Error error, const std::string& model) {
+  ApiError api = ApiError::from(std::move(error));
+  api.param = "model";
+  if (api.error.code == Code::not_found) {
+    api.name = "model_not_found";
+    if (api.error.message.empty())
+      api.error.message = std::format("[server] expected a model we have but got {}", model);
+  }
+  return api;
+}
+
+}  // namespace
+
+void Generation::start(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<Dialect> dialect,
+                       std::shared_ptr<GenerationHost> host) {
+  const auto generation = std::make_shared<Generation>(std::move(exchange), std::move(dialect), std::move(host));
+  generation->exchange_->on_end([weak = generation->weak_from_this()](ExchangeEnd end) {
+    if (const auto self = weak.lock()) self->end(end);
+  });
+  generation->read_body();
+}
+
+Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<Dialect> dialect,
+                       std::shared_ptr<GenerationHost> host)
+    : exchange_(std::move(exchange)),
+      dialect_(std::move(dialect)),
+      host_(std::move(host)),
+      id_(std::format("{}{:016x}{:016x}", dialect_->id_prefix(), random_u64(), random_u64())),
+      created_(seconds_since_1970()) {}
+
+// --- From bytes to a running request
+// -----------------------------------------------------------------------------------
+
+// `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
+void Generation::read_body() {
+  host_->backend.run_aside(
+      [this, body = std::move(exchange_->request().body), depth_max = host_->limits.json_depth_max] {
+        if (auto json = parse_json(body, depth_max)) {
+          order_ = dialect_->read(*json);
+        } else {
+          order_ = std::unexpected(ApiError::from(std::move(json).error()));
+        }
+      },
+      [self = shared_from_this()] {
+        if (self->ended_) return;
+        if (!self->order_) return self->fail(self->order_.error());
+        self->open_model();
+      });
+}
+
+void Generation::open_model() {
+  if (order_->stream) {
+    stream_ = std::make_shared<SseWriter>(exchange_, host_->loop, host_->limits.stream_keepalive);
+    stream_->watch_silence();
+  }
+  host_->backend.open(order_->model, [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
+    if (self->ended_) return;
+    if (!model) return self->fail(open_error(std::move(model).error(), self->order_->model));
+    self->make_prompts(std::move(*model));
+  });
+}
+
+void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
+  model_ = std::move(model);
+  host_->backend.run_aside([this] { prompts_ = dialect_->prompts(*model_); },
+                           [self = shared_from_this()] {
+                             if (self->ended_) return;
+                             if (!self->prompts_) return self->fail(self->prompts_.error());
+                             if (auto order = self->check_order(); !order) return self->fail(order.error());
+                             self->submit();
+                           });
+}
+
+// What could not be checked before the model was known.
+ApiResult<void> Generation::check_order() const {
+  for (const auto& prompt : *prompts_) {
+    // The clients' own name for this case is what lets them shorten the conversation and try again.
+    if (prompt.tokens.size() + 1 > model_->context_tokens) {
+      return api_fail(
+          Code::context_length, dialect_->prompt_field(),
+          "[server] expected a prompt and an answer that fit {}'s context of {} tokens but got a prompt of {} tokens "
+          "and a wish for {}; shorten the prompt or load the model with a larger context",
+          model_->name, model_->context_tokens, prompt.tokens.size(), order_->tokens_max.value_or(1));
+    }
+  }
+  for (const auto& [token, bias] : order_->sampling.logit_bias) {
+    if (std::cmp_greater_equal(token, model_->tokenizer->size())) {
+      return api_fail(Code::invalid_argument, "logit_bias", "[server] expected token ids below {} but got {}",
+                      model_->tokenizer->size(), token);
+    }
+  }
+  return {};
+}
+
+GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choice) const {
+  GenerateRequest request;
+  request.id = RequestId{random_u64()};
+  request.placement = model_->placement;
+  request.choice = choice;
+  request.prompt = prompt.tokens;
+  // A wish for more than fits is not an error: the answer then ends with "length", as clients expect that always ask
+  // for the most they know of.
+  const auto left = model_->context_tokens - static_cast<std::uint32_t>(prompt.tokens.size());
+  request.tokens_max = std::clamp(order_->tokens_max.value_or(left), 1u, left);
+  if (!order_->ignore_eos) request.stop_tokens = model_->tokenizer->end_of_generation();
+  request.sampling = order_->sampling;
+  request.top_logprobs = order_->top_logprobs;
+  request.prompt_logprobs = order_->echo && order_->top_logprobs >= 0;
+  return request;
+}
+
+void Generation::submit() {
+  const auto count = prompts_->size() * order_->choices;
+  if (host_->choices_running + count > host_->limits.choices_running_max) {
+    return fail(
+        ApiError::from({Code::busy, std::format("[server] expected at most {} answers at a time but {} are under way; "
+                                                "try again in a moment",
+                                                host_->limits.choices_running_max, host_->choices_running)}));
+  }
+  choices_counted_ = choices_open_ = count;
+  host_->choices_running += count;
+  std::vector<GenerateRequest> requests;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& prompt = (*prompts_)[i / order_->choices];
+    requests.push_back(request_for(prompt, static_cast<std::uint32_t>(i % order_->choices)));
+    running_.push_back(std::make_unique<Running>(
+        Running{.id = requests.back().id,
+                .choice = Choice(static_cast<std::uint32_t>(i), model_->tokenizer, *order_, prompt),
+                .whole = {}}));
+    running_.back()->whole.index = static_cast<std::uint32_t>(i);
+  }
+  if (stream_) stream_->start_within(host_->limits.stream_grace);
+  for (std::size_t i = 0; i < count && !ended_; ++i) {
+    host_->backend.generate(std::move(requests[i]),
+                            [self = shared_from_this(), i](const TokenEvent& event) { self->take(i, event); });
+  }
+}
+
+// --- From tokens to an answer
+// ------------------------------------------------------------------------------------------
+
+void Generation::take(std::size_t index, const TokenEvent& event) {
+  const auto self = shared_from_this();  // the backend may drop its callback in cancel(), which we may call below
+  if (ended_ || running_[index]->done) return;
+  auto& running = *running_[index];
+  if (event.finish == FinishReason::failed || event.finish == FinishReason::cancelled) {
+    return fail(ApiError::from(event.error.value_or(
+        Error{Code::unavailable, "[server] the answer was broken off: its model was unloaded or lost; try again"})));
+  }
+  if (auto piece = running.choice.take(event); !piece.text.empty()) deliver(running, std::move(piece));
+  if (ended_) return;
+  if (event.finish != FinishReason::none) return finish_choice(running, event.finish);
+  if (running.choice.ended_early()) {
+    host_->backend.cancel(running.id);
+    finish_choice(running, FinishReason::stop);
+  }
+}
+
+void Generation::deliver(Running& running, ChoicePiece piece) {
+  if (!stream_) return running.whole.append(std::move(piece));
+  if (!std::exchange(running.opened, true)) {
+    if (auto opening = dialect_->opening(running.choice.index())) {
+      stream_->event(envelope(true, Json::array({std::move(*opening)})));
+    }
+  }
+  stream_->event(envelope(true, Json::array({dialect_->delta(piece)})));
+}
+
+// The finish goes in a piece of its own, after whatever was held back: clients that take the last text and the finish
+// from one chunk exist, clients that lose one of them do too.
+void Generation::finish_choice(Running& running, FinishReason reason) {
+  running.done = true;
+  --choices_open_;
+  --choices_counted_;
+  --host_->choices_running;
+  ChoicePiece last{.index = running.choice.index(), .text = {}, .scores = {}, .token_ids = {}, .finish = {}};
+  auto rest = running.choice.rest();
+  if (rest.text.empty() && rest.scores.empty()) {
+    last.token_ids = std::move(rest.token_ids);
+  } else {
+    deliver(running, std::move(rest));
+  }
+  last.finish = running.choice.finish_name(reason);
+  deliver(running, std::move(last));
+  if (choices_open_ == 0) finish();
+}
+
+void Generation::finish() {
+  if (ended_) return;
+  if (stream_) {
+    if (order_->include_usage) {
+      auto last = envelope(true, Json::array());
+      last["usage"] = usage();
+      stream_->event(last);
+    }
+    stream_->done();
+  } else {
+    Json choices = Json::array();
+    for (const auto& running : running_) choices.push_back(dialect_->whole(running->whole));
+    auto answer = envelope(false, std::move(choices));
+    answer["usage"] = usage();
+    exchange_->answer({.body = dump(answer), .headers = {}});
+  }
+  release();
+}
+
+void Generation::fail(const ApiError& error) {
+  if (ended_) return;
+  if (stream_) {
+    stream_->fail(error);
+  } else {
+    exchange_->answer(error_answer(error));
+  }
+  release();
+}
+
+void Generation::end(ExchangeEnd end) {
+  if (ended_) return;
+  const auto self = shared_from_this();
+  if (end == ExchangeEnd::stopping) {
+    return fail(ApiError::from({Code::unavailable, "[server] this node is stopping; ask another one"}));
+  }
+  if (stream_) stream_->drop();
+  release();
+}
+
+// However it ended: nothing of it goes on.
+void Generation::release() {
+  ended_ = true;
+  host_->choices_running -= std::exchange(choices_counted_, 0);
+  for (const auto& running : running_) {
+    if (!std::exchange(running->done, true)) host_->backend.cancel(running->id);
+  }
+  exchange_ = nullptr;  // a backend that is slow to forget us must not hold the connection
+}
+
+// --- Outer form
+// --------------------------------------------------------------------------------------------------------
+
+Json Generation::envelope(bool stream, Json choices) const {
+  Json body{{"id", id_},
+            {"object", dialect_->object(stream)},
+            {"created", created_},
+            {"model", model_->name},
+            {"system_fingerprint", std::format("fp_{:016x}", model_->placement.value)},
+            {"choices", std::move(choices)}};
+  if (stream && order_->include_usage) body["usage"] = nullptr;
+  return body;
+}
+
+Json Generation::usage() const {
+  std::size_t prompt_tokens = 0, completion_tokens = 0;
+  for (const auto& prompt : *prompts_) prompt_tokens += prompt.tokens.size();
+  for (const auto& running : running_) completion_tokens += running->choice.tokens_generated();
+  return {{"prompt_tokens", prompt_tokens},
+          {"completion_tokens", completion_tokens},
+          {"total_tokens", prompt_tokens + completion_tokens}};
+}
+
+}  // namespace flotilla

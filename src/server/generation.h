@@ -1,0 +1,81 @@
+// Decides how one HTTP request becomes n generations and their tokens one answer, whole or streamed.
+// In: an exchange, a dialect.  Out: calls on Backend.  Owns: the request's choices until they end.  Thread: the loop's.
+// Never: goes on computing for a client that has left.
+//
+//   read the body (aside) → open the model → make the prompts (aside) → generate → answer
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/backend.h"
+#include "server/choice.h"
+#include "server/dialect.h"
+#include "server/http_exchange.h"
+#include "server/server.h"
+#include "server/sse_writer.h"
+
+namespace flotilla {
+
+// What all generations of a server share. Outlives them only as far as they do not touch it after they ended.
+struct GenerationHost {
+  boost::asio::any_io_executor loop;
+  Backend& backend;
+  ServerLimits limits;
+  std::size_t choices_running = 0;
+};
+
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  static void start(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<Dialect> dialect,
+                    std::shared_ptr<GenerationHost> host);
+  Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<Dialect> dialect,
+             std::shared_ptr<GenerationHost> host);
+
+ private:
+  struct Running {
+    RequestId id;
+    Choice choice;
+    bool opened = false, done = false;
+    ChoicePiece whole;  // of an answer that is not streamed
+  };
+
+  void read_body();
+  void open_model();
+  void make_prompts(std::shared_ptr<const OpenModel> model);
+  void submit();
+  ApiResult<void> check_order() const;
+  GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
+
+  void take(std::size_t index, const TokenEvent& event);
+  void deliver(Running& running, ChoicePiece piece);
+  void finish_choice(Running& running, FinishReason reason);
+  void finish();
+  void fail(const ApiError& error);
+  void end(ExchangeEnd end);
+  void release();
+
+  Json envelope(bool stream, Json choices) const;
+  Json usage() const;
+
+  std::shared_ptr<HttpExchange> exchange_;
+  std::unique_ptr<Dialect> dialect_;
+  std::shared_ptr<GenerationHost> host_;
+  std::shared_ptr<SseWriter> stream_;  // empty where the answer is whole
+  std::string id_;
+  std::int64_t created_ = 0;
+
+  // Written by the helper thread while it has the word, read by the loop after.
+  ApiResult<GenerationOrder> order_;
+  ApiResult<std::vector<Prompt>> prompts_;
+
+  std::shared_ptr<const OpenModel> model_;
+  std::vector<std::unique_ptr<Running>> running_;
+  std::size_t choices_open_ = 0, choices_counted_ = 0;
+  bool ended_ = false;
+};
+
+}  // namespace flotilla

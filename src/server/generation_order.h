@@ -1,0 +1,35 @@
+// What a client ordered, in our words, whichever dialect it spoke: the fields both of OpenAI's endpoints share.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "server/json_body.h"
+#include "text/tokenizer.h"
+#include "wire/generate.h"
+
+namespace flotilla {
+
+struct GenerationOrder {
+  std::string model;
+  bool stream = false, include_usage = false;
+  std::uint32_t choices = 1;                // per prompt
+  std::optional<std::uint32_t> tokens_max;  // absent: what the context leaves
+  std::vector<std::string> stops;
+  SamplingParams sampling;         // seed drawn where the client gave none
+  std::int32_t top_logprobs = -1;  // as in GenerateRequest
+  bool ignore_eos = false;
+  bool echo = false;              // the prompt comes back before the answer
+  bool return_token_ids = false;  // our extension: "token_ids" in every choice
+};
+
+// Reads what both dialects share; faults stay in `fields`. max_tokens, logprobs and n's neighbours are the dialects'.
+GenerationOrder read_order(JsonFields& fields);
+
+// Refuses by name what would change the answer and is not something this version does.
+void refuse_unsupported(JsonFields& fields);
+
+}  // namespace flotilla

@@ -1,0 +1,154 @@
+#include "server/management.h"
+
+#include <functional>
+#include <utility>
+
+#include "server/json_body.h"
+#include "server/openai_errors.h"
+#include "server/openai_models.h"
+#include "server/router.h"
+
+namespace flotilla {
+namespace {
+
+using Exchange = std::shared_ptr<HttpExchange>;
+
+void answer_json(HttpExchange& exchange, const nlohmann::json& json) {
+  exchange.answer({.body = dump(json), .headers = {}});
+}
+
+void answer_result(HttpExchange& exchange, Result<nlohmann::json> result) {
+  if (!result) return exchange.answer(error_answer(ApiError::from(std::move(result).error())));
+  answer_json(exchange, *result);
+}
+
+nlohmann::json query_arguments(const HttpRequest& request) {
+  auto arguments = nlohmann::json::object();
+  for (const auto& [name, value] : request.query) arguments[name] = value;
+  return arguments;
+}
+
+// Bodies here are small; whoever sends a large one waits for its parsing like everybody else.
+constexpr std::size_t arguments_bytes_max = 64u << 10;
+
+ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t depth_max) {
+  if (request.body.size() > arguments_bytes_max) {
+    return api_fail(Code::too_large, {}, "[server] expected a body of at most {} bytes but got {}", arguments_bytes_max,
+                    request.body.size());
+  }
+  auto json = parse_json(request.body, depth_max);
+  if (!json) return std::unexpected(ApiError::from(std::move(json).error()));
+  JsonFields fields(*json);
+  const auto model = fields.text("model");
+  if (!model || model->empty()) fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"");
+  if (const auto& fault = fields.fault()) {
+    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
+  }
+  return *std::move(json);
+}
+
+// The lines of one load. The load itself goes on when its watcher leaves.
+class LoadLines {
+ public:
+  explicit LoadLines(Exchange exchange) : exchange_(std::move(exchange)) {}
+
+  void progress(nlohmann::json progress) {
+    if (ended_) return;
+    line("progress", std::move(progress));
+  }
+
+  void done(Result<nlohmann::json> placement) {
+    if (std::exchange(ended_, true)) return;
+    if (placement) {
+      line("placement", std::move(*placement));
+      return exchange_->finish(HttpExchange::After::keep_alive);
+    }
+    const auto error = ApiError::from(std::move(placement).error());
+    if (!started_) return exchange_->answer(error_answer(error));
+    exchange_->send(dump(error_body(error)) + "\n");
+    exchange_->finish(HttpExchange::After::close);
+  }
+
+  void end(ExchangeEnd end) {
+    if (end == ExchangeEnd::stopping) return done(fail(Code::unavailable, "[server] this node is stopping"));
+    ended_ = true;
+  }
+
+ private:
+  void line(const char* name, nlohmann::json value) {
+    if (!std::exchange(started_, true)) exchange_->start_stream("application/x-ndjson");
+    exchange_->send(dump(nlohmann::json{{name, std::move(value)}}) + "\n");
+  }
+
+  Exchange exchange_;
+  bool started_ = false, ended_ = false;
+};
+
+void load(Exchange exchange, Backend& backend, std::size_t depth_max) {
+  const auto arguments = body_arguments(exchange->request(), depth_max);
+  if (!arguments) return exchange->answer(error_answer(arguments.error()));
+  const auto lines = std::make_shared<LoadLines>(exchange);
+  exchange->on_end([weak = std::weak_ptr(lines)](ExchangeEnd end) {
+    if (const auto live = weak.lock()) live->end(end);
+  });
+  backend.load(
+      *arguments, [lines](nlohmann::json progress) { lines->progress(std::move(progress)); },
+      [lines](Result<nlohmann::json> placement) { lines->done(std::move(placement)); });
+}
+
+void unload(Exchange exchange, Backend& backend, std::size_t depth_max) {
+  const auto arguments = body_arguments(exchange->request(), depth_max);
+  if (!arguments) return exchange->answer(error_answer(arguments.error()));
+  backend.unload(*arguments,
+                 [exchange](Result<nlohmann::json> result) { answer_result(*exchange, std::move(result)); });
+}
+
+void plan(Exchange exchange, Backend& backend) {
+  const auto arguments = query_arguments(exchange->request());
+  if (!arguments.contains("model")) {
+    return exchange->answer(error_answer(
+        ApiError{.error = {Code::invalid_argument, "[server] expected a model's name: GET /plan?model=NAME"},
+                 .param = "model",
+                 .name = {},
+                 .status = 0}));
+  }
+  backend.plan(arguments, [exchange](Result<nlohmann::json> result) { answer_result(*exchange, std::move(result)); });
+}
+
+// All that is known of a model; OpenAI's four fields beside it, for clients whose base URL ends without /v1.
+void show(Exchange exchange, Backend& backend) {
+  const auto name = exchange->request().path_rest;
+  backend.show(name, [exchange, name](Result<nlohmann::json> shown) {
+    if (!shown && shown.error().code == Code::not_found) return exchange->answer(error_answer(model_not_found(name)));
+    if (shown && shown->is_object()) {
+      const nlohmann::json openai{{"id", name}, {"object", "model"}, {"created", 0}, {"owned_by", "flotilla"}};
+      for (const auto& [field, value] : openai.items()) shown->emplace(field, value);
+    }
+    answer_result(*exchange, std::move(shown));
+  });
+}
+
+void ready(HttpExchange& exchange, Backend& backend) {
+  if (backend.ready()) return answer_json(exchange, {{"status", "ready"}});
+  exchange.answer(error_answer(ApiError::from(
+      {Code::unavailable, "[server] no model is loaded yet; POST /load, or send a request that names one"})));
+}
+
+}  // namespace
+
+void add_management_routes(Router& router, Backend& backend, const ServerLimits& limits) {
+  const auto depth_max = limits.json_depth_max;
+  router.add("GET", "/health", [](const Exchange& exchange) { answer_json(*exchange, {{"status", "ok"}}); });
+  router.add("GET", "/ready", [&backend](const Exchange& exchange) { ready(*exchange, backend); });
+  router.add("GET", "/cluster", [&backend](const Exchange& exchange) { answer_json(*exchange, backend.cluster()); });
+  router.add("GET", "/placements",
+             [&backend](const Exchange& exchange) { answer_json(*exchange, backend.placements()); });
+  router.add("GET", "/models/{model}", [&backend](Exchange exchange) { show(std::move(exchange), backend); });
+  router.add("GET", "/plan", [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
+  router.add("POST", "/load",
+             [&backend, depth_max](Exchange exchange) { load(std::move(exchange), backend, depth_max); });
+  router.add("POST", "/unload",
+             [&backend, depth_max](Exchange exchange) { unload(std::move(exchange), backend, depth_max); });
+}
+
+}  // namespace flotilla

@@ -1,0 +1,21 @@
+// The node's own routes, which `flotilla`'s commands use: health, cluster, placements, plan, show, load, unload.
+//
+// POST /load answers with lines of JSON (application/x-ndjson): {"progress": …} as it goes, and last {"placement": …}
+// or
+// {"error": …}. A load that fails before it made any progress has an error's status instead.
+#pragma once
+
+#include <memory>
+
+#include "server/backend.h"
+#include "server/http_exchange.h"
+#include "server/server.h"
+
+namespace flotilla {
+
+class Router;
+
+// `backend` outlives every request. json_depth_max bounds the bodies.
+void add_management_routes(Router& router, Backend& backend, const ServerLimits& limits);
+
+}  // namespace flotilla

@@ -1,0 +1,42 @@
+#include "server/openai_models.h"
+
+#include <algorithm>
+#include <format>
+
+namespace flotilla {
+
+Json model_json(const ModelListing& listing) {
+  return {{"id", listing.name},
+          {"object", "model"},
+          {"created", listing.created},
+          {"owned_by", "flotilla"},
+          {"state", listing.state},
+          {"file_bytes", listing.file_bytes},
+          {"context_tokens", listing.context_tokens},
+          {"max_model_len", listing.context_tokens}};  // the name under which other servers' clients look for it
+}
+
+ApiError model_not_found(const std::string& model) {
+  const auto shown = model.size() <= 200 ? model : model.substr(0, 200) + "…";
+  return {.error = {Code::not_found,
+                    std::format("[server] expected a model we have but got {}; GET /v1/models lists them", shown)},
+          .param = "model",
+          .name = "model_not_found",
+          .status = 0};
+}
+
+void list_models(HttpExchange& exchange, Backend& backend) {
+  Json data = Json::array();
+  for (const auto& listing : backend.models()) data.push_back(model_json(listing));
+  exchange.answer({.body = dump(Json{{"object", "list"}, {"data", std::move(data)}}), .headers = {}});
+}
+
+void retrieve_model(HttpExchange& exchange, Backend& backend) {
+  const auto models = backend.models();
+  const auto& name = exchange.request().path_rest;
+  const auto found = std::ranges::find(models, name, &ModelListing::name);
+  if (found == models.end()) return exchange.answer(error_answer(model_not_found(name)));
+  exchange.answer({.body = dump(model_json(*found)), .headers = {}});
+}
+
+}  // namespace flotilla

@@ -1,0 +1,100 @@
+#include "server/router.h"
+
+#include <format>
+#include <utility>
+
+#include "server/openai_errors.h"
+
+namespace flotilla {
+namespace {
+
+std::string_view prefix(std::string_view route_path) { return route_path.substr(0, route_path.find('{')); }
+
+bool matches(std::string_view route_path, std::string_view path) {
+  if (!route_path.ends_with('}')) return route_path == path;
+  return path.starts_with(prefix(route_path)) && path.size() > prefix(route_path).size();
+}
+
+// A path in a message: as the client wrote it, but not at any length.
+std::string shown(std::string_view path) {
+  return path.size() <= 200 ? std::string(path) : std::string(path.substr(0, 200)) + "…";
+}
+
+ApiError wrong_method(std::string_view method, std::string_view path, std::string_view allowed) {
+  return {.error = {Code::invalid_argument,
+                    std::format("[server] expected {} for {} but got {}", allowed, shown(path), method)},
+          .param = {},
+          .name = "method_not_allowed",
+          .status = 405};
+}
+
+ApiError unknown_route(std::string_view method, std::string_view path) {
+  return {
+      .error = {Code::not_found, std::format("[server] expected a known path but got {} {}; GET / names the first ones",
+                                             method, shown(path))},
+      .param = {},
+      .name = "unknown_url",
+      .status = 404};
+}
+
+ApiError wrong_media_type(std::string_view type) {
+  return {.error = {Code::unsupported,
+                    std::format("[server] expected Content-Type: application/json but got {}; with curl, "
+                                "add -H 'Content-Type: application/json'",
+                                type.empty() ? "none" : shown(type))},
+          .param = {},
+          .name = "unsupported_media_type",
+          .status = 415};
+}
+
+bool is_json(std::string_view type) {
+  return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
+}
+
+}  // namespace
+
+void Router::add(std::string method, std::string path, Handler handler) {
+  routes_.push_back({std::move(method), std::move(path), std::move(handler)});
+}
+
+const Router::Route* Router::find(std::string_view method, std::string_view path) const {
+  for (const auto& route : routes_) {
+    if (route.method == method && matches(route.path, path)) return &route;
+  }
+  return nullptr;
+}
+
+std::string Router::allowed(std::string_view path) const {
+  std::string methods;
+  const auto append = [&](std::string_view method) { methods += (methods.empty() ? "" : ", ") + std::string(method); };
+  if (find("GET", path) != nullptr) append("GET, HEAD");
+  if (find("POST", path) != nullptr) append("POST");
+  if (!methods.empty()) append("OPTIONS");
+  return methods;
+}
+
+void Router::serve(std::shared_ptr<HttpExchange> exchange) const {
+  auto& request = exchange->request();
+  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
+  if (const auto* route = find(method, request.path)) {
+    if (method == "POST" && !is_json(request.content_type)) {
+      return exchange->answer(error_answer(wrong_media_type(request.content_type)));
+    }
+    if (route->path.ends_with('}')) request.path_rest = request.path.substr(prefix(route->path).size());
+    return route->handler(std::move(exchange));
+  }
+  const auto methods = allowed(request.path);
+  if (methods.empty()) return exchange->answer(error_answer(unknown_route(request.method, request.path)));
+  HttpAnswer answer{.status = 204, .content_type = {}, .body = {}, .headers = {}};
+  if (request.method != "OPTIONS") answer = error_answer(wrong_method(request.method, request.path, methods));
+  answer.headers.emplace_back("Allow", methods);
+  exchange->answer(std::move(answer));
+}
+
+std::vector<RouteInfo> Router::routes() const {
+  std::vector<RouteInfo> infos;
+  for (const auto& route : routes_) infos.push_back({route.method, route.path});
+  return infos;
+}
+
+}  // namespace flotilla

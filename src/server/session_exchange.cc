@@ -1,0 +1,75 @@
+#include "server/session_exchange.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/beast/http/status.hpp>
+#include <format>
+#include <utility>
+
+#include "base/ids.h"
+#include "server/http_session.h"
+
+namespace flotilla {
+
+SessionExchange::SessionExchange(std::shared_ptr<HttpSession> session, HttpRequest request, Form form)
+    : session_(std::move(session)), request_(std::move(request)), form_(form) {}
+
+SessionExchange::~SessionExchange() {
+  if (!session_) return;
+  // Possibly not the loop's thread: whoever held the exchange let go of it.
+  const auto executor = session_->socket_.get_executor();
+  boost::asio::post(executor, [session = std::move(session_)] { session->client_gone(); });
+}
+
+std::string SessionExchange::head(unsigned status, std::string_view content_type, bool keep_alive) const {
+  const auto reason = boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(status));
+  std::string head = std::format("HTTP/1.1 {} {}\r\nServer: flotilla\r\nX-Request-Id: req_{:016x}\r\n", status,
+                                 std::string_view(reason.data(), reason.size()), random_u64());
+  if (!content_type.empty()) {
+    head += std::format("Content-Type: {}\r\nX-Content-Type-Options: nosniff\r\n", content_type);
+  }
+  if (!keep_alive) {
+    head += "Connection: close\r\n";
+  } else if (form_.http_1_0) {
+    head += "Connection: keep-alive\r\n";
+  }
+  return head;
+}
+
+void SessionExchange::answer(HttpAnswer answer) {
+  if (!session_) return;
+  std::string bytes = head(answer.status, answer.content_type, form_.keep_alive);
+  for (const auto& [name, value] : answer.headers) bytes += std::format("{}: {}\r\n", name, value);
+  if (answer.status != 204) bytes += std::format("Content-Length: {}\r\n", answer.body.size());
+  bytes += "\r\n";
+  if (request_.method != "HEAD") bytes += answer.body;
+  session_->push(std::move(bytes));
+  whole(form_.keep_alive);
+}
+
+void SessionExchange::start_stream(std::string_view content_type) {
+  if (!session_) return;
+  if (form_.http_1_0) form_.keep_alive = false;  // no chunks there: the end of the connection ends the answer
+  std::string bytes = head(200, content_type, form_.keep_alive);
+  bytes += "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
+  bytes += form_.http_1_0 ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n";
+  session_->push(std::move(bytes));
+}
+
+void SessionExchange::send(std::string piece) {
+  if (!session_ || piece.empty()) return;
+  session_->push(form_.http_1_0 ? std::move(piece) : std::format("{:x}\r\n{}\r\n", piece.size(), piece));
+}
+
+void SessionExchange::finish(After after) {
+  if (!session_) return;
+  if (!form_.http_1_0) session_->push("0\r\n\r\n");
+  whole(form_.keep_alive && after == After::keep_alive);
+}
+
+void SessionExchange::on_end(std::function<void(ExchangeEnd)> on_end) {
+  if (session_) session_->on_end_ = std::move(on_end);
+}
+
+void SessionExchange::whole(bool keep_alive) { std::exchange(session_, nullptr)->answer_whole(keep_alive); }
+
+}  // namespace flotilla
