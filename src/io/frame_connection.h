@@ -1,7 +1,8 @@
 // A framed connection on the event loop: the node's control connections and its pipe to each runner.
 //
-// Thread: the loop's thread only. Errors stick: on_close is called once, with the first cause, never from inside send().
-// A peer that does not read is closed once limits::send_queue_bytes_max wait for it.
+// Thread: the loop's thread only. Errors stick: on_close is called once, with the first cause, never from inside a call.
+// A peer that does not read is closed once limits::send_queue_bytes_max wait for it. Carries control frames only: a body
+// beyond limits::control_body_bytes_max closes it when it arrives, and is logged and dropped when it should be sent.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -25,11 +26,13 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
 
   virtual void start(OnFrame on_frame, OnClose on_close) = 0;
   virtual void send(const Frame& frame) = 0;  // queued; silently dropped once closed (on_close has said why)
-  virtual void close(Error cause) = 0;        // sends what is queued first, for at most a second
+  // Sends what is queued first, and waits for the peer to have read it, together for at most a second; then on_close.
+  virtual void close(Error cause) = 0;
   virtual bool is_open() const = 0;
   virtual std::string remote_host() const = 0;  // "192.168.1.7", "fe80::1%eth0"; empty for a socketpair
-  // Stops reading and gives the socket back for a blocking Link (a bulk copy after its handshake). Only in on_frame, and
-  // only where the peer has sent nothing further yet.
+  // Stops reading and gives the socket back for a blocking Link (a bulk copy after its handshake). Only in on_frame; what
+  // the peer has sent behind that frame is still in the socket. on_close is then never called. Empty where frames of ours
+  // are still queued: the connection then closes.
   virtual Descriptor release() = 0;
 };
 

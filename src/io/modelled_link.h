@@ -21,7 +21,8 @@ struct LinkModel {
   double scale = 1;                        // multiplies every delay and transfer time (the similarity rule)
 };
 
-// "1gbe", "10gbe", "2.5gbe", "thunderbolt", "rdma", "wifi", "wan20", or "delay=150us,rate=1g,jitter=0us,scale=1,seed=1".
+// A profile ("1gbe", "10gbe", "2.5gbe", "thunderbolt", "rdma", "wifi", "wan20"), values, or a profile and then values:
+// "delay=150us,rate=1g,jitter=0us,scale=1,seed=1", "1gbe,scale=0.2". invalid_argument names the profiles.
 Result<LinkModel> link_model_from_text(std::string_view text);
 
 std::unique_ptr<Link> make_modelled_link(std::unique_ptr<Link> inner, const LinkModel& model);

@@ -1,0 +1,263 @@
+#include "io/frame_connection.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/write.hpp>
+#include <deque>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace flotilla {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+using Socket = asio::generic::stream_protocol::socket;
+
+constexpr auto linger_max = std::chrono::seconds(1);
+// A stranger's header may announce 4 MiB: memory is taken as the bytes arrive, not before.
+constexpr std::size_t body_step_bytes = 64u << 10;
+
+// open → closing (close() was called: writes go on, what arrives is thrown away) → closed (on_close was or will be
+// called). open → released.
+enum class State { idle, open, closing, closed, released };
+
+class AsioFrameConnection : public FrameConnection {
+ public:
+  AsioFrameConnection(asio::any_io_executor executor, Descriptor descriptor)
+      : socket_(executor), timer_(executor), remote_host_(flotilla::remote_host(descriptor)) {
+    sockaddr_storage address{};
+    socklen_t bytes = sizeof address;
+    getsockname(descriptor.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
+    error_code error;
+    socket_.assign({address.ss_family, 0}, descriptor.get(), error);
+    if (error) {
+      adopt_error_ = Error{Code::unavailable, std::format("[io] could not adopt a socket: {}", error.message())};
+    } else {
+      descriptor.release();
+    }
+  }
+
+  void start(OnFrame on_frame, OnClose on_close) override {
+    check(state_ == State::idle, "a connection is started once");
+    state_ = State::open;
+    on_frame_ = std::move(on_frame);
+    on_close_ = std::move(on_close);
+    if (adopt_error_) return finish(*adopt_error_);
+    read_header();
+  }
+
+  void send(const Frame& frame) override {
+    check(state_ != State::idle, "a connection is started before anything is sent");
+    if (state_ != State::open) return;
+    if (frame.body.size() > std::min(body_bytes_max(frame.header.kind), limits::control_body_bytes_max)) {
+      log(LogLevel::error, "io", "dropped a {} frame of {} bytes: its receiver would refuse it",
+          to_string(frame.header.kind), frame.body.size());
+      return;
+    }
+    if (queued_bytes_ + frame_header_bytes + frame.body.size() > limits::send_queue_bytes_max) {
+      return finish(
+          {Code::unavailable, std::format("[io] expected {} to read what it is sent but {} bytes wait for it; "
+                                          "is it overloaded or stopped?",
+                                          peer_name(), queued_bytes_)});
+    }
+    queue_.push_back({encode_header(frame.header, frame.body), frame.body});
+    queued_bytes_ += frame_header_bytes + frame.body.size();
+    if (queue_.size() == 1) write_next();
+  }
+
+  void close(Error cause) override {
+    if (state_ == State::idle) state_ = State::closed;
+    if (state_ != State::open) return;
+    state_ = State::closing;
+    cause_ = std::move(cause);
+    timer_.expires_after(linger_max);
+    timer_.async_wait([self = self()](error_code error) {
+      if (!error) self->finish(self->cause_);
+    });
+    if (queue_.empty()) half_close();
+  }
+
+  bool is_open() const override { return state_ == State::open; }
+  std::string remote_host() const override { return remote_host_; }
+
+  Descriptor release() override {
+    check(delivering_, "a socket is released from inside on_frame only");
+    if (state_ != State::open) return {};
+    if (!queue_.empty()) {
+      finish({Code::unavailable, "[io] expected every frame to be sent before the socket changes hands but some wait"});
+      return {};
+    }
+    error_code error;
+    const int fd = socket_.release(error);
+    if (error) {
+      finish({Code::internal, std::format("[io] could not hand a socket on: {}", error.message())});
+      return {};
+    }
+    state_ = State::released;
+    return Descriptor(fd);
+  }
+
+ private:
+  struct Outgoing {
+    FrameHeaderBytes header;
+    Bytes body;
+  };
+
+  std::shared_ptr<AsioFrameConnection> self() {
+    return std::static_pointer_cast<AsioFrameConnection>(shared_from_this());
+  }
+  std::string peer_name() const { return remote_host_.empty() ? "the other process" : remote_host_; }
+  bool is_over() const { return state_ == State::closed || state_ == State::released; }
+
+  // --- Reading ---
+  void read_header() {
+    asio::async_read(socket_, asio::buffer(header_bytes_), [self = self()](error_code error, std::size_t count) {
+      if (self->is_over()) return;
+      if (error) return self->on_read_error(error, count);
+      if (self->state_ == State::closing) return self->discard();
+      self->on_header();
+    });
+  }
+
+  void on_header() {
+    auto header = decode_header(header_bytes_);
+    if (!header) return finish(std::move(header).error());
+    if (header->body_bytes > limits::control_body_bytes_max) {
+      return finish(
+          {Code::too_large, std::format("[io] expected control frames but got {} bytes of {} from {}; the peer "
+                                        "is broken",
+                                        header->body_bytes, to_string(header->kind), peer_name())});
+    }
+    frame_.header = *header;
+    frame_.body.clear();
+    read_body();
+  }
+
+  void read_body() {
+    const std::size_t have = frame_.body.size(), total = frame_.header.body_bytes;
+    if (have == total) return on_body();
+    frame_.body.resize(std::min(total, have + body_step_bytes));
+    asio::async_read(socket_, asio::buffer(frame_.body) + have,
+                     [self = self(), have](error_code error, std::size_t count) {
+                       if (self->is_over()) return;
+                       if (error) return self->on_read_error(error, frame_header_bytes + have + count);
+                       if (self->state_ == State::closing) return self->discard();
+                       self->read_body();
+                     });
+  }
+
+  void on_body() {
+    if (const auto status = check_body(frame_.header, frame_.body); !status) return finish(status.error());
+    delivering_ = true;
+    on_frame_(std::exchange(frame_, {}));
+    delivering_ = false;
+    if (state_ == State::open) return read_header();
+    if (state_ == State::closing) return discard();
+    if (state_ == State::released) forget_callbacks();
+  }
+
+  // `count` bytes of a frame had arrived.
+  void on_read_error(error_code error, std::size_t count) {
+    if (state_ == State::closing) return finish(cause_);
+    if (error == asio::error::eof && count == 0) {
+      return finish({Code::closed, std::format("[io] {} closed the connection", peer_name())});
+    }
+    if (error == asio::error::eof) {
+      return finish(
+          {Code::closed, std::format("[io] expected a whole frame from {} but got {} bytes before it closed the "
+                                     "connection",
+                                     peer_name(), count)});
+    }
+    finish({Code::closed, std::format("[io] the connection to {} broke: {}", peer_name(), error.message())});
+  }
+
+  // Bytes that arrive after close(). Unread, they would make the system reset the connection, and the peer might lose
+  // the frame that tells it why.
+  void discard() {
+    socket_.async_read_some(asio::buffer(header_bytes_), [self = self()](error_code error, std::size_t) {
+      if (self->is_over()) return;
+      if (error) return self->finish(self->cause_);
+      self->discard();
+    });
+  }
+
+  // --- Writing ---
+  void write_next() {
+    const Outgoing& next = queue_.front();
+    const std::array buffers{asio::buffer(next.header), asio::buffer(next.body)};
+    asio::async_write(socket_, buffers, [self = self()](error_code error, std::size_t) { self->on_written(error); });
+  }
+
+  void on_written(error_code error) {
+    if (is_over()) return;
+    if (error) {
+      if (state_ == State::closing) return finish(cause_);
+      return finish({Code::closed, std::format("[io] the connection to {} broke: {}", peer_name(), error.message())});
+    }
+    queued_bytes_ -= frame_header_bytes + queue_.front().body.size();
+    queue_.pop_front();
+    if (!queue_.empty()) return write_next();
+    if (state_ == State::closing) half_close();
+  }
+
+  // --- Closing ---
+  // Everything is written; the peer's end of stream says that it has read it. The read under way goes on.
+  void half_close() {
+    error_code error;
+    socket_.shutdown(Socket::shutdown_send, error);
+    if (error) finish(cause_);
+  }
+
+  // Posted, so that on_close never runs inside a call of the owner's.
+  void finish(Error cause) {
+    if (is_over()) return;
+    state_ = State::closed;
+    error_code ignored;
+    socket_.close(ignored);
+    timer_.cancel();
+    asio::post(socket_.get_executor(), [self = self(), cause = std::move(cause)] {
+      const OnClose on_close = std::move(self->on_close_);
+      self->forget_callbacks();
+      if (on_close) on_close(cause);
+    });
+  }
+
+  // They may hold the connection itself.
+  void forget_callbacks() {
+    on_frame_ = nullptr;
+    on_close_ = nullptr;
+  }
+
+  Socket socket_;
+  asio::steady_timer timer_;
+  const std::string remote_host_;
+  std::optional<Error> adopt_error_;
+  State state_ = State::idle;
+  bool delivering_ = false;
+  Error cause_;  // from close() on
+  OnFrame on_frame_;
+  OnClose on_close_;
+  FrameHeaderBytes header_bytes_{};
+  Frame frame_;
+  std::deque<Outgoing> queue_;  // the front is being written
+  std::size_t queued_bytes_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<FrameConnection> FrameConnection::adopt(asio::any_io_executor executor, Descriptor socket) {
+  return std::make_shared<AsioFrameConnection>(std::move(executor), std::move(socket));
+}
+
+}  // namespace flotilla
