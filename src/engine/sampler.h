@@ -11,8 +11,9 @@ namespace flotilla {
 
 struct SampledToken {
   TokenId token = 0;
-  float logprob = 0;                 // of the model's distribution after bias, before penalties and temperature
-  std::vector<TokenLogprob> top;     // descending; `top_logprobs` of them
+  float logprob = 0;              // of the model's distribution after bias, before penalties and temperature;
+                                  // sample() leaves it 0 where no logprobs are asked for
+  std::vector<TokenLogprob> top;  // descending; `top_logprobs` of them
 };
 
 // What the sampler looks back at. `tokens` is prompt and answer so far; the answer begins at `prompt_length`.

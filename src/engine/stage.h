@@ -19,16 +19,18 @@
 namespace flotilla {
 
 struct StageOptions {
-  LayerRange layers;                    // may be empty on a head that only embeds and samples
-  bool is_head = false;                 // holds embedding table and output head too
+  LayerRange layers;     // may be empty on a head that only embeds and samples
+  bool is_head = false;  // holds embedding table and output head too
   std::uint32_t threads = 1;
-  std::uint32_t context_tokens = 0;     // per sequence
-  std::uint32_t sequences = 1;          // KV slots
+  std::uint32_t context_tokens = 0;  // per sequence
+  std::uint32_t sequences = 1;       // KV slots
   std::uint32_t step_rows_max = 512;
-  bool repack = true;                   // weights in the CPU's repacked buffers where that is faster
+  bool repack = true;  // weights in the CPU's repacked buffers where that is faster
 };
 
-struct StageMemory { std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0; };
+struct StageMemory {
+  std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0;
+};
 
 // done and total in bytes of weights read.
 using LoadProgressFn = std::function<void(std::uint64_t done, std::uint64_t total)>;
@@ -38,8 +40,8 @@ Status start_engine();
 
 class Stage {
  public:
-  // Reads the weights with pread from gguf.files() (or from `files`, the same parts elsewhere, possibly sparse): nothing
-  // stays mapped, so nothing faults later and nothing is held twice.
+  // Reads the weights with pread from gguf.files() (or from `files`, the same parts elsewhere, possibly sparse):
+  // nothing stays mapped, so nothing faults later and nothing is held twice.
   static Result<std::unique_ptr<Stage>> load(std::shared_ptr<const Gguf> gguf, std::vector<std::filesystem::path> files,
                                              const StageOptions& options, const LoadProgressFn& progress);
   virtual ~Stage() = default;

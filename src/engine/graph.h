@@ -1,0 +1,50 @@
+// The layers of one stage as a ggml graph over one shape of step. The numbers of a particular step (activations,
+// positions, cells, masks) are inputs; which slot a group of rows reads is where its cell views point. So one graph
+// serves every step of its shape.
+#pragma once
+
+#include <ggml-cpp.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/step_shape.h"
+#include "engine/weights.h"
+
+namespace flotilla {
+
+// What every graph of a stage is built from. The pointees belong to the stage and outlive its graphs.
+struct StageParts {
+  const ModelSpec* spec = nullptr;
+  const StageLayers* layers = nullptr;
+  const Weights* weights = nullptr;
+  const KvCache* cache = nullptr;
+};
+
+// A window onto one slot's cells of a layer's K or V; moved to another slot or span by changing where it points.
+struct CellView {
+  ggml_tensor* view = nullptr;
+  const ggml_tensor* cells = nullptr;
+  std::size_t group = 0, kind = 0;
+};
+
+struct StepGraph {
+  ggml_context_ptr context;
+  ggml_cgraph* graph = nullptr;
+  ggml_tensor* activations = nullptr;  // F32 [embedding_length, rows]
+  ggml_tensor* positions = nullptr;    // I32 [rows]
+  ggml_tensor* cells = nullptr;        // I64 [rows], of the whole cache
+  ggml_tensor* wanted = nullptr;       // I32 [wanted rows]; null where all rows leave
+  std::vector<std::vector<ggml_tensor*>>
+      masks;  // F16 [cells, rows] by group and kind; null where nothing looks through
+  std::vector<CellView> views;
+  ggml_tensor* result = nullptr;  // F32 [embedding_length, rows or wanted rows]; null where none leaves
+};
+
+StepGraph build_step_graph(const StageParts& parts, const StepShape& shape);
+
+// RMS norm (Zhang and Sennrich 2019) times a learned scale; also the output head's.
+ggml_tensor* rms_norm(ggml_context* context, ggml_tensor* x, ggml_tensor* scale, float epsilon);
+
+}  // namespace flotilla

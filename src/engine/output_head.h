@@ -1,0 +1,47 @@
+// The two ends of the model, which live on the head: tokens to activations, activations to logits.
+// Thread: the stage's.
+#pragma once
+
+#include <ggml-cpp.h>
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/backend.h"
+#include "engine/weights.h"
+#include "wire/step.h"
+
+namespace flotilla {
+
+// Rows of the embedding table, scaled as the family wants. Tokens have been checked against the vocabulary.
+// Appends nothing: `rows` becomes [batch rows, embedding_length].
+void embed_tokens(const StepBatch& batch, const HeadWeights& weights, const ModelSpec& spec, std::vector<float>& rows);
+
+// Output norm, head matrix, scale, soft cap.
+class OutputHead {
+ public:
+  OutputHead(const ModelSpec& spec, const HeadWeights& weights, const Backend& backend);
+
+  // [rows, embedding_length] → [rows, vocabulary], valid until the next call. Rows are taken in slices, so that what is
+  // computed at a time stays within a few MiB however large the vocabulary; the result has all rows.
+  Result<std::span<const float>> logits(std::span<const float> rows);
+
+  std::size_t buffer_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
+
+ private:
+  Status prepare(std::uint32_t rows);
+
+  const ModelSpec& spec_;
+  const HeadWeights& weights_;
+  const Backend& backend_;
+  const std::uint32_t slice_rows_max_;
+  ggml_gallocr_ptr allocator_;
+  ggml_context_ptr context_;  // the graph for rows_ rows, kept while that number stays
+  ggml_cgraph* graph_ = nullptr;
+  ggml_tensor *input_ = nullptr, *result_ = nullptr;
+  std::uint32_t rows_ = 0;
+  std::vector<float> all_rows_;  // filled only where one slice is not enough
+};
+
+}  // namespace flotilla

@@ -1,0 +1,52 @@
+// What a step looks like to the graphs: its rows by sequence, and which cells each group of rows attends to. Made from
+// a batch only after everything in it has been checked against the stage, so nothing below can be led astray by a peer.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "engine/kv_cache.h"
+#include "engine/stage.h"
+
+namespace flotilla {
+
+// Cells [first, first + count) of the group's own slot; whole units of KvCache::cells_unit.
+struct CellSpan {
+  std::uint32_t first = 0, count = 0;
+};
+
+// Adjacent rows of one sequence, at ascending positions.
+struct RowGroup {
+  SeqId sequence;
+  std::uint32_t first_row = 0, rows = 0, first_position = 0;
+  std::vector<CellSpan> spans;  // one per kind of window, in the order of StageLayers::windows
+};
+
+// The layers a stage computes and what it must know about them besides their specs.
+struct StageLayers {
+  LayerRange range;
+  bool holds_last = false;             // the model's last layer is here: only wanted rows leave
+  std::vector<std::uint32_t> windows;  // distinct windows among the layers, in tokens; 0 sees everything
+  std::size_t window_kind(std::uint32_t window) const;
+};
+StageLayers describe_layers(const ModelSpec& spec, LayerRange range);
+
+struct StepShape {
+  std::uint32_t rows = 0;
+  std::vector<RowGroup> groups;
+  bool gathers = false;              // rows are gathered after the last attention: those in `wanted`
+  std::vector<std::int32_t> wanted;  // indices of rows that want logits, ascending
+
+  // Two steps with equal keys differ only in numbers that are inputs: their graph is the same.
+  std::vector<std::uint32_t> key() const;
+};
+
+// invalid_argument, saying which row and why, for rows that do not fit the model, the cache or `rows_max`. Lengths of
+// the slots are those after the batch's orders have been carried out.
+Result<StepShape> shape_step(const StepBatch& batch, const ModelSpec& spec, const StageLayers& layers,
+                             const KvCache& cache, std::uint32_t context_tokens, std::uint32_t rows_max);
+
+// The largest step there can be, for reserving memory: `rows` rows at the end of one full slot.
+StepShape largest_step(const StageLayers& layers, const KvCache& cache, std::uint32_t rows);
+
+}  // namespace flotilla
