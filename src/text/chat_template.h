@@ -1,5 +1,5 @@
-// Renders a model's chat template by minijinja (rust/), bounded in steps and output. Templates come from downloaded files:
-// they are interpreted, never trusted.
+// Renders a model's chat template by minijinja (rust/), bounded in steps and output. Templates come from downloaded
+// files: they are interpreted, never trusted.
 //
 // Thread: immutable after construction; render() from any thread.
 #pragma once
@@ -15,24 +15,27 @@
 namespace flotilla {
 
 struct ChatMessage {
-  std::string role;       // system, user, assistant, tool
-  std::string content;    // text parts joined
-  std::string name;       // empty: none
+  std::string role;     // system, user, assistant, tool
+  std::string content;  // text parts joined
+  std::string name;     // empty: none
 };
 
 class ChatTemplate {
  public:
   // unsupported where the template does not parse (the message has its line). An empty source gives a template that
   // answers every render with unsupported and the advice to use /v1/completions.
-  static Result<std::shared_ptr<const ChatTemplate>> create(std::string source, std::shared_ptr<const Tokenizer> tokenizer);
+  static Result<std::shared_ptr<const ChatTemplate>> create(std::string source,
+                                                            std::shared_ptr<const Tokenizer> tokenizer);
   virtual ~ChatTemplate() = default;
 
-  // The prompt's tokens. Text of the messages never yields control tokens, however it is written; the template's own text
-  // does. BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception), with its words;
-  // too_large beyond template_steps_max or template_output_bytes_max.
-  virtual Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const = 0;
+  // The prompt's tokens. Text of the messages never yields control tokens, however it is written; the template's own
+  // text does. BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception), with
+  // its words; too_large beyond template_steps_max or template_output_bytes_max.
+  virtual Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages,
+                                              bool add_generation_prompt) const = 0;
   // The same as text, for people and tests.
-  virtual Result<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const = 0;
+  virtual Result<std::string> render_text(const std::vector<ChatMessage>& messages,
+                                          bool add_generation_prompt) const = 0;
 };
 
 }  // namespace flotilla

@@ -20,21 +20,23 @@ enum class TokenKind : std::uint8_t { normal = 1, unknown = 2, control = 3, user
 
 // The vocabulary as it stands in a file (app reads it out of a Gguf; text knows no file format).
 struct VocabularyData {
-  std::string model;                    // tokenizer.ggml.model: "gpt2" or "llama"
-  std::string pre;                      // tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", ...
+  std::string model;  // tokenizer.ggml.model: "gpt2" or "llama"
+  std::string pre;    // tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", ...
   std::vector<std::string> tokens;
-  std::vector<float> scores;            // SentencePiece
-  std::vector<std::int32_t> kinds;      // tokenizer.ggml.token_type
-  std::vector<std::string> merges;      // BPE, "left right"
-  std::map<std::string, TokenId> special;  // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
-  std::map<std::string, bool> flags;       // "add_bos", "add_eos", "add_space_prefix", "clean_spaces" where the file has them
-  std::string chat_template;            // empty: none
+  std::vector<float> scores;        // SentencePiece
+  std::vector<std::int32_t> kinds;  // tokenizer.ggml.token_type
+  std::vector<std::string> merges;  // BPE, "left right"
+  std::map<std::string, TokenId>
+      special;  // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
+  std::map<std::string, bool>
+      flags;                  // "add_bos", "add_eos", "add_space_prefix", "clean_spaces" where the file has them
+  std::string chat_template;  // empty: none
 };
 
 // Text with the places that may hold special tokens told apart: template text is trusted, a user's is not.
 struct TextPiece {
   std::string text;
-  bool trusted = false;                 // true: special tokens in it are parsed
+  bool trusted = false;  // true: special tokens in it are parsed
 };
 
 class Tokenizer {
@@ -45,15 +47,19 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // add_special: begin with BOS (and end with EOS) where the file asks for it. too_large never: length is the caller's.
+  // The pieces are one text: where one ends and the next begins matters to special tokens only, which never span two.
+  // Bytes that are no UTF-8 are read as U+FFFD (byte-level BPE) or become byte tokens (SentencePiece).
   virtual std::vector<TokenId> encode(std::span<const TextPiece> pieces, bool add_special) const = 0;
   std::vector<TokenId> encode(std::string_view text, bool add_special, bool parse_special) const;
 
-  // Bytes of one token as they appear in text (may be part of a character). Control tokens give nothing unless asked for.
+  // Bytes of one token as they appear in text (may be part of a character). Control tokens give nothing unless asked
+  // for. White space is given back as it was: no clean-up of spaces before punctuation. Nothing for a token out of
+  // range.
   virtual std::string piece(TokenId token, bool show_special) const = 0;
   virtual std::string decode(std::span<const TokenId> tokens, bool show_special) const = 0;
 
   virtual std::uint32_t size() const = 0;
-  virtual TokenId bos() const = 0;              // -1: none
+  virtual TokenId bos() const = 0;  // -1: none
   virtual TokenId eos() const = 0;
   virtual bool adds_bos() const = 0;
   // SentencePiece: the first piece of a text loses the space that encode() put before it.
@@ -61,7 +67,9 @@ class Tokenizer {
   virtual const std::vector<TokenId>& end_of_generation() const = 0;  // sorted
   virtual const std::string& chat_template() const = 0;
   virtual TokenKind kind(TokenId token) const = 0;
-  virtual TokenId find(std::string_view token_text) const = 0;        // -1: none
+  virtual TokenId find(std::string_view token_text) const = 0;  // -1: none
+  // Texts of all control and unknown tokens: what a user's text must never become.
+  virtual const std::vector<std::string>& reserved_texts() const = 0;
 };
 
 }  // namespace flotilla

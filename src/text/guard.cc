@@ -1,0 +1,79 @@
+#include "text/guard.h"
+
+#include <algorithm>
+#include <map>
+
+#include "text/utf8.h"
+
+namespace flotilla {
+namespace {
+
+// Without case, because a template may change it. ASCII is enough: no published control token has other cased letters.
+std::string folded(std::string_view text) {
+  std::string out(text);
+  for (char& letter : out) {
+    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
+  }
+  return out;
+}
+
+}  // namespace
+
+Guard::Guard(const std::vector<std::string>& reserved_texts) {
+  std::map<std::size_t, Length> by_length;
+  for (const std::string& reserved : reserved_texts) {
+    const std::string text = folded(reserved);
+    Length& length = by_length[text.size()];
+    length.bytes = text.size();
+    length.first_bytes.set(static_cast<unsigned char>(text[0]));
+    length.texts.insert(text);
+    bytes_max_ = std::max(bytes_max_, text.size());
+    for (std::size_t i = utf8_step(text).bytes; i < text.size();
+         i += utf8_step(std::string_view(text).substr(i)).bytes) {
+      heads_.insert(text.substr(0, i));
+      // A tail of a single character is left alone: the guard would have to stand before the text, where templates
+      // trim.
+      if (text.size() - i > utf8_step(std::string_view(text).substr(i)).bytes) tails_.insert(text.substr(i));
+    }
+  }
+  for (auto& [bytes, length] : by_length) lengths_.push_back(std::move(length));
+}
+
+std::string Guard::protect(std::string_view text, std::string_view character) const {
+  const std::string fold = folded(text);
+  std::vector<std::size_t> places;
+  const auto guard_at = [&](std::size_t begin) { places.push_back(begin + utf8_step(text.substr(begin)).bytes); };
+  for (const Length& length : lengths_) {
+    for (std::size_t i = 0; i + length.bytes <= fold.size(); ++i) {
+      if (length.first_bytes.test(static_cast<unsigned char>(fold[i])) &&
+          length.texts.contains(fold.substr(i, length.bytes))) {
+        guard_at(i);
+      }
+    }
+  }
+  for (std::size_t bytes = 1; bytes < std::min(bytes_max_, fold.size() + 1); ++bytes) {
+    if (heads_.contains(fold.substr(fold.size() - bytes))) guard_at(fold.size() - bytes);
+    if (tails_.contains(fold.substr(0, bytes))) guard_at(0);
+  }
+  std::ranges::sort(places);
+  places.erase(std::unique(places.begin(), places.end()), places.end());
+  std::string out;
+  std::size_t done = 0;
+  for (const std::size_t place : places) {
+    out.append(text.substr(done, place - done)).append(character);
+    done = place;
+  }
+  return out.append(text.substr(done));
+}
+
+std::vector<TextPiece> Guard::cut(std::string_view text, std::string_view character) {
+  std::vector<TextPiece> pieces;
+  for (;;) {
+    const std::size_t at = text.find(character);
+    pieces.push_back({std::string(text.substr(0, at)), true});
+    if (at == std::string_view::npos) return pieces;
+    text.remove_prefix(at + character.size());
+  }
+}
+
+}  // namespace flotilla

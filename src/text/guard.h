@@ -1,0 +1,38 @@
+// Keeps text of users from spelling control tokens inside a rendered prompt (why and how: chat_template.cc).
+// Thread: immutable after construction; any.
+#pragma once
+
+#include <bitset>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "text/tokenizer.h"
+
+namespace flotilla {
+
+class Guard {
+ public:
+  explicit Guard(const std::vector<std::string>& reserved_texts);
+
+  // The text with `character` put after the first character of each place that spells a reserved text in any case, that
+  // ends as one begins, or that begins as one ends. Linear in the text.
+  std::string protect(std::string_view text, std::string_view character) const;
+
+  // Trusted pieces between the guards: no special token spans two of them.
+  static std::vector<TextPiece> cut(std::string_view text, std::string_view character);
+
+ private:
+  struct Length {  // reserved texts of one length
+    std::size_t bytes;
+    std::bitset<256> first_bytes;
+    std::unordered_set<std::string> texts;
+  };
+
+  std::vector<Length> lengths_;
+  std::unordered_set<std::string> heads_, tails_;  // what reserved texts begin and end with, short of the whole
+  std::size_t bytes_max_ = 0;
+};
+
+}  // namespace flotilla
