@@ -1,0 +1,210 @@
+// What a hop of the ring costs beyond computing: `ring_bench [--json]`.
+//
+// Rings of one, two and three runner processes stand side by side on loopback; in every round each answers one request
+// alone, and a ring's time per token is compared with the single process's of the same round. A ring of n > 1 stages
+// has n hops (the last leads back to the head), so a hop costs (ring - alone) / n. Rounds interleave because the
+// machine's mood changes by the minute; the median of the pairs is the figure, the least is what the machine can do
+// when left alone.
+//
+// Two kinds of stages: scripted ones that compute next to nothing (the hop itself: encode, checksum, socket, wake-up,
+// decode), and the real model, where a hop also costs what cutting one graph into several costs, and cold caches.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <print>
+#include <string>
+#include <vector>
+
+#include "pipeline/local_ring.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr double target_ms_per_hop = 0.15;
+
+struct BenchOptions {
+  std::uint32_t rounds = 15, tokens = 200, model_rounds = 9, model_tokens = 48, stages_max = 3;
+  std::vector<std::uint32_t> spins_us = {0, 50, 200};
+  std::uint32_t width = 576;  // SmolLM2-135M's
+  std::string model = FLOTILLA_SOURCE_DIR "/.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  std::uint32_t model_layers = 30;
+  bool json = false;
+};
+
+struct Series {
+  std::string stage_kind;
+  std::uint32_t stages = 0, spin_us = 0;
+  std::vector<double> ms_per_token, ms_per_hop;  // one per round
+};
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  std::ranges::sort(values);
+  const auto middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// A ring and the processes it runs in.
+class BenchRing {
+ public:
+  static Result<std::unique_ptr<BenchRing>> start(std::vector<std::string> command, LocalRingOptions options) {
+    auto ring = std::unique_ptr<BenchRing>(new BenchRing(std::move(command)));
+    FLOTILLA_TRY(auto formed, LocalRing::form(ring->runners_, std::move(options)));
+    ring->ring_ = std::make_unique<LocalRing>(std::move(formed));
+    return ring;
+  }
+
+  // From the first token to the last: the prompt is not part of it.
+  Result<double> ms_per_token(std::uint32_t tokens) {
+    GenerateRequest request;
+    request.id = RequestId{++requests_};
+    request.prompt = {1, 2, 3, 4};
+    request.tokens_max = tokens;
+    request.sampling.temperature = 0;
+    FLOTILLA_TRY_STATUS(ring_->send(request));
+    Clock::time_point first{};
+    for (std::uint32_t count = 0;; ++count) {
+      FLOTILLA_TRY(const auto event, ring_->next_event());
+      if (count == 0) first = Clock::now();
+      if (event.finish == FinishReason::none) continue;
+      if (event.finish != FinishReason::length)
+        return fail(Code::internal, "[bench] the answer ended before its length");
+      return std::chrono::duration<double, std::milli>(Clock::now() - first).count() / count;
+    }
+  }
+
+ private:
+  explicit BenchRing(std::vector<std::string> command) : runners_(std::move(command)) {}
+  ProcessRunners runners_;  // outlives the ring, which hangs up first
+  std::unique_ptr<LocalRing> ring_;
+  std::uint64_t requests_ = 0;
+};
+
+struct Contender {
+  std::unique_ptr<BenchRing> ring;
+  Series series;
+};
+
+// Every round runs every contender once; the first is the single process that the others are compared with.
+Status run_rounds(std::vector<Contender>& contenders, std::uint32_t rounds, std::uint32_t tokens) {
+  for (auto& contender : contenders) FLOTILLA_TRY_STATUS(contender.ring->ms_per_token(tokens).transform([](double) {}));
+  for (std::uint32_t round = 0; round < rounds; ++round) {
+    double alone = 0;
+    for (auto& [ring, series] : contenders) {
+      FLOTILLA_TRY(const double ms, ring->ms_per_token(tokens));
+      series.ms_per_token.push_back(ms);
+      if (series.stages == 1) alone = ms;
+      if (series.stages > 1) series.ms_per_hop.push_back((ms - alone) / series.stages);
+    }
+  }
+  return {};
+}
+
+Result<std::vector<Series>> measure(const std::string& kind, const std::vector<std::string>& command,
+                                    const LocalRingOptions& like, std::uint32_t layers, const BenchOptions& bench,
+                                    std::uint32_t rounds, std::uint32_t tokens) {
+  std::vector<Contender> contenders;
+  for (std::uint32_t stages = 1; stages <= bench.stages_max; ++stages) {
+    for (const auto spin_us : bench.spins_us) {
+      if (stages == 1 && !contenders.empty()) break;  // a ring of one has no socket to spin on
+      auto options = like;
+      options.stages = even_stages(layers, stages);
+      auto spinning = command;
+      spinning.insert(spinning.end(), {"--spin", std::to_string(stages == 1 ? 0 : spin_us)});
+      FLOTILLA_TRY(auto ring, BenchRing::start(std::move(spinning), std::move(options)));
+      contenders.push_back({std::move(ring), {kind, stages, stages == 1 ? 0 : spin_us, {}, {}}});
+    }
+  }
+  FLOTILLA_TRY_STATUS(run_rounds(contenders, rounds, tokens));
+  std::vector<Series> series;
+  for (auto& contender : contenders) series.push_back(std::move(contender.series));
+  return series;
+}
+
+Result<std::vector<Series>> measure_all(const BenchOptions& bench) {
+  const std::uint32_t scripted_layers = bench.stages_max;
+  const std::vector<std::string> scripted = {FLOTILLA_RUNNER_TOOL, "--scripted", std::to_string(bench.width),
+                                             "--scripted-layers", std::to_string(scripted_layers)};
+  LocalRingOptions options{.context_tokens = 1024, .sequences = 1, .threads = 1};
+  FLOTILLA_TRY(auto series, measure("scripted", scripted, options, scripted_layers, bench, bench.rounds, bench.tokens));
+  if (bench.model_rounds == 0) return series;
+  if (!std::filesystem::exists(bench.model))
+    return fail(Code::not_found,
+                "[bench] expected a model at {} but there is none; run scripts/setup or name one with --model",
+                bench.model);
+  options.model = std::filesystem::path(bench.model).stem().string();
+  options.files = {bench.model};
+  FLOTILLA_TRY(auto real, measure(options.model, {FLOTILLA_RUNNER_TOOL}, options, bench.model_layers, bench,
+                                  bench.model_rounds, bench.model_tokens));
+  series.insert(series.end(), std::make_move_iterator(real.begin()), std::make_move_iterator(real.end()));
+  return series;
+}
+
+void print_table(const std::vector<Series>& all) {
+  std::println("{:<28} {:>6} {:>5} {:>8} {:>12} {:>12} {:>12}", "stages of", "stages", "hops", "spin us", "ms/token",
+               "ms/hop", "least ms/hop");
+  for (const auto& series : all) {
+    std::print("{:<28} {:>6} {:>5} {:>8} {:>12.4f}", series.stage_kind, series.stages,
+               series.stages > 1 ? series.stages : 0, series.spin_us, median(series.ms_per_token));
+    if (series.stages == 1) {
+      std::println(" {:>12} {:>12}", "-", "-");
+      continue;
+    }
+    const double hop = median(series.ms_per_hop);
+    std::println(" {:>12.4f} {:>12.4f}{}", hop, std::ranges::min(series.ms_per_hop),
+                 hop <= target_ms_per_hop ? "" : "  above the target");
+  }
+  std::println("Target: at most {} ms per hop and token (median of interleaved pairs).", target_ms_per_hop);
+}
+
+void print_json(const std::vector<Series>& all) {
+  auto rows = nlohmann::json::array();
+  for (const auto& series : all) {
+    nlohmann::json row = {{"stages_of", series.stage_kind},
+                          {"stages", series.stages},
+                          {"spin_us", series.spin_us},
+                          {"ms_per_token", median(series.ms_per_token)},
+                          {"rounds_ms_per_token", series.ms_per_token}};
+    if (series.stages > 1) {
+      row["ms_per_hop"] = median(series.ms_per_hop);
+      row["least_ms_per_hop"] = std::ranges::min(series.ms_per_hop);
+    }
+    rows.push_back(std::move(row));
+  }
+  std::println("{}", nlohmann::json{{"target_ms_per_hop", target_ms_per_hop}, {"series", rows}}.dump(2));
+}
+
+int run(const BenchOptions& bench) {
+  const auto series = measure_all(bench);
+  if (!series) {
+    std::println(stderr, "{}", series.error().message);
+    return 1;
+  }
+  bench.json ? print_json(*series) : print_table(*series);
+  return 0;
+}
+
+}  // namespace
+}  // namespace flotilla
+
+int main(int argc, char** argv) {
+  flotilla::BenchOptions bench;
+  CLI::App app("What a hop of the ring costs beyond computing, on loopback");
+  app.add_option("--rounds", bench.rounds, "rounds with scripted stages")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  app.add_option("--tokens", bench.tokens, "tokens of each answer")->capture_default_str()->check(CLI::Range(2, 1000));
+  app.add_option("--model-rounds", bench.model_rounds, "rounds with the real model; 0: none")->capture_default_str();
+  app.add_option("--model-tokens", bench.model_tokens)->capture_default_str()->check(CLI::Range(2, 1000));
+  app.add_option("--model", bench.model, "a GGUF file")->capture_default_str();
+  app.add_option("--model-layers", bench.model_layers, "how many layers it has")->capture_default_str();
+  app.add_option("--width", bench.width, "values in a row of the scripted stages")->capture_default_str();
+  app.add_option("--spin", bench.spins_us, "microseconds to poll a socket before sleeping, one or several");
+  app.add_flag("--json", bench.json, "figures of every round, for programs");
+  CLI11_PARSE(app, argc, argv);
+  return flotilla::run(bench);
+}
