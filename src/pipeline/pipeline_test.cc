@@ -1,0 +1,431 @@
+// Claims about the loops of head and worker, over links in memory and with stages that compute by a script.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "io/memory_link.h"
+#include "pipeline/head.h"
+#include "pipeline/local_ring.h"
+#include "pipeline/node_line.h"
+#include "pipeline/ring.h"
+#include "pipeline/scripted_stage.h"
+#include "pipeline/worker.h"
+
+namespace flotilla {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr std::chrono::seconds patience{20};
+constexpr std::chrono::seconds long_grace{60};
+constexpr Epoch epoch{.incarnation = 100, .counter = 7};
+constexpr PlacementId placement{42};
+
+GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint32_t tokens_max) {
+  GenerateRequest made;
+  made.id = RequestId{id};
+  made.placement = placement;
+  made.prompt = std::move(prompt);
+  made.tokens_max = tokens_max;
+  made.sampling.temperature = 0;
+  return made;
+}
+
+std::vector<TokenId> counting(TokenId first, std::size_t count) {
+  std::vector<TokenId> tokens(count);
+  for (std::size_t i = 0; i < count; ++i) tokens[i] = first + static_cast<TokenId>(i * 7 % 100);
+  return tokens;
+}
+
+PrepareStage plan_of(std::uint32_t index, std::uint32_t count, std::uint32_t sequences) {
+  PrepareStage plan;
+  plan.placement = placement;
+  plan.epoch = epoch;
+  plan.stage_index = index;
+  plan.stage_count = count;
+  plan.is_head = index == 0;
+  plan.layers = even_stages(ScriptedModel{}.layers, count)[index];
+  plan.sequences = sequences;
+  plan.context_tokens = 512;
+  return plan;
+}
+
+// One stage of a ring whose links are in memory, run by a thread, with the node's end of its line.
+class StageUnderTest {
+ public:
+  using BeforeStep = std::function<Status(const StepBatch&)>;
+
+  StageUnderTest(PrepareStage plan, std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream,
+                 BeforeStep before_step)
+      : plan_(std::move(plan)), ring_(std::move(upstream), std::move(downstream), plan_) {
+    auto [node, runner] = make_memory_link_pair(256);
+    node_ = std::move(node);
+    line_ = std::make_unique<NodeLine>(std::move(runner), long_grace);
+    stage_ = make_scripted_stage({.model = {},
+                                  .layers = plan_.layers,
+                                  .is_head = plan_.is_head,
+                                  .sequences = plan_.sequences,
+                                  .context_tokens = plan_.context_tokens,
+                                  .before_step = std::move(before_step)});
+  }
+  ~StageUnderTest() { finish(); }
+
+  void start() {
+    thread_ = std::thread([this] {
+      const auto hooked = line_->on_end([this](const Error& cause) { ring_.close(cause); });
+      status_ = plan_.is_head ? run_head(*stage_, ring_, *line_, plan_) : run_worker(*stage_, ring_, *line_, plan_);
+      ring_.close({Code::closed, "the runner is done"});  // as the end of its process would
+    });
+  }
+  Status finish() {
+    node_->close({Code::closed, "the test is over"});
+    return wait();
+  }
+  Status wait() {
+    if (thread_.joinable()) thread_.join();
+    return status_;
+  }
+  void send(const GenerateRequest& asked) { ASSERT_TRUE(node_->send(make_frame(FrameKind::generate, encode(asked)))); }
+  void cancel(std::uint64_t id) {
+    ASSERT_TRUE(node_->send(make_frame(FrameKind::cancel, encode(CancelRequest{RequestId{id}}))));
+  }
+  Link& node() { return *node_; }
+  Ring& ring() { return ring_; }
+  NodeLine& line() { return *line_; }
+
+ private:
+  const PrepareStage plan_;
+  Ring ring_;
+  std::unique_ptr<Link> node_;
+  std::unique_ptr<NodeLine> line_;
+  std::unique_ptr<Stage> stage_;
+  std::thread thread_;
+  Status status_;
+};
+
+struct Answer {
+  std::vector<TokenId> tokens;
+  TokenEvent end;
+};
+
+// Reads events until `count` requests have ended.
+std::map<std::uint64_t, Answer> read_answers(Link& node, std::size_t count) {
+  std::map<std::uint64_t, Answer> answers;
+  Frame frame;
+  while (count > 0) {
+    const auto status = node.receive(frame, patience);
+    if (!status) {
+      ADD_FAILURE() << status.error().message;
+      return answers;
+    }
+    if (frame.header.kind != FrameKind::token_event) continue;
+    const auto event = decode_token_event(frame.body).value();
+    auto& answer = answers[event.id.value];
+    EXPECT_EQ(answer.end.finish, FinishReason::none) << "an event after the last one";
+    if (event.has_token) answer.tokens.push_back(event.token);
+    if (event.finish == FinishReason::none) continue;
+    answer.end = event;
+    --count;
+  }
+  return answers;
+}
+
+// `count` stages in a circle; stage i sends to stage i + 1.
+std::vector<std::unique_ptr<StageUnderTest>> make_ring(std::uint32_t count, std::uint32_t sequences,
+                                                       const StageUnderTest::BeforeStep& before_head_step = {},
+                                                       const StageUnderTest::BeforeStep& before_second_step = {}) {
+  std::vector<std::unique_ptr<Link>> senders, receivers;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    auto [sender, receiver] = make_memory_link_pair();
+    senders.push_back(std::move(sender));
+    receivers.push_back(std::move(receiver));
+  }
+  std::vector<std::unique_ptr<StageUnderTest>> stages;
+  for (std::uint32_t i = 0; i < count; ++i)
+    stages.push_back(std::make_unique<StageUnderTest>(
+        plan_of(i, count, sequences), std::move(receivers[(i + count - 1) % count]), std::move(senders[i]),
+        i == 0   ? before_head_step
+        : i == 1 ? before_second_step
+                 : nullptr));
+  return stages;
+}
+
+TEST(Pipeline, OneTwoAndThreeStagesGiveTheSameTokensForManyRequestsAtOnce) {
+  for (const std::uint32_t count : {1u, 2u, 3u}) {
+    auto stages = make_ring(count, 3);
+    for (auto& stage : stages) stage->start();
+    for (std::uint64_t id = 1; id <= 9; ++id)
+      stages[0]->send(request(id, counting(static_cast<TokenId>(id), 5 * id), static_cast<std::uint32_t>(3 + id)));
+    const auto answers = read_answers(stages[0]->node(), 9);
+    ASSERT_EQ(answers.size(), 9u);
+    for (const auto& [id, answer] : answers) {
+      EXPECT_EQ(answer.tokens, scripted_answer({}, counting(static_cast<TokenId>(id), 5 * id), 3 + id))
+          << "request " << id << " on " << count << " stages";
+      EXPECT_EQ(answer.end.finish, FinishReason::length);
+    }
+    for (auto& stage : stages) EXPECT_TRUE(stage->finish()) << "the node's end is no failure";
+  }
+}
+
+TEST(Pipeline, APromptLongerThanAStepGoesRoundInChunks) {
+  auto stages = make_ring(2, 1);
+  const auto prompt = counting(3, 500);
+  std::size_t largest = 0;
+  auto alone = make_ring(1, 1, [&](const StepBatch& batch) -> Status {
+    largest = std::max(largest, batch.rows.size());
+    return {};
+  });
+  for (auto* ring : {&stages, &alone}) {
+    for (auto& stage : *ring) stage->start();
+    (*ring)[0]->send(request(1, prompt, 4));
+    EXPECT_EQ(read_answers((*ring)[0]->node(), 1).at(1).tokens, scripted_answer({}, prompt, 4));
+  }
+  EXPECT_EQ(largest, 500u);
+}
+
+TEST(Pipeline, CancelFreesTheSlotBeforeTheNextStep) {
+  std::vector<StepBatch> batches;
+  StageUnderTest* head = nullptr;
+  auto stages = make_ring(1, 1, [&](const StepBatch& batch) -> Status {
+    batches.push_back(batch);
+    if (batches.size() == 2) {  // in the midst of the second step the client hangs up
+      head->cancel(1);
+      while (head->line().waiting() == 0) std::this_thread::yield();
+    }
+    return {};
+  });
+  head = stages[0].get();
+  head->send(request(1, counting(5, 4), 400));
+  head->send(request(2, counting(60, 3), 2));
+  while (head->line().waiting() < 2) std::this_thread::yield();
+  head->start();
+  const auto answers = read_answers(head->node(), 2);
+  EXPECT_TRUE(head->finish());
+  EXPECT_EQ(answers.at(1).end.finish, FinishReason::cancelled);
+  EXPECT_EQ(answers.at(1).tokens.size(), 2u);
+  EXPECT_EQ(answers.at(2).tokens, scripted_answer({}, counting(60, 3), 2));
+  ASSERT_GE(batches.size(), 3u);
+  EXPECT_THAT(batches[2].free, ElementsAre(SeqId{0}));
+  EXPECT_EQ(batches[2].rows.size(), 3u) << "the waiting request has the slot";
+}
+
+TEST(Pipeline, RequestsTheModelCannotAnswerAreRefusedAndTheOthersGoOn) {
+  auto stages = make_ring(1, 2);
+  stages[0]->start();
+  auto stray = request(2, {1, 2}, 3);
+  stray.placement = PlacementId{43};
+  stages[0]->send(request(1, {1, 251}, 3));
+  stages[0]->send(stray);
+  stages[0]->send(request(3, counting(1, 512), 3));
+  stages[0]->send(request(4, {1, 250}, 3));
+  const auto answers = read_answers(stages[0]->node(), 4);
+  EXPECT_EQ(answers.at(1).end.error.value().code, Code::invalid_argument);
+  EXPECT_EQ(answers.at(2).end.error.value().code, Code::unavailable);
+  EXPECT_EQ(answers.at(3).end.error.value().code, Code::context_length);
+  EXPECT_EQ(answers.at(4).tokens, scripted_answer({}, std::vector<TokenId>{1, 250}, 3));
+}
+
+TEST(Pipeline, AScoredPromptGivesOneEventPerTokenAlsoBeyondOneBlockOfLogits) {
+  auto stages = make_ring(2, 1);
+  for (auto& stage : stages) stage->start();
+  auto asked = request(1, counting(2, 100), 1);
+  asked.prompt_logprobs = true;
+  asked.top_logprobs = 1;
+  stages[0]->send(asked);
+  const auto answer = read_answers(stages[0]->node(), 1).at(1);
+  ASSERT_EQ(answer.tokens.size(), 100u) << "99 scores and one token";
+  for (std::size_t i = 0; i < 99; ++i) EXPECT_EQ(answer.tokens[i], asked.prompt[i + 1]);
+  EXPECT_EQ(answer.tokens[99], scripted_answer({}, asked.prompt, 1)[0]);
+}
+
+// --- Frames that a ring should not see -------------------------------------------------------------------------------
+
+// A stage between two ends that the test holds.
+struct LoneStage {
+  LoneStage(std::uint32_t index, std::uint32_t count) {
+    auto [sender, upstream] = make_memory_link_pair();
+    auto [downstream, receiver] = make_memory_link_pair();
+    before = std::move(sender);
+    after = std::move(receiver);
+    stage =
+        std::make_unique<StageUnderTest>(plan_of(index, count, 2), std::move(upstream), std::move(downstream), nullptr);
+  }
+  void send_step(Epoch of, std::uint64_t step, const StepBatch& batch, std::span<const float> values,
+                 std::uint32_t width) {
+    Bytes body;
+    encode_step(batch, values, width, ActivationType::f32, body);
+    ASSERT_TRUE(before->send(make_frame(FrameKind::step, std::move(body), of, step)));
+  }
+  Frame receive() {
+    Frame frame;
+    EXPECT_TRUE(after->receive(frame, patience));
+    return frame;
+  }
+  std::unique_ptr<Link> before, after;
+  std::unique_ptr<StageUnderTest> stage;
+};
+
+StepBatch one_row(std::uint32_t position) {
+  StepBatch batch;
+  batch.rows = {{SeqId{0}, position, 5, true}};
+  return batch;
+}
+
+std::vector<float> activations(std::uint32_t position, std::size_t width = ScriptedModel{}.width) {
+  std::vector<float> values(width, 0.0f);
+  values[0] = 5;
+  values[2] = static_cast<float>(position);
+  return values;
+}
+
+TEST(Pipeline, FramesOfAnOldEpochAreDropped) {
+  LoneStage worker(1, 2);
+  worker.stage->start();
+  const Epoch old{.incarnation = epoch.incarnation, .counter = epoch.counter - 1};
+  worker.send_step(old, 1, one_row(0), activations(0), 8);
+  worker.send_step(epoch, 1, one_row(0), activations(0), 8);  // fails if the old one was computed: position 0 is taken
+  worker.send_step(old, 2, one_row(1), activations(1), 8);
+  worker.send_step(epoch, 2, one_row(1), activations(1), 8);
+  for (const std::uint64_t step : {1u, 2u}) {
+    const auto frame = worker.receive();
+    EXPECT_EQ(frame.header.kind, FrameKind::step);
+    EXPECT_EQ(frame.header.epoch, epoch);
+    EXPECT_EQ(frame.header.step, step);
+  }
+  EXPECT_TRUE(worker.stage->finish());
+  EXPECT_EQ(worker.stage->ring().frames_dropped(), 2u);
+}
+
+TEST(Pipeline, AHeadDropsRowsOfAnOldEpochToo) {
+  LoneStage head(0, 2);
+  head.stage->start();
+  head.stage->send(request(1, {5}, 1));
+  const auto sent = head.receive();
+  const Epoch old{.incarnation = epoch.incarnation - 1, .counter = 99};
+  head.send_step(old, sent.header.step, one_row(0), std::vector<float>{77, 0, 0, 0, 0, 0, 0, 0}, 8);
+  head.send_step(epoch, sent.header.step, one_row(0), std::vector<float>{33, 0, 0, 0, 0, 0, 0, 0}, 8);
+  EXPECT_THAT(read_answers(head.stage->node(), 1).at(1).tokens, ElementsAre(33));
+}
+
+// Each of these frames passes the frame's own checks and is still wrong.
+TEST(Pipeline, FramesThatDoNotFitTheModelEndTheStageWithAnErrorForTheNext) {
+  const auto narrow = activations(0, 4);
+  auto two_rows = one_row(0);
+  two_rows.rows.push_back({SeqId{0}, 1, 5, false});
+  auto far_slot = one_row(0);
+  far_slot.rows[0].sequence = SeqId{200};
+  struct Case {
+    const char* what;
+    StepBatch batch;
+    std::vector<float> values;
+    std::uint32_t width;
+  };
+  for (const auto& [what, batch, values, width] :
+       {Case{"narrow", one_row(0), narrow, 4}, Case{"too few rows", two_rows, activations(0), 8},
+        Case{"no activations", one_row(0), {}, 8}, Case{"a slot nobody has", far_slot, activations(0), 8}}) {
+    SCOPED_TRACE(what);
+    LoneStage worker(1, 2);
+    worker.stage->start();
+    worker.send_step(epoch, 1, batch, values, width);
+    const auto status = worker.stage->wait();
+    ASSERT_FALSE(status);
+    const auto told = worker.receive();
+    ASSERT_EQ(told.header.kind, FrameKind::stage_lost);
+    EXPECT_EQ(decode_stage_failed(told.body).value().message, status.error().message);
+  }
+}
+
+TEST(Pipeline, GarbageInAStepBodyIsAnErrorNotAnAbort) {
+  for (const std::size_t bytes : {0u, 1u, 31u, 48u, 4096u}) {
+    LoneStage worker(1, 3);
+    worker.stage->start();
+    ASSERT_TRUE(worker.before->send(make_frame(FrameKind::step, Bytes(bytes, std::byte{0xa5}), epoch, 1)));
+    EXPECT_FALSE(worker.stage->wait()) << bytes;
+  }
+  LoneStage worker(1, 3);
+  worker.stage->start();
+  ASSERT_TRUE(worker.before->send(make_frame(FrameKind::generate, encode(request(1, {1}, 1)), epoch)));
+  EXPECT_EQ(worker.stage->wait().error().code, Code::corrupt);
+}
+
+TEST(Pipeline, AHeadThatGetsTheWrongRowsBackEndsItsRequestsWithTheCause) {
+  for (const bool wrong_step : {false, true}) {
+    LoneStage head(0, 2);
+    head.stage->start();
+    head.stage->send(request(1, {5}, 3));
+    const auto sent = head.receive();
+    if (wrong_step) {
+      head.send_step(epoch, sent.header.step + 1, one_row(0), activations(0), 8);
+    } else {
+      head.send_step(epoch, sent.header.step, one_row(0), activations(0, 4), 4);
+    }
+    const auto answer = read_answers(head.stage->node(), 1).at(1);
+    EXPECT_EQ(answer.end.finish, FinishReason::failed);
+    EXPECT_EQ(answer.end.error.value().code, Code::corrupt);
+    EXPECT_FALSE(head.stage->wait());
+  }
+}
+
+// --- Breaking
+// -----------------------------------------------------------------------------------------------------------
+
+// Running, waiting and not yet looked at: whatever state a request is in, it ends, once, and with the first cause.
+void expect_all_ended_for_lack_of_memory(StageUnderTest& head) {
+  const auto answers = read_answers(head.node(), 6);
+  ASSERT_EQ(answers.size(), 6u);
+  for (const auto& [id, answer] : answers) {
+    EXPECT_EQ(answer.end.error.value().code, Code::no_memory);
+    EXPECT_THAT(answer.end.error.value().message, HasSubstr("the device is full"));
+  }
+  EXPECT_EQ(head.wait().error().code, Code::no_memory);
+}
+
+StageUnderTest::BeforeStep fails_in_step(int step) {
+  return [count = 0, step](const StepBatch&) mutable -> Status {
+    if (++count == step) return fail(Code::no_memory, "[script] the device is full");
+    return {};
+  };
+}
+
+TEST(Pipeline, AHeadWhoseOwnStageFailsEndsEveryRequestOnceWithTheCause) {
+  auto stages = make_ring(1, 2, fails_in_step(3));
+  for (std::uint64_t id = 1; id <= 6; ++id) stages[0]->send(request(id, counting(1, 5), 50));
+  stages[0]->start();
+  expect_all_ended_for_lack_of_memory(*stages[0]);
+}
+
+TEST(Pipeline, ALostStageTellsItsCauseToEveryoneAfterIt) {
+  auto stages = make_ring(3, 2, {}, fails_in_step(3));
+  for (auto& stage : stages) stage->start();
+  for (std::uint64_t id = 1; id <= 6; ++id) stages[0]->send(request(id, counting(1, 5), 50));
+  expect_all_ended_for_lack_of_memory(*stages[0]);
+  for (auto& stage : stages) EXPECT_EQ(stage->wait().error().code, Code::no_memory);
+}
+
+TEST(Pipeline, AStoppedHeadEndsItsRequestsAndSaysThatTheModelIsUnloaded) {
+  std::atomic<bool> computing = false;
+  StageUnderTest* head = nullptr;
+  auto stages = make_ring(1, 1, [&](const StepBatch&) -> Status {
+    computing = true;
+    while (!head->line().ended()) std::this_thread::yield();
+    return {};
+  });
+  head = stages[0].get();
+  head->send(request(1, counting(1, 5), 50));
+  head->send(request(2, counting(1, 5), 50));
+  head->start();
+  while (!computing) std::this_thread::yield();
+  ASSERT_TRUE(head->node().send(make_frame(FrameKind::stop_stage, encode(StopStage{placement, epoch}))));
+  const auto answers = read_answers(head->node(), 2);
+  ASSERT_EQ(answers.size(), 2u);
+  for (const auto& [id, answer] : answers) EXPECT_THAT(answer.end.error.value().message, HasSubstr("unloaded"));
+  EXPECT_TRUE(head->wait());
+}
+
+}  // namespace
+}  // namespace flotilla

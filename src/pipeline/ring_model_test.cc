@@ -1,0 +1,71 @@
+// The promise of the ring, with a real model and real processes: greedy tokens are the same bit for bit whether one,
+// two or three machines hold the layers, where links carry F32 and batches have equal shapes.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "pipeline/local_ring.h"
+
+namespace flotilla {
+namespace {
+
+// Ids of SmolLM2's own vocabulary; which text they are does not matter, that they lie within it does.
+std::vector<TokenId> prompt_of(std::size_t length) {
+  std::vector<TokenId> prompt(length);
+  for (std::size_t i = 0; i < length; ++i) prompt[i] = static_cast<TokenId>(500 + (i * 7919 + length) % 40'000);
+  return prompt;
+}
+
+std::vector<LocalRing::Answer> answers_of(std::uint32_t stage_count, const std::vector<std::vector<TokenId>>& prompts) {
+  const std::string file = FLOTILLA_SOURCE_DIR "/.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!std::filesystem::exists(file)) {
+    ADD_FAILURE() << file << " is missing; scripts/setup gets it";
+    return {};
+  }
+  ProcessRunners runners({FLOTILLA_RUNNER_TOOL});
+  auto ring = LocalRing::form(runners, {.model = "SmolLM2-135M-Instruct.Q4_1",
+                                        .files = {file},
+                                        .stages = even_stages(30, stage_count),
+                                        .context_tokens = 1024,
+                                        .sequences = 1,
+                                        .threads = 1});
+  if (!ring) {
+    ADD_FAILURE() << ring.error().message;
+    return {};
+  }
+  std::vector<LocalRing::Answer> answers;
+  for (const auto& prompt : prompts) {  // one after the other: equal batch shapes
+    GenerateRequest request;
+    request.id = RequestId{answers.size() + 1};
+    request.prompt = prompt;
+    request.tokens_max = 24;
+    request.sampling.temperature = 0;
+    request.top_logprobs = 0;
+    EXPECT_TRUE(ring->send(request));
+    auto answer = ring->answers(1);
+    if (!answer) {
+      ADD_FAILURE() << answer.error().message;
+      return {};
+    }
+    answers.push_back(std::move(answer->begin()->second));
+  }
+  return answers;
+}
+
+TEST(RingModel, OneTwoAndThreeProcessesGiveTheSameGreedyTokensBitForBit) {
+  const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(7), prompt_of(100), prompt_of(600)};
+  const auto alone = answers_of(1, prompts);
+  ASSERT_EQ(alone.size(), prompts.size());
+  for (const auto& answer : alone) ASSERT_EQ(answer.tokens.size(), 24u);
+  for (const std::uint32_t stage_count : {2u, 3u}) {
+    const auto together = answers_of(stage_count, prompts);
+    ASSERT_EQ(together.size(), prompts.size());
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      EXPECT_EQ(together[i].tokens, alone[i].tokens) << stage_count << " stages, prompt " << i;
+      EXPECT_EQ(together[i].logprobs, alone[i].logprobs) << stage_count << " stages, prompt " << i;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace flotilla
