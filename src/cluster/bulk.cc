@@ -13,6 +13,12 @@
 namespace flotilla {
 namespace {
 
+#ifdef MSG_NOSIGNAL
+constexpr int no_signal = MSG_NOSIGNAL;
+#else
+constexpr int no_signal = 0;  // macOS; a process of ours ignores SIGPIPE there
+#endif
+
 Status shake_hands(Link& link, const HandshakeIdentity& self) {
   auto handshake = Handshake::initiate(self, ConnectionClass::bulk);
   Frame frame;
@@ -36,7 +42,7 @@ Status shake_hands(Link& link, const HandshakeIdentity& self) {
 Status send_go_ahead(const Descriptor& socket) {
   const auto bytes = encode_header({.kind = bulk_go_ahead}, {});
   // A socket nothing was sent on for a round trip takes 48 bytes at once.
-  const auto sent = ::send(socket.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
+  const auto sent = ::send(socket.get(), bytes.data(), bytes.size(), no_signal);
   if (sent == static_cast<ssize_t>(bytes.size())) return {};
   return fail(Code::closed, "[cluster] expected a bulk connection to take its go-ahead but got: {}",
               std::strerror(errno));

@@ -67,6 +67,12 @@ class Shell : public Cluster {
     for (const auto& address : remembered_) discovery_.add_remembered(address, now());
   }
 
+  // Without a goodbye, as where the process ends; the peers see their connections end.
+  ~Shell() override {
+    for (auto& [id, channel] : channels_)
+      channel.connection->close(Error{Code::closed, "[cluster] this machine stops"});
+  }
+
   void begin(Descriptor listener) {
     if (options_.discovery) open_beacons();
     acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listener),

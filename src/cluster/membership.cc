@@ -100,9 +100,9 @@ void Membership::on_node_info(ConnectionId id, Connection& connection, std::span
 // False where the connection is gone: its node may not have the name it claims.
 bool Membership::settle_name(ConnectionId id, const NodeInfo& info, Instant now) {
   if (info.name == self_.name) {
-    const bool is_theirs = is_newcomer(self_, info);
-    refuse(id, is_theirs ? taken_there(info.name) : taken(info.name),
-           is_theirs ? taken(info.name) : taken_there(info.name), now);
+    const bool we_came_later = is_newcomer(self_, info);
+    refuse(id, we_came_later ? taken_there(info.name) : taken(info.name),
+           we_came_later ? taken(info.name) : taken_there(info.name), now);
     return false;
   }
   for (auto& [node, member] : members_) {

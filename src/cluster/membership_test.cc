@@ -190,7 +190,7 @@ TEST_F(TwoNodes, HeartbeatsKeepQuietMembersJoined) {
 TEST_F(TwoNodes, SilenceIsSuspectAfterTwoSecondsThenLostAfterFour) {
   world.connect(a, b);
   world.settle();
-  world.pass(10s);
+  world.pass(10100ms);  // ends with a heartbeat
   world.freeze(b);
   world.pass(1900ms);
   EXPECT_EQ(world.state(a, "b"), "joined");
@@ -359,7 +359,6 @@ TEST_F(TwoNodes, APeerThatSpeaksForAnotherIsClosed) {
 }
 
 TEST_F(TwoNodes, AConnectionThatNeverIntroducesItselfIsClosed) {
-  const auto c = world.add(node("c", 3, 1));
   world.rules(a).on_connected(999, {.node = node("c", 3, 1).id, .name = "c", .release = "", .version = 1}, false,
                               "host", world.now());
   for (int i = 0; i < 60; ++i) {  // it answers pings but sends no node_info
@@ -368,7 +367,6 @@ TEST_F(TwoNodes, AConnectionThatNeverIntroducesItselfIsClosed) {
   }
   EXPECT_EQ(world.rules(a).node_of(999), std::nullopt);
   EXPECT_EQ(world.joins(a), 0u);
-  (void)c;
 }
 
 TEST_F(TwoNodes, SeenMachinesAreShownWithTheirReasonUntilTheyFallSilent) {

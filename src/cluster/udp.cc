@@ -112,7 +112,7 @@ void send_v4(int fd, const sockaddr_in& target, std::uint32_t interface, std::sp
   in_pktinfo info{};
   info.ipi_ifindex = static_cast<decltype(info.ipi_ifindex)>(interface);
   std::memcpy(CMSG_DATA(header), &info, sizeof info);
-  if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0)
+  if (sendmsg(fd, &message, 0) < 0)
     log(LogLevel::debug, "cluster", "beacon by interface {} not sent: {}", interface, std::strerror(errno));
 }
 
@@ -171,7 +171,7 @@ class RealBeaconSockets : public BeaconSockets {
   void send_to(const Source& source, std::span<const std::byte> datagram) override {
     for (const auto& mouth : mouths_) {
       if (mouth->v6 != source.v6) continue;
-      sendto(mouth->stream.native_handle(), datagram.data(), datagram.size(), MSG_NOSIGNAL,
+      sendto(mouth->stream.native_handle(), datagram.data(), datagram.size(), 0,
              reinterpret_cast<const sockaddr*>(source.address.data()), static_cast<socklen_t>(source.address.size()));
       return;
     }
@@ -207,8 +207,7 @@ class RealBeaconSockets : public BeaconSockets {
   void send_v6(int fd, std::uint32_t interface, std::span<const std::byte> datagram) const {
     const auto target = endpoint_v6(beacon_group_v6, port_, interface);
     set_option(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, static_cast<int>(interface));
-    if (sendto(fd, datagram.data(), datagram.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&target),
-               sizeof target) < 0)
+    if (sendto(fd, datagram.data(), datagram.size(), 0, reinterpret_cast<const sockaddr*>(&target), sizeof target) < 0)
       log(LogLevel::debug, "cluster", "beacon by interface {} not sent: {}", interface, std::strerror(errno));
   }
 

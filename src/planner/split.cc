@@ -65,7 +65,7 @@ std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>
 }
 
 std::vector<std::uint32_t> largest_remainder(std::uint32_t total, const std::vector<std::uint64_t>& weights) {
-  using Wide = unsigned __int128;
+  __extension__ typedef unsigned __int128 Wide;  // 64-bit weights times layers
   const auto sum = std::accumulate(weights.begin(), weights.end(), Wide{0});
   const auto weight_of = [&](std::size_t i) { return sum == 0 ? Wide{1} : Wide{weights[i]}; };
   const Wide divisor = sum == 0 ? Wide{weights.size()} : sum;
