@@ -109,4 +109,70 @@ class TestGguf {
   std::uint64_t data_bytes_ = 0;
 };
 
+// A model small enough to read in full: 2 layers, 4 heads of 16 on 2 KV heads, vocabulary 10. Change what a test is
+// about.
+struct TinyModel {
+  std::string architecture = "llama";
+  bool qk_norm = false, post_norms = false, qkv_bias = false, output = false;
+  std::function<void(TestGguf&)> more = [](TestGguf&) {};             // further keys and tensors
+  std::string leave_out;                                              // a tensor or a key (without its family)
+  std::pair<std::string, std::vector<std::int64_t>> reshape;          // a tensor's other shape
+  std::pair<std::string, std::int32_t> retype = {"", GGML_TYPE_F32};  // a tensor's other type
+
+  TestGguf build() const {
+    TestGguf gguf;
+    gguf.key("general.architecture", architecture.c_str());
+    number(gguf, "block_count", 2);
+    number(gguf, "context_length", 256);
+    number(gguf, "embedding_length", 64);
+    number(gguf, "feed_forward_length", 96);
+    number(gguf, "attention.head_count", 4);
+    number(gguf, "attention.head_count_kv", 2);
+    if (leave_out != "attention.layer_norm_rms_epsilon") {
+      gguf.key(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+    }
+    tensor(gguf, "token_embd.weight", {64, 10});
+    tensor(gguf, "output_norm.weight", {64});
+    if (output) tensor(gguf, "output.weight", {64, 10});
+    for (int layer = 0; layer < 2; ++layer) block(gguf, "blk." + std::to_string(layer) + ".");
+    more(gguf);
+    return gguf;
+  }
+  Result<std::shared_ptr<const Gguf>> parse() const { return build().parse("tiny"); }
+
+ private:
+  void number(TestGguf& gguf, const std::string& key, std::uint32_t value) const {
+    if (key != leave_out) gguf.key(architecture + "." + key, value);
+  }
+  void tensor(TestGguf& gguf, const std::string& name, const std::vector<std::int64_t>& shape) const {
+    if (name == leave_out) return;
+    gguf.tensor(name, name == reshape.first ? reshape.second : shape,
+                name == retype.first ? retype.second : GGML_TYPE_F32);
+  }
+  void block(TestGguf& gguf, const std::string& layer) const {
+    tensor(gguf, layer + "attn_norm.weight", {64});
+    tensor(gguf, layer + "attn_q.weight", {64, 64});
+    tensor(gguf, layer + "attn_k.weight", {64, 32});
+    tensor(gguf, layer + "attn_v.weight", {64, 32});
+    tensor(gguf, layer + "attn_output.weight", {64, 64});
+    tensor(gguf, layer + "ffn_norm.weight", {64});
+    tensor(gguf, layer + "ffn_gate.weight", {64, 96});
+    tensor(gguf, layer + "ffn_up.weight", {64, 96});
+    tensor(gguf, layer + "ffn_down.weight", {96, 64});
+    if (qkv_bias) {
+      tensor(gguf, layer + "attn_q.bias", {64});
+      tensor(gguf, layer + "attn_k.bias", {32});
+      tensor(gguf, layer + "attn_v.bias", {32});
+    }
+    if (qk_norm) {
+      tensor(gguf, layer + "attn_q_norm.weight", {16});
+      tensor(gguf, layer + "attn_k_norm.weight", {16});
+    }
+    if (post_norms) {
+      tensor(gguf, layer + "post_attention_norm.weight", {64});
+      tensor(gguf, layer + "post_ffw_norm.weight", {64});
+    }
+  }
+};
+
 }  // namespace flotilla

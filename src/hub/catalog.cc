@@ -1,0 +1,97 @@
+#include "hub/catalog.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <format>
+#include <set>
+
+#include "base/log.h"
+#include "model/gguf_files.h"
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+
+// The *.gguf files of a folder that begin a model, in the order of their names.
+std::vector<fs::path> first_parts(const fs::path& folder) {
+  std::vector<fs::path> paths;
+  std::error_code error;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error)) {
+    const fs::path& path = it->path();
+    if (path.extension() == ".gguf" && parse_split_name(path).number <= 1) paths.push_back(path);
+  }
+  if (error)
+    log(LogLevel::warning, "hub", "the models folder '{}' cannot be read: {}", folder.string(), error.message());
+  std::ranges::sort(paths);
+  return paths;
+}
+
+}  // namespace
+
+Result<Catalog> Catalog::open(std::vector<fs::path> folders) {
+  for (const fs::path& folder : folders) {
+    std::error_code error;
+    if (!fs::is_directory(folder, error)) {
+      const Code code = error == std::errc::permission_denied ? Code::permission : Code::not_found;
+      return fail(code, "[hub] expected a folder of models at '{}' but got {}; make it or name another",
+                  folder.string(), error ? error.message() : "no folder");
+    }
+    if (::faccessat(AT_FDCWD, folder.c_str(), R_OK | X_OK, AT_EACCESS) != 0) {
+      return fail(Code::permission,
+                  "[hub] expected to read the folder '{}' but the system refused; make it readable for this "
+                  "user or name another",
+                  folder.string());
+    }
+  }
+  Catalog catalog;
+  catalog.folders_ = std::move(folders);
+  return catalog;
+}
+
+std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
+  std::map<fs::path, Entry> fresh;
+  std::vector<std::shared_ptr<const Gguf>> models;
+  std::set<std::string> names;
+  for (const fs::path& folder : folders_) {
+    for (const fs::path& path : first_parts(folder)) {
+      auto gguf = load(path, fresh);
+      if (gguf && names.insert(gguf->name()).second) models.push_back(std::move(gguf));
+    }
+  }
+  entries_ = std::move(fresh);
+  return models;
+}
+
+std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::path, Entry>& fresh) {
+  const auto known = entries_.find(path);
+  Entry entry{.state = state_of(path), .gguf = nullptr};
+  if (known != entries_.end() && known->second.state == entry.state) {
+    entry = known->second;
+  } else if (auto gguf = Gguf::open(path)) {
+    entry.gguf = *std::move(gguf);
+  } else {
+    log(LogLevel::warning, "hub", "'{}' is skipped: {}", path.string(), gguf.error().message);
+  }
+  return (fresh[path] = std::move(entry)).gguf;
+}
+
+Catalog::State Catalog::state_of(const fs::path& first) {
+  const SplitName split = parse_split_name(first);
+  State state;
+  for (std::uint32_t number = 1; number <= std::clamp(split.count, 1u, split_parts_max); ++number) {
+    const fs::path path =
+        split.count == 0 ? first
+                         : first.parent_path() / std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count);
+    std::error_code no_size, no_time;
+    const std::uintmax_t bytes = fs::file_size(path, no_size);
+    const auto time = fs::last_write_time(path, no_time);
+    state.emplace_back(no_size ? 0 : bytes, no_time ? 0 : time.time_since_epoch().count());
+  }
+  return state;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,42 @@
+// The complete model files in the user's folders. Reads a file's header again only where its size or time changed.
+// Thread: one at a time (the store's mutex).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "base/result.h"
+#include "model/gguf.h"
+
+namespace flotilla {
+
+class Catalog {
+ public:
+  // not_found or permission where a folder cannot be read.
+  static Result<Catalog> open(std::vector<std::filesystem::path> folders);
+
+  // One model per name; where two folders have one, the first folder's. A file that is no GGUF is skipped and a warning
+  // says why, once per state of the file. A folder that went away is empty.
+  std::vector<std::shared_ptr<const Gguf>> scan();
+
+  const std::vector<std::filesystem::path>& folders() const { return folders_; }
+
+ private:
+  // Size and time of the file and of every further part; what is not there counts as zero.
+  using State = std::vector<std::pair<std::uint64_t, std::int64_t>>;
+  struct Entry {
+    State state;
+    std::shared_ptr<const Gguf> gguf;  // null where the file is no model
+  };
+  static State state_of(const std::filesystem::path& first);
+  std::shared_ptr<const Gguf> load(const std::filesystem::path& path, std::map<std::filesystem::path, Entry>& fresh);
+
+  std::vector<std::filesystem::path> folders_;
+  std::map<std::filesystem::path, Entry> entries_;
+};
+
+}  // namespace flotilla

@@ -1,0 +1,48 @@
+// The few calls to the disk that the hub makes, with errors that say which folder and what to do.
+// no_space: the disk (or a quota, or the process's file size limit) is full. permission: the folder is not ours to
+// write.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace flotilla {
+
+// An open file that closes itself.
+class DiskFile {
+ public:
+  static Result<DiskFile> open_to_read(const std::filesystem::path& path);
+  static Result<DiskFile> open_to_write(const std::filesystem::path& path);  // made where it is not there
+  DiskFile(DiskFile&& other) noexcept;
+  DiskFile& operator=(DiskFile&& other) noexcept;
+  ~DiskFile();
+
+  Status read(std::uint64_t offset,
+              std::span<std::byte> out) const;  // all of it, or corrupt where the file ends before
+  Status write(std::uint64_t offset, std::span<const std::byte> bytes);
+  Status set_size(std::uint64_t bytes);  // grows without taking space
+  Status sync();                         // returns once the bytes are on the disk
+
+ private:
+  DiskFile(int fd, std::filesystem::path path) : fd_(fd), path_(std::move(path)) {}
+  int fd_ = -1;
+  std::filesystem::path path_;
+};
+
+Status make_folder(const std::filesystem::path& folder);  // with its parents; must be writable in the end
+
+// Replaces the file as a whole: after a crash it holds either the old text or the new.
+Status write_atomically(const std::filesystem::path& path, std::string_view text);
+
+Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t bytes_max);
+
+// no_space where the disk under `folder` has fewer than `bytes` left; says how many are missing and where.
+Status check_space(const std::filesystem::path& folder, std::uint64_t bytes, std::string_view what);
+
+}  // namespace flotilla

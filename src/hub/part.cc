@@ -1,0 +1,211 @@
+#include "hub/part.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/hex.h"
+#include "base/limits.h"
+#include "base/log.h"
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+constexpr std::uint64_t index_bytes_max = 64u << 20;  // a 400 GB model in 64 MiB pieces has an index of 1 MiB
+constexpr std::size_t name_bytes_max = 256;
+
+std::uint64_t end_of(const FileRange& range) { return range.offset + range.bytes; }
+
+bool meets(const FileRange& a, const FileRange& b) {
+  return a.file_index == b.file_index && a.offset < end_of(b) && b.offset < end_of(a);
+}
+
+bool before(const FileRange& a, const FileRange& b) {
+  return std::pair(a.file_index, a.offset) < std::pair(b.file_index, b.offset);
+}
+
+std::vector<fs::path> numbered_files(const fs::path& folder, std::size_t count) {
+  std::vector<fs::path> files;
+  for (std::size_t i = 0; i < count; ++i) files.push_back(folder / (std::to_string(i) + ".gguf"));
+  return files;
+}
+
+std::uint64_t unsigned_at(const json& object, const char* key) {
+  const json& value = object.at(key);
+  if (!value.is_number_unsigned()) throw std::invalid_argument(std::string(key) + " is not a whole number");
+  return value.get<std::uint64_t>();
+}
+
+struct IndexHead {
+  std::string name;
+  std::size_t file_count = 0;
+};
+
+// json throws; this file is its adapter.
+Result<IndexHead> read_index_head(std::string_view text, const fs::path& folder) {
+  try {
+    const json index = json::parse(text);
+    IndexHead head{.name = index.at("name").get<std::string>(), .file_count = index.at("files").size()};
+    if (head.name.size() <= name_bytes_max && head.file_count > 0 && head.file_count <= 512) return head;
+    return fail(Code::corrupt, "[hub] expected a name and 1 to 512 files in '{}/ranges.json'", folder.string());
+  } catch (const std::exception& e) {
+    return fail(Code::corrupt, "[hub] expected an index in '{}/ranges.json' but got: {}", folder.string(), e.what());
+  }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Part>> Part::create(const fs::path& parts_folder, const Gguf& header) {
+  const fs::path folder = parts_folder / header.fingerprint();
+  std::uint64_t header_bytes = 0;
+  for (const GgufPart& part : header.parts()) header_bytes += part.header.size();
+  FLOTILLA_TRY_STATUS(make_folder(folder));
+  FLOTILLA_TRY_STATUS(check_space(folder, header_bytes, std::format("the header of '{}'", header.name())));
+  auto files = numbered_files(folder, header.parts().size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    FLOTILLA_TRY(auto file, DiskFile::open_to_write(files[i]));
+    FLOTILLA_TRY_STATUS(file.set_size(header.parts()[i].file_bytes));
+    FLOTILLA_TRY_STATUS(file.write(0, header.parts()[i].header));
+    FLOTILLA_TRY_STATUS(file.sync());
+  }
+  FLOTILLA_TRY(auto gguf, Gguf::open_parts(std::move(files), header.name()));
+  std::shared_ptr<Part> part(new Part(folder, std::move(gguf)));
+  FLOTILLA_TRY_STATUS(part->save_index({}));
+  return part;
+}
+
+Result<std::shared_ptr<Part>> Part::open(const fs::path& folder) {
+  FLOTILLA_TRY(const std::string text, read_text(folder / "ranges.json", index_bytes_max));
+  FLOTILLA_TRY(auto head, read_index_head(text, folder));
+  FLOTILLA_TRY(auto gguf, Gguf::open_parts(numbered_files(folder, head.file_count), std::move(head.name)));
+  if (gguf->fingerprint() != folder.filename().string()) {
+    return fail(Code::corrupt, "[hub] expected the header of model {} in '{}' but got that of {}; delete the folder",
+                folder.filename().string(), folder.string(), gguf->fingerprint());
+  }
+  std::shared_ptr<Part> part(new Part(folder, std::move(gguf)));
+  FLOTILLA_TRY_STATUS(part->load_index(text));
+  return part;
+}
+
+std::vector<FileRange> Part::missing(const std::vector<FileRange>& ranges) const {
+  const std::scoped_lock lock(mutex_);
+  return missing_locked(ranges);
+}
+
+std::vector<FileRange> Part::missing_locked(const std::vector<FileRange>& ranges) const {
+  std::vector<FileRange> wanted = ranges, out;
+  std::ranges::sort(wanted, before);
+  for (FileRange rest : wanted) {
+    // Overlapping requests: what an earlier one covers is not asked for twice.
+    if (!out.empty() && out.back().file_index == rest.file_index && rest.offset < end_of(out.back())) {
+      const std::uint64_t skipped = std::min(rest.bytes, end_of(out.back()) - rest.offset);
+      rest.offset += skipped;
+      rest.bytes -= skipped;
+    }
+    for (const Verified& have : verified_) {
+      if (rest.bytes == 0) break;
+      if (!meets(have.range, rest)) continue;
+      if (have.range.offset > rest.offset) {
+        out.push_back({.file_index = rest.file_index, .offset = rest.offset, .bytes = have.range.offset - rest.offset});
+      }
+      const std::uint64_t end = end_of(rest);
+      rest.offset = std::min(end, end_of(have.range));
+      rest.bytes = end - rest.offset;
+    }
+    if (rest.bytes > 0) out.push_back(rest);
+  }
+  return out;
+}
+
+Status Part::add(const FileRange& range, const Digest& digest) {
+  const std::scoped_lock lock(mutex_);
+  // Two fetches of the same range at once: the first has counted it.
+  if (missing_locked({range}) != std::vector{range}) return {};
+  std::vector<Verified> verified = verified_;
+  verified.push_back({.range = range, .sha256 = to_hex(digest)});
+  std::ranges::sort(verified, before, &Verified::range);
+  FLOTILLA_TRY_STATUS(save_index(verified));
+  verified_ = std::move(verified);
+  return {};
+}
+
+Result<std::uint64_t> Part::verify(const std::vector<FileRange>& ranges) {
+  std::vector<Verified> before_us;
+  {
+    const std::scoped_lock lock(mutex_);
+    before_us = verified_;
+  }
+  std::vector<Verified> changed;
+  std::uint64_t changed_bytes = 0;
+  for (const Verified& have : before_us) {
+    const bool asked =
+        ranges.empty() || std::ranges::any_of(ranges, [&](const FileRange& r) { return meets(r, have.range); });
+    if (!asked) continue;
+    FLOTILLA_TRY(const Digest digest, hash_range(files()[have.range.file_index], have.range.offset, have.range.bytes));
+    if (to_hex(digest) == have.sha256) continue;
+    changed.push_back(have);
+    changed_bytes += have.range.bytes;
+  }
+  if (changed.empty()) return 0;
+  const std::scoped_lock lock(mutex_);
+  std::erase_if(verified_, [&](const Verified& have) { return std::ranges::contains(changed, have); });
+  FLOTILLA_TRY_STATUS(save_index(verified_));
+  return changed_bytes;
+}
+
+// A damaged entry is left out rather than the whole index: its bytes are fetched again.
+Status Part::load_index(std::string_view text) {
+  try {
+    const json index = json::parse(text);
+    for (const json& entry : index.at("ranges")) {
+      const FileRange range{
+          .file_index = static_cast<std::uint32_t>(std::min<std::uint64_t>(unsigned_at(entry, "file"), UINT32_MAX)),
+          .offset = unsigned_at(entry, "offset"),
+          .bytes = unsigned_at(entry, "bytes")};
+      const auto digest = from_hex(entry.at("sha256").get<std::string>());
+      const bool in_file = range.file_index < gguf_->parts().size() && range.bytes > 0 &&
+                           range.offset <= gguf_->parts()[range.file_index].file_bytes &&
+                           range.bytes <= gguf_->parts()[range.file_index].file_bytes - range.offset;
+      if (!in_file || !digest || digest->size() != sizeof(Digest) || missing({range}) != std::vector{range}) {
+        log(LogLevel::warning, "hub", "an entry of '{}/ranges.json' makes no sense and is left out", folder_.string());
+        continue;
+      }
+      verified_.push_back({.range = range, .sha256 = to_hex(*digest)});
+      std::ranges::sort(verified_, before, &Verified::range);
+    }
+  } catch (const std::exception& e) {
+    return fail(Code::corrupt, "[hub] expected an index in '{}/ranges.json' but got: {}", folder_.string(), e.what());
+  }
+  return {};
+}
+
+Status Part::save_index(const std::vector<Verified>& verified) const {
+  json index = {{"name", gguf_->name()}, {"files", json::array()}, {"ranges", json::array()}};
+  for (const GgufPart& part : gguf_->parts()) index["files"].push_back({{"bytes", part.file_bytes}});
+  for (const Verified& have : verified) {
+    index["ranges"].push_back({{"file", have.range.file_index},
+                               {"offset", have.range.offset},
+                               {"bytes", have.range.bytes},
+                               {"sha256", have.sha256}});
+  }
+  // A name that is not UTF-8 is written with replacement marks: it is for people.
+  return write_atomically(folder_ / "ranges.json", index.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+}
+
+Result<Digest> hash_range(const fs::path& path, std::uint64_t offset, std::uint64_t bytes) {
+  FLOTILLA_TRY(const auto file, DiskFile::open_to_read(path));
+  Bytes buffer(std::min<std::uint64_t>(bytes, limits::bulk_chunk_bytes));
+  Sha256 hash;
+  while (bytes > 0) {
+    const auto piece = std::span(buffer).first(std::min<std::uint64_t>(bytes, buffer.size()));
+    FLOTILLA_TRY_STATUS(file.read(offset, piece));
+    hash.add(piece);
+    offset += piece.size();
+    bytes -= piece.size();
+  }
+  return hash.finish();
+}
+
+}  // namespace flotilla

@@ -1,0 +1,63 @@
+// A model of which this node holds only some byte ranges: sparse files, and an index of what in them was verified.
+// Owns: its folder HOME/parts/<fingerprint>. Thread: any; a mutex inside (held for bookkeeping, never while bytes
+// move). Never: counts a range before its bytes are on the disk, counts one twice.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/sha256.h"
+#include "hub/disk.h"
+#include "model/gguf.h"
+#include "model/spec.h"
+
+namespace flotilla {
+
+class Part {
+ public:
+  // Makes the folder with the header in place and no ranges. no_space, permission.
+  static Result<std::shared_ptr<Part>> create(const std::filesystem::path& parts_folder, const Gguf& header);
+  // corrupt where the folder's files do not have the header that its name (the fingerprint) says.
+  static Result<std::shared_ptr<Part>> open(const std::filesystem::path& folder);
+
+  const std::shared_ptr<const Gguf>& gguf() const { return gguf_; }
+  const std::vector<std::filesystem::path>& files() const { return gguf_->files(); }
+  const std::filesystem::path& folder() const { return folder_; }
+
+  // What of `ranges` has not been verified, sorted, without overlaps.
+  std::vector<FileRange> missing(const std::vector<FileRange>& ranges) const;
+
+  // The range's bytes have been written and synced, and have this digest.
+  Status add(const FileRange& range, const Digest& digest);
+
+  // Rereads the verified ranges that meet one of `ranges` (all of them where there is none) and forgets those whose
+  // bytes changed. Result: how many bytes were forgotten.
+  Result<std::uint64_t> verify(const std::vector<FileRange>& ranges);
+
+ private:
+  struct Verified {
+    FileRange range;
+    std::string sha256;
+    bool operator==(const Verified&) const = default;
+  };
+  Part(std::filesystem::path folder, std::shared_ptr<const Gguf> gguf)
+      : folder_(std::move(folder)), gguf_(std::move(gguf)) {}
+  std::vector<FileRange> missing_locked(const std::vector<FileRange>& ranges) const;
+  Status load_index(std::string_view text);
+  Status save_index(const std::vector<Verified>& verified) const;
+
+  const std::filesystem::path folder_;
+  const std::shared_ptr<const Gguf> gguf_;
+  mutable std::mutex mutex_;
+  std::vector<Verified> verified_;  // sorted, without overlaps
+};
+
+// Digest of a file's bytes as they are now.
+Result<Digest> hash_range(const std::filesystem::path& file, std::uint64_t offset, std::uint64_t bytes);
+
+}  // namespace flotilla

@@ -1,0 +1,237 @@
+#include "hub/store.h"
+
+#include <algorithm>
+#include <format>
+#include <mutex>
+#include <unordered_map>
+
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/units.h"
+#include "hub/catalog.h"
+#include "hub/closest_names.h"
+#include "hub/disk.h"
+#include "hub/part.h"
+#include "hub/transfer.h"
+#include "model/printable.h"
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t model_name_bytes_max = 256;
+
+StoredModel stored(std::shared_ptr<const Gguf> gguf, bool complete) {
+  StoredModel model{.info = {.name = gguf->name(), .fingerprint = gguf->fingerprint(), .complete = complete},
+                    .gguf = gguf,
+                    .files = gguf->files()};
+  for (const GgufPart& part : gguf->parts()) model.info.file_bytes += part.file_bytes;
+  return model;
+}
+
+std::uint64_t bytes_of_all(const std::vector<FileRange>& ranges) {
+  std::uint64_t bytes = 0;
+  for (const FileRange& range : ranges) bytes += range.bytes;
+  return bytes;
+}
+
+class FolderStore final : public Store {
+ public:
+  FolderStore(fs::path parts_folder, Catalog catalog)
+      : parts_folder_(std::move(parts_folder)), catalog_(std::move(catalog)) {}
+
+  void open_parts() {
+    std::error_code error;
+    for (auto it = fs::directory_iterator(parts_folder_, error); !error && it != fs::directory_iterator();
+         it.increment(error)) {
+      auto part = Part::open(it->path());
+      if (part) {
+        parts_[(*part)->gguf()->fingerprint()] = *part;
+      } else {
+        log(LogLevel::warning, "hub", "the part of a model in '{}' is not used: {}", it->path().string(),
+            part.error().message);
+      }
+    }
+  }
+
+  std::vector<StoredModel> list() override {
+    const std::scoped_lock lock(mutex_);
+    return list_locked();
+  }
+
+  Result<StoredModel> find(const std::string& model, const std::string& fingerprint) override {
+    const auto models = list();
+    for (const StoredModel& candidate : models) {
+      if (fingerprint.empty() ? candidate.info.name == model : candidate.info.fingerprint == fingerprint)
+        return candidate;
+    }
+    return not_found(model, fingerprint, models);
+  }
+
+  std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) override {
+    for (const StoredModel& model : list()) {
+      if (model.info.fingerprint == fingerprint) {
+        return model.info.complete ? std::vector<FileRange>{} : part_of(fingerprint)->missing(ranges);
+      }
+    }
+    return ranges;
+  }
+
+  Result<StoredModel> fetch_header(Link& link, const std::string& model, const std::string& fingerprint) override {
+    if (model.empty() || model.size() > model_name_bytes_max) {
+      return fail(Code::invalid_argument, "[hub] expected a model name of 1 to {} bytes but got {}",
+                  model_name_bytes_max, model.size());
+    }
+    if (auto found = find(model, fingerprint)) return found;
+    FLOTILLA_TRY(const auto header, request_gguf(link, model, fingerprint));
+    const std::scoped_lock lock(mutex_);
+    auto& part = parts_[header->fingerprint()];
+    if (!part) {
+      auto made = Part::create(parts_folder_, *header);
+      if (!made) {
+        parts_.erase(header->fingerprint());
+        return fail(made.error());
+      }
+      part = *std::move(made);
+    }
+    return stored(part->gguf(), false);
+  }
+
+  Result<StoredModel> fetch_ranges(Link& link, const StoredModel& model, const std::vector<FileRange>& ranges,
+                                   const FetchProgressFn& progress, const std::atomic<bool>& stop) override;
+  Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) override;
+  Status serve(Link& link) override;
+
+ private:
+  std::vector<StoredModel> list_locked() {
+    std::vector<StoredModel> models;
+    std::unordered_map<std::string, bool> complete;
+    for (auto& gguf : catalog_.scan()) {
+      complete[gguf->fingerprint()] = true;
+      models.push_back(stored(std::move(gguf), true));
+    }
+    for (const auto& [fingerprint, part] : parts_) {
+      if (!complete.contains(fingerprint)) models.push_back(stored(part->gguf(), false));
+    }
+    return models;
+  }
+
+  std::unexpected<Error> not_found(const std::string& model, const std::string& fingerprint,
+                                   const std::vector<StoredModel>& models) const {
+    std::string folders, close;
+    for (const fs::path& folder : catalog_.folders())
+      folders += std::format("{}'{}'", folders.empty() ? "" : ", ", folder.string());
+    std::vector<std::string> names;
+    for (const StoredModel& candidate : models) names.push_back(candidate.info.name);
+    for (const std::string& name : closest_names(model, names))
+      close += std::format("{}'{}'", close.empty() ? "" : ", ", name);
+    return fail(Code::not_found, "[hub] expected model '{}'{} in {} but it is not there{}", model,
+                fingerprint.empty() ? "" : std::format(" ({})", fingerprint.substr(0, 12)),
+                folders.empty() ? "a models folder" : folders,
+                close.empty() ? "; put its .gguf file there" : std::format("; did you mean {}?", close));
+  }
+
+  std::shared_ptr<Part> part_of(const std::string& fingerprint) {
+    const std::scoped_lock lock(mutex_);
+    const auto found = parts_.find(fingerprint);
+    return found == parts_.end() ? nullptr : found->second;
+  }
+
+  const fs::path parts_folder_;
+  std::mutex mutex_;
+  Catalog catalog_;
+  std::map<std::string, std::shared_ptr<Part>> parts_;  // by fingerprint
+};
+
+// One piece: asked for, written as it comes, on the disk before it counts.
+Status fetch_piece(Link& link, Part& part, const FileRange& piece, const std::function<void(std::uint64_t)>& on_written,
+                   const std::atomic<bool>& stop) {
+  FLOTILLA_TRY(auto file, DiskFile::open_to_write(part.files()[piece.file_index]));
+  std::uint64_t at = piece.offset;
+  const auto write = [&](std::span<const std::byte> bytes) -> Status {
+    FLOTILLA_TRY_STATUS(file.write(at, bytes));
+    at += bytes.size();
+    on_written(bytes.size());
+    return {};
+  };
+  const RangeRequest request{.model = part.gguf()->name(),
+                             .fingerprint = part.gguf()->fingerprint(),
+                             .file_index = piece.file_index,
+                             .offset = piece.offset,
+                             .bytes = piece.bytes};
+  FLOTILLA_TRY(const Received received, request_range(link, request, write, stop));
+  FLOTILLA_TRY_STATUS(file.sync());
+  return part.add(piece, received.digest);
+}
+
+Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& model,
+                                              const std::vector<FileRange>& ranges, const FetchProgressFn& progress,
+                                              const std::atomic<bool>& stop) {
+  if (model.info.complete) return model;
+  const auto part = part_of(model.info.fingerprint);
+  if (!part) return fail(Code::not_found, "[hub] expected the header of '{}' to be fetched first", model.info.name);
+  for (const FileRange& range : ranges) {
+    const auto& parts = part->gguf()->parts();
+    if (range.file_index < parts.size() && range.offset <= parts[range.file_index].file_bytes &&
+        range.bytes <= parts[range.file_index].file_bytes - range.offset) {
+      continue;
+    }
+    return fail(Code::invalid_argument, "[hub] expected a range within '{}' but got {} bytes at {} of part {}",
+                model.info.name, range.bytes, range.offset, range.file_index);
+  }
+  const auto missing = part->missing(ranges);
+  const std::uint64_t total = bytes_of_all(missing);
+  FLOTILLA_TRY_STATUS(check_space(part->folder(), total, std::format("layers of '{}'", model.info.name)));
+  std::uint64_t done = 0;
+  const auto count = [&](std::uint64_t bytes) {
+    done += bytes;
+    if (progress) progress(done, total);
+  };
+  for (FileRange rest : missing) {
+    while (rest.bytes > 0) {
+      FileRange piece = rest;
+      piece.bytes = std::min(rest.bytes, transfer_piece_bytes_max);
+      FLOTILLA_TRY_STATUS(fetch_piece(link, *part, piece, count, stop));
+      rest.offset += piece.bytes;
+      rest.bytes -= piece.bytes;
+    }
+  }
+  return stored(part->gguf(), false);
+}
+
+Status FolderStore::verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) {
+  const auto part = part_of(fingerprint);
+  if (!part) return {};
+  FLOTILLA_TRY(const std::uint64_t forgotten, part->verify(ranges));
+  if (forgotten > 0) {
+    log(LogLevel::warning, "hub", "{} of '{}' changed on the disk in '{}' and will be fetched again",
+        format_bytes(forgotten), part->gguf()->name(), part->folder().string());
+  }
+  return {};
+}
+
+Status FolderStore::serve(Link& link) {
+  const Shelf shelf{
+      .find = [this](const std::string& model, const std::string& fingerprint) -> Result<Offer> {
+        auto found = find(model, fingerprint);
+        if (found) return Offer{.gguf = std::move(found->gguf), .files = std::move(found->files)};
+        return fail(Code::not_found, "[hub] expected the name of a model this node has but got '{}'", printable(model));
+      },
+      .has = [this](const Offer& offer,
+                    const FileRange& range) { return missing(offer.gguf->fingerprint(), {range}).empty(); }};
+  return answer_requests(link, shelf);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
+  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders)));
+  const fs::path parts_folder = options.home / "parts";
+  FLOTILLA_TRY_STATUS(make_folder(parts_folder));
+  auto store = std::make_unique<FolderStore>(parts_folder, std::move(catalog));
+  store->open_parts();
+  return store;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,112 @@
+#include "model/shape.h"
+
+#include <gtest/gtest.h>
+
+#include "base/units.h"
+#include "model/spec.h"
+#include "model/test_gguf.h"
+
+namespace flotilla {
+namespace {
+
+std::shared_ptr<const Gguf> real_model(const std::string& name) {
+  auto gguf = Gguf::open(std::string(FLOTILLA_SOURCE_DIR "/.cache/models/") + name);
+  EXPECT_TRUE(gguf) << gguf.error().message;
+  return gguf ? *gguf : nullptr;
+}
+
+std::uint64_t bytes_of(const std::vector<FileRange>& ranges) {
+  std::uint64_t bytes = 0;
+  for (const FileRange& range : ranges) bytes += range.bytes;
+  return bytes;
+}
+
+std::uint64_t bytes_of(const std::vector<const TensorPlace*>& places) {
+  std::uint64_t bytes = 0;
+  for (const TensorPlace* place : places) bytes += place->bytes;
+  return bytes;
+}
+
+TEST(Shape, CountsEveryByteOfBothModelsOnce) {
+  for (const char* name : {"SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m.Q4_K_M.gguf"}) {
+    const auto gguf = real_model(name);
+    ASSERT_NE(gguf, nullptr);
+    const auto shape = read_shape(*gguf);
+    ASSERT_TRUE(shape) << shape.error().message;
+    std::uint64_t all = 0;
+    for (const TensorPlace& place : gguf->tensors()) all += place.bytes;
+    EXPECT_EQ(shape->weight_bytes(), all);
+    for (std::uint32_t layer = 0; layer < shape->layers.size(); ++layer) {
+      EXPECT_EQ(shape->layers[layer].weight_bytes, bytes_of(layer_tensors(*gguf, layer)));
+    }
+    EXPECT_EQ(shape->embedding_bytes + shape->output_bytes, bytes_of(head_tensors(*gguf)));
+  }
+}
+
+TEST(Shape, AStageNeedsItsWeightsAndItsCache) {
+  const auto gguf = real_model("SmolLM2-135M-Instruct.Q4_1.gguf");
+  ASSERT_NE(gguf, nullptr);
+  const auto shape = read_shape(*gguf);
+  ASSERT_TRUE(shape);
+  EXPECT_EQ(shape->layers[0].kv_bytes_per_token, 3u * (64 + 64) * 2);
+  EXPECT_EQ(shape->attention_length, 576u);
+  EXPECT_EQ(shape->feed_forward_length, 1536u);
+  const StageNeed worker = stage_need(*shape, {10, 30}, false, 4096, 4);
+  EXPECT_EQ(worker.weights, 20 * shape->layers[0].weight_bytes);
+  EXPECT_EQ(worker.kv, 20ull * 768 * 4096 * 4);
+  const StageNeed head = stage_need(*shape, {0, 10}, true, 4096, 4);
+  EXPECT_EQ(head.weights + worker.weights, shape->weight_bytes());
+  EXPECT_GT(head.compute, worker.compute);
+  EXPECT_EQ(stage_need(*shape, {0, 0}, false, 4096, 4).kv, 0u);
+  EXPECT_LT(worker.compute, 64 * mib);
+}
+
+TEST(Shape, AWindowIsKnownToThePlanner) {
+  const auto gguf = real_model("gemma-3-270m.Q4_K_M.gguf");
+  ASSERT_NE(gguf, nullptr);
+  const auto shape = read_shape(*gguf);
+  ASSERT_TRUE(shape);
+  EXPECT_EQ(shape->layers[4].window, 512u);
+  EXPECT_EQ(shape->layers[5].window, 0u);
+  EXPECT_EQ(shape->layers[0].kv_bytes_per_token, (256u + 256) * 2);
+}
+
+TEST(StageRanges, HoldTheStagesBytesAndNoOthers) {
+  for (const char* name : {"SmolLM2-135M-Instruct.Q4_1.gguf", "gemma-3-270m.Q4_K_M.gguf"}) {
+    const auto gguf = real_model(name);
+    ASSERT_NE(gguf, nullptr);
+    const auto layers = static_cast<std::uint32_t>(read_shape(*gguf)->layers.size());
+    std::uint64_t all = 0;
+    for (const TensorPlace& place : gguf->tensors()) all += place.bytes;
+    for (std::uint32_t cut = 0; cut <= layers; ++cut) {
+      const auto head = stage_ranges(*gguf, {0, cut}, true), rest = stage_ranges(*gguf, {cut, layers}, false);
+      // Both models' tensors are multiples of the alignment: no padding, so the sum is exact.
+      EXPECT_EQ(bytes_of(head) + bytes_of(rest), all) << name << " cut at " << cut;
+      for (const FileRange& a : head) {
+        for (const FileRange& b : rest) EXPECT_TRUE(a.offset + a.bytes <= b.offset || b.offset + b.bytes <= a.offset);
+      }
+    }
+    EXPECT_EQ(stage_ranges(*gguf, {0, layers}, true).size(), 1u);
+  }
+}
+
+TEST(StageRanges, PaddingJoinsAndAnotherLayersTensorSeparates) {
+  // Each tensor of 3 floats is 12 bytes long and 32 apart.
+  const auto gguf = TestGguf()
+                        .key("general.architecture", "llama")
+                        .tensor("blk.0.a", {3})
+                        .tensor("blk.0.b", {3})
+                        .tensor("blk.1.a", {3})
+                        .tensor("rope_freqs.weight", {3})
+                        .tensor("blk.0.c", {3})
+                        .parse();
+  ASSERT_TRUE(gguf) << gguf.error().message;
+  const std::uint64_t data = (*gguf)->find("blk.0.a")->offset;
+  const std::vector<FileRange> expected = {{.offset = data, .bytes = 44}, {.offset = data + 96, .bytes = 44}};
+  EXPECT_EQ(stage_ranges(**gguf, {0, 1}, false), expected);
+  const std::vector<FileRange> other = {{.offset = data + 64, .bytes = 44}};
+  EXPECT_EQ(stage_ranges(**gguf, {1, 2}, false), other);
+}
+
+}  // namespace
+}  // namespace flotilla
