@@ -4,8 +4,8 @@
         fleet.wait_joined()
         answer = fleet["b"].post("/v1/completions", {"model": "...", "prompt": "Once"})
 
-The binary comes from the environment variable FLOTILLA_BINARY, the models from FLOTILLA_MODELS_DIR (default: .cache/models).
-Each node has a home of its own in a temporary folder, free ports on 127.0.0.1 and a log file; all are gone after the block.
+The binary comes from the environment variable FLOTILLA_BINARY, the models from FLOTILLA_MODELS_DIR (else .cache/models).
+Each node has a home of its own in a temporary folder, free ports on 127.0.0.1 and a log; all are gone after the block.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 BINARY = os.environ.get("FLOTILLA_BINARY", os.path.join(ROOT, "build", "flotilla"))
 MODELS_FOLDER = os.environ.get("FLOTILLA_MODELS_DIR", os.path.join(ROOT, ".cache", "models"))
 SMOLLM2, GEMMA3 = "SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"
-START_SECONDS = 30   # a busy two-core machine; a healthy start takes a fraction of a second
+START_SECONDS = 30  # a busy two-core machine; a healthy start takes a fraction of a second
 LOAD_SECONDS = 120
 
 
@@ -36,14 +36,17 @@ def free_port():
 
 
 def wait_until(question, seconds, what):
-    """Asks until the answer is true and gives it; fails after `seconds`. Returns early, so a long limit costs nothing."""
+    """Asks until the answer is true and gives it; fails after `seconds` with `what`, a text or what gives one.
+
+    It returns as soon as the answer is true, so a long limit costs nothing.
+    """
     deadline = time.monotonic() + seconds
     while True:
         answer = question()
         if answer:
             return answer
         if time.monotonic() > deadline:
-            raise AssertionError("expected %s within %s s" % (what, seconds))
+            raise AssertionError("expected %s within %s s" % (what() if callable(what) else what, seconds))
         time.sleep(0.02)
 
 
@@ -99,8 +102,18 @@ class Node:
         self.process = None
 
     def command(self):
-        words = [BINARY, "serve", "--home", self.home, "--name", self.name, "--api", "127.0.0.1:%d" % self.api_port,
-                 "--cluster-port", str(self.cluster_port)]
+        words = [
+            BINARY,
+            "serve",
+            "--home",
+            self.home,
+            "--name",
+            self.name,
+            "--api",
+            "127.0.0.1:%d" % self.api_port,
+            "--cluster-port",
+            str(self.cluster_port),
+        ]
         for folder in self.models:
             words += ["--models", folder]
         return words + self.flags
@@ -110,22 +123,30 @@ class Node:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
         environment["FLOTILLA_CONFIG"] = os.devnull
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-                                            **options)
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **options
+            )
         return self
 
     def start(self):
         self.launch()
-        wait_until(self.answers_health, START_SECONDS, "%s to answer /health; its log says:\n%s" % (self.name, self.log()))
+        return self.wait_healthy()
+
+    def wait_healthy(self):
+        wait_until(
+            self.answers_health, START_SECONDS, lambda: "%s to answer /health; its log:\n%s" % (self.name, self.log())
+        )
         return self
 
     def answers_health(self):
         if self.process.poll() is not None:
-            raise AssertionError("expected %s to run but it ended with %d:\n%s" % (self.name, self.process.returncode, self.log()))
+            raise AssertionError(
+                "expected %s to run but it ended with %d:\n%s" % (self.name, self.process.returncode, self.log())
+            )
         with contextlib.suppress(OSError, http.client.HTTPException):
             return self.get("/health").status == 200
 
-    # --- Its life -------------------------------------------------------------------------------------------------------
+    # --- Its life -----------------------------------------------------------------------------------------------------
 
     def alive(self):
         return self.process is not None and self.process.poll() is None
@@ -150,14 +171,16 @@ class Node:
         except subprocess.TimeoutExpired:
             self.kill()
         for pid in runners:
-            wait_until(lambda: not os.path.exists("/proc/%d" % pid), 15, "runner %d of %s to end with it" % (pid, self.name))
+            wait_until(
+                lambda: not os.path.exists("/proc/%d" % pid), 15, "runner %d of %s to end with it" % (pid, self.name)
+            )
 
     def log(self):
         with contextlib.suppress(FileNotFoundError), open(self.log_path, encoding="utf-8", errors="replace") as file:
             return file.read()
         return ""
 
-    # --- HTTP -----------------------------------------------------------------------------------------------------------
+    # --- HTTP ---------------------------------------------------------------------------------------------------------
 
     def request(self, method, path, body=None, headers=None, timeout=LOAD_SECONDS):
         connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=timeout)
@@ -180,7 +203,9 @@ class Node:
         connection.request("POST", path, json.dumps(dict(body, stream=True)), {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
-            raise AssertionError("expected a stream from %s but got %d: %r" % (path, response.status, response.read()[:500]))
+            raise AssertionError(
+                "expected a stream from %s but got %d: %r" % (path, response.status, response.read()[:500])
+            )
         return Stream(connection, response)
 
     def load(self, model, **wishes):
@@ -198,13 +223,18 @@ class Node:
 
     def complete(self, model, prompt, tokens, **fields):
         """Greedy completion of a prompt (text or token ids), with the ids of what was generated."""
-        answer = self.post("/v1/completions", dict({"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0,
-                                                    "return_token_ids": True}, **fields))
+        answer = self.post(
+            "/v1/completions",
+            dict(
+                {"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "return_token_ids": True},
+                **fields
+            ),
+        )
         if answer.status != 200:
             raise AssertionError("expected an answer but got %s\n%s" % (answer, self.log()))
         return answer.json()["choices"][0]
 
-    # --- What it sees and is --------------------------------------------------------------------------------------------
+    # --- What it sees and is ------------------------------------------------------------------------------------------
 
     def members(self):
         """Name -> node of /cluster. Nodes merely seen share names, so the joined ones win."""
@@ -246,8 +276,13 @@ class Fleet:
         for name in names:
             peers = [word for other in names if other != name for word in ("--peer", "127.0.0.1:%d" % ports[other])]
             own = list((node_flags or {}).get(name, []))
-            self.nodes[name] = Node(name, self.folder, ["--no-discovery", "--trust-lan", *peers, *flags, *own],
-                                    (models or {}).get(name, []), cluster_port=ports[name])
+            self.nodes[name] = Node(
+                name,
+                self.folder,
+                ["--no-discovery", "--trust-lan", *peers, *flags, *own],
+                (models or {}).get(name, []),
+                cluster_port=ports[name],
+            )
         self.starts = start
 
     def __enter__(self):
@@ -256,7 +291,7 @@ class Fleet:
                 for node in self.nodes.values():
                     node.launch()
                 for node in self.nodes.values():
-                    wait_until(node.answers_health, START_SECONDS, "%s to answer /health" % node.name)
+                    node.wait_healthy()
         except BaseException:
             self.stop()
             raise

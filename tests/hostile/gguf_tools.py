@@ -1,5 +1,5 @@
-"""Reads, writes and mutilates GGUF files with nothing but the standard library, so that tests can hand the program files
-that lie. What is written is what was asked for: no check stands between a test and a contradiction.
+"""Reads, writes and mutilates GGUF files with nothing but the standard library, so that tests can hand the program
+files that lie. What is written is what was asked for: no check stands between a test and a contradiction.
 
     header = read_header("model.gguf")
     header.set_text("general.architecture", "unheard-of")
@@ -14,11 +14,35 @@ import struct
 MAGIC = b"GGUF"
 DEFAULT_ALIGNMENT = 32
 UINT8, INT8, UINT16, INT16, UINT32, INT32, FLOAT32, BOOL, STRING, ARRAY, UINT64, INT64, FLOAT64 = range(13)
-FORMATS = {UINT8: "<B", INT8: "<b", UINT16: "<H", INT16: "<h", UINT32: "<I", INT32: "<i", FLOAT32: "<f", BOOL: "<B",
-           UINT64: "<Q", INT64: "<q", FLOAT64: "<d"}
+FORMATS = {
+    UINT8: "<B",
+    INT8: "<b",
+    UINT16: "<H",
+    INT16: "<h",
+    UINT32: "<I",
+    INT32: "<i",
+    FLOAT32: "<f",
+    BOOL: "<B",
+    UINT64: "<Q",
+    INT64: "<q",
+    FLOAT64: "<d",
+}
 # ggml type -> (elements of a block, bytes of a block), as far as tests need them.
-BLOCKS = {0: (1, 4), 1: (1, 2), 2: (32, 18), 3: (32, 20), 6: (32, 22), 7: (32, 24), 8: (32, 34), 10: (256, 84), 11: (256, 110),
-          12: (256, 144), 13: (256, 176), 14: (256, 210), 30: (1, 2)}
+BLOCKS = {
+    0: (1, 4),
+    1: (1, 2),
+    2: (32, 18),
+    3: (32, 20),
+    6: (32, 22),
+    7: (32, 24),
+    8: (32, 34),
+    10: (256, 84),
+    11: (256, 110),
+    12: (256, 144),
+    13: (256, 176),
+    14: (256, 210),
+    30: (1, 2),
+}
 
 
 def text_bytes(text):
@@ -66,7 +90,7 @@ class Tensor:
 
 
 class Header:
-    """Everything before the tensor data. The counts are those of the lists unless a test sets them to something else."""
+    """Everything before the tensor data. The counts are those of the lists unless a test sets others."""
 
     def __init__(self, keys=(), tensors=(), version=3, magic=MAGIC, alignment=DEFAULT_ALIGNMENT):
         self.keys, self.tensors = list(keys), list(tensors)

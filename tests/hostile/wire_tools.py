@@ -1,5 +1,5 @@
-"""Frames as docs/wire.md describes them, made by hand, so that tests can speak to a cluster port as a peer that is broken,
-foreign or of another version. The checksum is libxxhash's, through ctypes."""
+"""Frames as docs/wire.md describes them, made by hand, so that tests can speak to a cluster port as a peer that is
+broken, foreign or of another version. The checksum is libxxhash's, through ctypes."""
 
 import ctypes
 import ctypes.util
@@ -57,12 +57,21 @@ def cbor_head(major, number):
 
 def hello(name="stranger", release="9.9.9", trust=1):
     """The body of a hello, of a machine nobody has met."""
-    return cbor({"node": os.urandom(16), "name": name, "release": release, "cluster_port": 52414, "trust": trust, "class": 0,
-                 "nonce": os.urandom(32)})
+    return cbor(
+        {
+            "node": os.urandom(16),
+            "name": name,
+            "release": release,
+            "cluster_port": 52414,
+            "trust": trust,
+            "class": 0,
+            "nonce": os.urandom(32),
+        }
+    )
 
 
 def exchange(port, raw, seconds=10):
-    """Sends bytes to a port of this machine, ends our half, and gives everything the other end said before it closed."""
+    """Sends bytes to a port of this machine and gives everything the other end said before it closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as peer:
         try:
             peer.sendall(raw)
@@ -84,6 +93,6 @@ def parse_frames(raw):
     while len(raw) >= HEADER_BYTES and raw[:4] == FRAME_MAGIC:
         version, kind = struct.unpack_from("<HH", raw, 4)
         length = struct.unpack_from("<I", raw, 20)[0]
-        frames.append((kind, version, raw[HEADER_BYTES:HEADER_BYTES + length]))
-        raw = raw[HEADER_BYTES + length:]
+        frames.append((kind, version, raw[HEADER_BYTES : HEADER_BYTES + length]))
+        raw = raw[HEADER_BYTES + length :]
     return frames

@@ -41,7 +41,7 @@ def unescape(line):
             at += 1
         elif line[at + 1] == "u":
             end = line.index("}", at)
-            out.append(chr(int(line[at + 3:end], 16)))
+            out.append(chr(int(line[at + 3 : end], 16)))
             at = end + 1
         else:
             out.append(plain[line[at + 1]])
@@ -61,7 +61,7 @@ def write_cases(path, cases):
 
 
 class Dice:
-    """xorshift64*: Python's own generator may deal differently in another version, and then the recorded ids would lie."""
+    """xorshift64*. Python's own generator may deal differently in another version; the recorded ids would lie then."""
 
     def __init__(self, seed):
         self.state = seed or 1

@@ -27,7 +27,9 @@ def versions():
     """The programs' own words about what they are, for the head of a recording."""
     says = subprocess.run(command("llama-server", "--version"), capture_output=True, text=True, check=True)
     llama = (says.stdout + says.stderr).strip().splitlines()[0]
-    packages = run("dpkg-query", "-W", "-f", "${Package} ${Version}\\n", "llama.cpp-tools", "libggml0").decode().split("\n")
+    packages = (
+        run("dpkg-query", "-W", "-f", "${Package} ${Version}\\n", "llama.cpp-tools", "libggml0").decode().split("\n")
+    )
     return {"llama.cpp": llama, "packages": [line for line in packages if line]}
 
 
@@ -53,7 +55,9 @@ class Server:
         return json.loads(text)
 
     def tokenize(self, text, add_special=False, parse_special=False):
-        return self.post("/tokenize", {"content": text, "add_special": add_special, "parse_special": parse_special})["tokens"]
+        return self.post("/tokenize", {"content": text, "add_special": add_special, "parse_special": parse_special})[
+            "tokens"
+        ]
 
     def wait_until_ready(self, seconds=120):
         deadline = time.monotonic() + seconds
@@ -75,7 +79,19 @@ class Server:
 def serve(model, *flags):
     """llama-server with one thread and one slot on a free port of 127.0.0.1, ended with the block."""
     port = free_port()
-    words = ["llama-server", "-m", "/models/%s.gguf" % model, "-t", "1", "-np", "1", "--host", "127.0.0.1", "--port", str(port)]
+    words = [
+        "llama-server",
+        "-m",
+        "/models/%s.gguf" % model,
+        "-t",
+        "1",
+        "-np",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     process = subprocess.Popen(command(*words, *flags), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     server = Server(process, port)
     try:

@@ -32,9 +32,8 @@ def write_ids(name, rows):
 
 def tokenize_by_tool(model, text, parse_special):
     flags = [] if parse_special else ["--no-parse-special"]
-    printed = oracle.run("llama-tokenize", "-m", "/models/%s.gguf" % model, "--stdin", "--no-escape", "--ids", "--no-bos",
-                         *flags,
-                         stdin=text.encode("utf-8"))
+    words = ["llama-tokenize", "-m", "/models/%s.gguf" % model, "--stdin", "--no-escape", "--ids", "--no-bos", *flags]
+    printed = oracle.run(*words, stdin=text.encode("utf-8"))
     return ast.literal_eval(printed.decode().strip())
 
 
@@ -45,8 +44,10 @@ def verify(model, cases, rows, samples, parse_special):
     for index in checked:
         again = tokenize_by_tool(model, cases[index], parse_special)
         if again != rows[index]:
-            raise SystemExit("record_tokens: expected %s from llama-tokenize for case %d of %s, as from the server, but got %s"
-                             % (rows[index], index + 1, model, again))
+            raise SystemExit(
+                "record_tokens: expected %s from llama-tokenize for case %d of %s, as from the server, but got %s"
+                % (rows[index], index + 1, model, again)
+            )
     print("%s: llama-tokenize agrees on %d cases" % (model, len(checked)))
 
 

@@ -23,8 +23,8 @@ DATA = os.path.join(HERE, "..", "data")
 MIB = 1 << 20
 NAMES = ["a", "b", "c"]
 ANSWER_TOKENS = 32
-CLEAR_NATS = 0.05      # where the oracle's two likeliest tokens differ by more, there is one right answer
-RESERVE_BYTES = 60 * MIB   # what a runner may need beside weights and cache, and what the planner keeps back for it
+CLEAR_NATS = 0.05  # where the oracle's two likeliest tokens differ by more, there is one right answer
+RESERVE_BYTES = 60 * MIB  # what a runner may need beside weights and cache, and what the planner keeps back for it
 
 
 def recording(model):
@@ -79,8 +79,11 @@ class EqualTokens(unittest.TestCase):
             if ids[step] == expected:
                 continue
             gap = row[0][1] - row[1][1]
-            self.assertLessEqual(gap, CLEAR_NATS, "token %d is %d but the oracle prefers %d by %.3f nats" %
-                                 (step, ids[step], expected, gap))
+            self.assertLessEqual(
+                gap,
+                CLEAR_NATS,
+                "token %d is %d but the oracle prefers %d by %.3f nats" % (step, ids[step], expected, gap),
+            )
             return  # both are right, and from here on the texts differ
 
     def check_memory(self, fleet, model):
@@ -101,10 +104,14 @@ class OnlyItsPart(unittest.TestCase):
             fleet.wait_joined()
             alone = fleet["a"].get("/plan?model=%s&nodes=a&context=512&sequences=1" % SMOLLM2).json()
             pair = fleet["a"].get("/plan?model=%s&%s&layers=12,18" % (SMOLLM2, wishes)).json()
-        needs = [sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes"))
-                 for stage in alone["stages"] + pair["stages"]]
+        needs = [
+            sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes"))
+            for stage in alone["stages"] + pair["stages"]
+        ]
         offered = max(needs[1:]) + RESERVE_BYTES + 2 * MIB
-        self.assertGreater(needs[0] + RESERVE_BYTES, offered, "one node must be too small for this test to say anything")
+        self.assertGreater(
+            needs[0] + RESERVE_BYTES, offered, "one node must be too small for this test to say anything"
+        )
         with holder_of_the_file_is_a(node_flags={n: ["--memory", str(offered)] for n in NAMES}) as fleet:
             fleet.wait_joined()
             refused = fleet["a"].post("/load", {"model": SMOLLM2, "nodes": ["a"], "context": 512, "sequences": 1})
@@ -124,7 +131,9 @@ class OnlyItsPart(unittest.TestCase):
             part = os.path.join(fleet["b"].home, "parts", folder, "0.gguf")
             status = os.stat(part)
             layers, head = header.layer_bytes(18, 30), len(header.encode())
-            self.assertEqual(os.path.getsize(model_path(SMOLLM2)), status.st_size, "the part is a sparse file of full length")
+            self.assertEqual(
+                os.path.getsize(model_path(SMOLLM2)), status.st_size, "the part is a sparse file of full length"
+            )
             self.assertGreaterEqual(status.st_blocks * 512, layers)
             self.assertLessEqual(status.st_blocks * 512, layers + head + MIB)
             [stage] = [s for p in fleet["b"].placements() for s in p["stages"] if s["nodes"] == ["b"]]
@@ -150,9 +159,14 @@ class AnyNode(unittest.TestCase):
             self.assertEqual([], fleet["c"].runner_pids())
             texts = [fleet[name].complete(SMOLLM2, "The capital of France is", 8)["text"] for name in NAMES]
             self.assertEqual([texts[0]] * 3, texts)
-            streamed = "".join(event["choices"][0]["text"] for event in fleet["c"].stream(
-                "/v1/completions", {"model": SMOLLM2, "prompt": "The capital of France is", "max_tokens": 8,
-                                    "temperature": 0}) if event["choices"])
+            streamed = "".join(
+                event["choices"][0]["text"]
+                for event in fleet["c"].stream(
+                    "/v1/completions",
+                    {"model": SMOLLM2, "prompt": "The capital of France is", "max_tokens": 8, "temperature": 0},
+                )
+                if event["choices"]
+            )
             self.assertEqual(texts[0], streamed)
             for node in fleet:
                 self.assertEqual(200, node.get("/ready").status)
@@ -195,8 +209,9 @@ class Departures(unittest.TestCase):
         with holder_of_the_file_is_a() as fleet:
             fleet.wait_joined()
             fleet["a"].load(SMOLLM2, nodes=["a", "b"], context=4096, sequences=1)
-            stream = fleet["c"].stream("/v1/completions", {"model": SMOLLM2, "prompt": "Once", "max_tokens": abandoned,
-                                                           "ignore_eos": True})
+            stream = fleet["c"].stream(
+                "/v1/completions", {"model": SMOLLM2, "prompt": "Once", "max_tokens": abandoned, "ignore_eos": True}
+            )
             events = iter(stream)
             for _ in range(3):
                 next(events)
