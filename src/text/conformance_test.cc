@@ -81,18 +81,31 @@ TEST(Conformance, SentencePieceAddsSpecialTokensAsLlamaCppDoes) { compare(gemma3
 TEST(Conformance, ByteLevelBpeParsesSpecialTokensAsLlamaCppDoes) { compare(smollm2_file, with_special_parsed); }
 TEST(Conformance, SentencePieceParsesSpecialTokensAsLlamaCppDoes) { compare(gemma3_file, with_special_parsed); }
 
+// The text without the bytes that a byte-level vocabulary has no token for; a real one lacks some control characters.
+std::string spellable(const Tokenizer& tokenizer, std::string_view text) {
+  static const std::vector<std::string> spelled = small_bpe("gpt-2", {}, {}).tokens;
+  std::string out;
+  for (const char byte : text) {
+    if (tokenizer.find(spelled[static_cast<unsigned char>(byte)]) >= 0) out += byte;
+  }
+  return out;
+}
+
 TEST(Conformance, WhatIsEncodedDecodesToTheSameText) {
   for (const char* file : {smollm2_file, gemma3_file}) {
     const auto tokenizer = test_tokenizer(file);
     ASSERT_NE(tokenizer, nullptr);
-    int differences = 0;
+    int differences = 0, shortened = 0;
     for (const std::string& line : read_lines("lines.txt")) {
       const std::string text = unescape(line);
       if (text.contains("▁")) continue;  // SentencePiece reads the mark itself as a space
+      const std::string want = file == smollm2_file ? spellable(*tokenizer, text) : text;
       const std::string back = tokenizer->decode(tokenizer->encode(text, false, false), true);
-      if (back != text && ++differences <= 5) ADD_FAILURE() << file << ": " << line << "\n gave " << back;
+      if (back != want && ++differences <= 5) ADD_FAILURE() << file << ": " << line << "\n gave " << back;
+      shortened += want != text;
     }
     EXPECT_EQ(differences, 0) << file;
+    EXPECT_LT(shortened, 50) << file;
   }
 }
 

@@ -70,7 +70,8 @@ TEST(Detokenizer, TheStopThatIsCompleteFirstCountsHoweverTokensCut) {
     Detokenizer detokenizer(tokenizer, {"abcd", "bc"});
     std::string out;
     if (in_pairs) {
-      out = detokenizer.add(tokenizer->find("ab")) + detokenizer.add(tokenizer->find("cd"));
+      out = detokenizer.add(tokenizer->find("ab"));
+      out += detokenizer.add(tokenizer->find("cd"));
     } else {
       for (const std::string& piece : feed(detokenizer, "abcd")) out += piece;
     }
@@ -100,7 +101,7 @@ TEST(Detokenizer, TokenByTokenIsTheWholeText) {
     Detokenizer detokenizer(tokenizer, {"never"});
     std::string out;
     for (const TokenId token : tokenizer->encode(text, false, false)) out += detokenizer.add(token);
-    EXPECT_EQ(out + detokenizer.finish(), text);
+    EXPECT_EQ(out.append(detokenizer.finish()), text);
   }
 }
 
