@@ -103,6 +103,8 @@ class Machine:
             stdout=subprocess.PIPE, stderr=self.log, text=True)
 
     def stop(self):
+        if self.log.closed:
+            return
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -175,9 +177,9 @@ def claim(sentence, seconds, machines):
     return False
 
 
-def three_on_a_bridge(network, switch_name="switch"):
+def three_on_a_bridge(network):
     hosts = [network.host(name) for name in ("a", "b", "c")]
-    network.bridge(network.host(switch_name), hosts)
+    network.bridge(network.host("switch"), hosts)
     return hosts
 
 
@@ -266,6 +268,8 @@ def main():
         good = False
         try:
             good = scenario(network, binary)
+        except RuntimeError as error:
+            print(f"FAIL {scenario.__name__}: {error}")
         finally:
             network.close()
         if not good:
