@@ -14,7 +14,7 @@ void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming&
   total_.rows += rows;
   total_.tokens += tokens;
   total_.compute_seconds += seconds(timing.compute);
-  if (timing.wait < stats_interval) total_.wait_seconds += seconds(timing.wait);
+  total_.wait_seconds += seconds(timing.wait);
 }
 
 void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {

@@ -22,7 +22,7 @@ class Meter {
     total_.placement = plan.placement;
   }
 
-  // After every step. A wait of a second or longer is idleness and not waiting for neighbours: it is not counted.
+  // After every step.
   void add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing);
   void send_if_due(Now now, std::uint32_t running, std::uint32_t queued);
   const StageStats& total() const { return total_; }

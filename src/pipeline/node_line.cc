@@ -23,7 +23,7 @@ NodeLine::~NodeLine() {
     const std::scoped_lock lock(mutex_);
     finished_ = true;
   }
-  finished_changed_.notify_all();
+  changed_.notify_all();
   const Error cause{Code::closed, "[pipeline] the runner is done"};
   commands_.close(cause);
   link_->close(cause);
@@ -43,6 +43,11 @@ void NodeLine::send(FrameKind kind, Bytes body, Epoch epoch) {
 bool NodeLine::ended() const {
   const std::scoped_lock lock(mutex_);
   return end_cause_.has_value();
+}
+
+bool NodeLine::ended_within(std::chrono::milliseconds patience) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, patience, [&] { return end_cause_.has_value(); });
 }
 
 Error NodeLine::end_cause() const {
@@ -105,7 +110,8 @@ void NodeLine::end(Error cause) {
   end_cause_ = cause;
   if (hook_) hook_(cause);
   commands_.close(cause);
-  if (finished_changed_.wait_for(lock, grace_, [&] { return finished_; })) return;
+  changed_.notify_all();
+  if (changed_.wait_for(lock, grace_, [&] { return finished_; })) return;
   log(LogLevel::warning, "pipeline", "the node is gone and a step still runs; the runner ends without it");
   std::_Exit(EXIT_FAILURE);
 }

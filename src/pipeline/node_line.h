@@ -40,8 +40,9 @@ class NodeLine {
   // A failure to send is not reported here: the reader sees the same end of the link and ends the line.
   void send(FrameKind kind, Bytes body, Epoch epoch);
 
-  bool ended() const;       // the node closed the link or sent stop_stage
-  Error end_cause() const;  // only where ended()
+  bool ended_within(std::chrono::milliseconds patience);  // waits for it
+  bool ended() const;                                     // the node closed the link or sent stop_stage
+  Error end_cause() const;                                // only where ended()
 
   // Calls `hook` once the line ends (from the reader thread; at once where it has), until the result is destroyed.
   using EndHook = std::function<void(const Error& cause)>;
@@ -66,7 +67,7 @@ class NodeLine {
   const std::chrono::milliseconds grace_;
   BoundedQueue<Command> commands_;
   mutable std::mutex mutex_;
-  std::condition_variable finished_changed_;
+  std::condition_variable changed_;
   bool finished_ = false;  // the runner is done with the line
   std::optional<Error> end_cause_;
   EndHook hook_;

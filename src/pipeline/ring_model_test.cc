@@ -38,7 +38,7 @@ std::vector<LocalRing::Answer> answers_of(std::uint32_t stage_count, const std::
     GenerateRequest request;
     request.id = RequestId{answers.size() + 1};
     request.prompt = prompt;
-    request.tokens_max = 24;
+    request.tokens_max = 16;
     request.sampling.temperature = 0;
     request.top_logprobs = 0;
     EXPECT_TRUE(ring->send(request));
@@ -53,10 +53,11 @@ std::vector<LocalRing::Answer> answers_of(std::uint32_t stage_count, const std::
 }
 
 TEST(RingModel, OneTwoAndThreeProcessesGiveTheSameGreedyTokensBitForBit) {
-  const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(7), prompt_of(100), prompt_of(600)};
+  // The last is longer than a step: it goes round in two chunks.
+  const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(7), prompt_of(100), prompt_of(520)};
   const auto alone = answers_of(1, prompts);
   ASSERT_EQ(alone.size(), prompts.size());
-  for (const auto& answer : alone) ASSERT_EQ(answer.tokens.size(), 24u);
+  for (const auto& answer : alone) ASSERT_EQ(answer.tokens.size(), 16u);
   for (const std::uint32_t stage_count : {2u, 3u}) {
     const auto together = answers_of(stage_count, prompts);
     ASSERT_EQ(together.size(), prompts.size());

@@ -8,6 +8,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+// A worker cannot see whether the ring computes elsewhere or nobody asks anything. So long a wait is taken for the
+// latter.
+constexpr std::chrono::seconds idle_after{1};
+
 class Worker {
  public:
   Worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
@@ -21,7 +25,9 @@ class Worker {
     FLOTILLA_TRY(const auto values, stage_.step(step_.batch, step_.activations.values));
     const auto computed = Clock::now();
     FLOTILLA_TRY_STATUS(ring_.send(step_.batch, values, width_));
-    meter_.add_step(step_.batch.rows.size(), 0, {.compute = computed - received, .wait = received - begun});
+    const auto waited = received - begun;
+    meter_.add_step(step_.batch.rows.size(), 0,
+                    {.compute = computed - received, .wait = waited < idle_after ? waited : Clock::duration{0}});
     meter_.send_if_due(computed, 0, 0);
     while (node_.try_next()) log(LogLevel::warning, "pipeline", "a command that only a head can obey is passed over");
     return {};
