@@ -38,7 +38,7 @@ class GgmlMessages {
   std::string first() const {
     const std::string_view line = std::string_view(text_).substr(0, text_.find('\n'));
     const auto colon = line.find(": ");
-    return printable(colon == std::string_view::npos ? line : line.substr(colon + 2));
+    return printable(colon == std::string_view::npos ? line : line.substr(colon + 2), 300);
   }
 
  private:

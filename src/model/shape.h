@@ -16,14 +16,14 @@ struct LayerShape {
 };
 
 struct ModelShape {
-  std::string name, architecture;        // "SmolLM2-135M-Instruct.Q4_1", "llama"; for people, never for decisions
-  std::uint32_t context_length = 0;      // tokens it was trained for
+  std::string name, architecture;    // "SmolLM2-135M-Instruct.Q4_1", "llama"; for people, never for decisions
+  std::uint32_t context_length = 0;  // tokens it was trained for
   std::uint32_t embedding_length = 0, vocabulary = 0;
   std::vector<LayerShape> layers;
-  std::uint64_t embedding_bytes = 0;     // embedding table; on the head
-  std::uint64_t output_bytes = 0;        // output norm and head; on the head; a matrix shared with the embedding counts 0
+  std::uint64_t embedding_bytes = 0;  // embedding table; on the head
+  std::uint64_t output_bytes = 0;     // output norm and head; on the head; a matrix shared with the embedding counts 0
   std::uint32_t attention_length = 0, feed_forward_length = 0;  // widest of any layer: all heads' queries; gate and up
-  std::uint64_t weight_bytes() const;    // of everything
+  std::uint64_t weight_bytes() const;                           // of everything
 };
 
 // Bytes one stage needs beyond its weights.
@@ -32,11 +32,16 @@ struct StageNeed {
   std::uint64_t total() const { return weights + kv + compute; }
 };
 
-// Bytes of the largest step's intermediate results (shape.cc has the sum and how it compares with what the engine takes).
-std::uint64_t compute_bytes(const ModelShape& shape, bool has_layers, bool is_head, std::uint32_t context_tokens,
-                            std::uint32_t step_rows_max);
+struct StageUse {
+  bool has_layers = true, is_head = false;
+  std::uint32_t context_tokens = 0, sequences = 1, step_rows_max = 512;
+};
+
+// Bytes of the largest step's intermediate results (shape.cc has the sum).
+std::uint64_t compute_bytes(const ModelShape& shape, const StageUse& use);
 
 // What a node that holds `layers` (and the head's parts) needs for `sequences` contexts of `context_tokens`.
-StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens, std::uint32_t sequences);
+StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens,
+                     std::uint32_t sequences);
 
 }  // namespace flotilla

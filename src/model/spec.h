@@ -1,5 +1,5 @@
-// A model family as data: one parametric block covers them all. A new family is a row in spec.cc (rope mode, activation,
-// scales); everything else follows from which tensors the file has.
+// A model family as data: one parametric block covers them all. A new family is a row in spec.cc (rope mode,
+// activation, scales); everything else follows from which tensors the file has.
 #pragma once
 
 #include <cstdint>
@@ -13,16 +13,16 @@
 
 namespace flotilla {
 
-enum class RopeMode { none, normal, neox };          // adjacent pairs; halves (RoFormer, GPT-NeoX)
-enum class Activation { silu, gelu };                // of a gated feed-forward: SwiGLU, GeGLU
+enum class RopeMode { none, normal, neox };  // adjacent pairs; halves (RoFormer, GPT-NeoX)
+enum class Activation { silu, gelu };        // of a gated feed-forward: SwiGLU, GeGLU
 
 struct RopeSpec {
   RopeMode mode = RopeMode::normal;
-  std::uint32_t dimensions = 0;                      // of each head, rotated
-  float base = 10000, frequency_scale = 1;           // scale 1/s for linear scaling by s
+  std::uint32_t dimensions = 0;             // of each head, rotated
+  float base = 10000, frequency_scale = 1;  // scale 1/s for linear scaling by s
   float yarn_ext_factor = 0, attention_factor = 1, beta_fast = 32, beta_slow = 1;
   std::uint32_t original_context = 0;
-  bool factors = false;                              // rope_freqs.weight (Llama 3)
+  bool factors = false;  // rope_freqs.weight (Llama 3)
 };
 
 struct BlockSpec {
@@ -32,7 +32,7 @@ struct BlockSpec {
   bool qk_norm = false, post_attention_norm = false, post_feed_forward_norm = false;
   bool bias_q = false, bias_k = false, bias_v = false, bias_output = false;
   RopeSpec rope;
-  std::uint32_t window = 0;                          // sliding window in tokens, the current one included; 0: global
+  std::uint32_t window = 0;  // sliding window in tokens, the current one included; 0: global
   float query_scale = 1, attention_scale = 1, attention_softcap = 0;
   Activation activation = Activation::silu;
 };
@@ -40,9 +40,9 @@ struct BlockSpec {
 struct ModelSpec {
   std::string name, architecture;
   std::uint32_t embedding_length = 0, vocabulary = 0, context_length = 0;
-  float embedding_scale = 1;                         // gemma: sqrt(embedding_length)
+  float embedding_scale = 1;  // gemma: sqrt(embedding_length)
   float norm_epsilon = 1e-5f, logit_softcap = 0, logit_scale = 1;
-  bool tied_output = false;                          // the output head is the embedding table
+  bool tied_output = false;  // the output head is the embedding table
   std::vector<BlockSpec> blocks;
 };
 
@@ -52,7 +52,8 @@ Result<ModelSpec> read_spec(const Gguf& gguf);
 
 // Tensors of one layer, or of the head's parts, in file order.
 std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer);
-std::vector<const TensorPlace*> head_tensors(const Gguf& gguf);  // token_embd, output_norm, output, rope_freqs is in shared_tensors
+std::vector<const TensorPlace*> head_tensors(
+    const Gguf& gguf);  // token_embd, output_norm, output, rope_freqs is in shared_tensors
 std::vector<const TensorPlace*> shared_tensors(const Gguf& gguf);  // needed by every stage: rope_freqs
 
 Result<ModelShape> read_shape(const Gguf& gguf);
