@@ -50,8 +50,7 @@ void read_logit_bias(JsonFields& fields, SamplingParams& sampling) {
     if (const auto bias = entries.number(key, -100, 100))
       sampling.logit_bias.emplace_back(token, static_cast<float>(*bias));
   }
-  if (entries.fault())
-    fields.expected("logit_bias", "a map from token id to a number from -100 to 100", *biases);
+  if (entries.fault()) fields.expected("logit_bias", "a map from token id to a number from -100 to 100", *biases);
 }
 
 // The first of two names for one thing that is present.

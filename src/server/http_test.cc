@@ -1,0 +1,292 @@
+// What is HTTP's and not a dialect's: routes, methods, keep-alive, limits in bytes and time.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <format>
+#include <string>
+
+#include "server/http_target.h"
+#include "server/test_client.h"
+
+namespace flotilla {
+namespace {
+
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+TEST(HttpTarget, IsTakenApartAndDecoded) {
+  const auto target = parse_target("/models/org%2Ftiny%20x/?model=a+b%26&flag&model=c#frag");
+  ASSERT_TRUE(target);
+  EXPECT_EQ(target->path, "/models/org/tiny x");
+  EXPECT_EQ(target->query.at("model"), "c");
+  EXPECT_EQ(target->query.at("flag"), "");
+  EXPECT_EQ(parse_target("http://host:1/a?b=%41")->query.at("b"), "A");
+  EXPECT_EQ(parse_target("http://host")->path, "/");
+  for (const auto* bad : {"", "*", "models", "/%", "/%4", "/%zz", "/?a=%"}) EXPECT_FALSE(parse_target(bad)) << bad;
+}
+
+TEST(Http, TheRootSaysWhatRunsHere) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto response = client.get("/");
+  EXPECT_EQ(response.status, 200);
+  EXPECT_THAT(response.body, HasSubstr("Flotilla is running"));
+  EXPECT_THAT(response.body, HasSubstr(std::format("http://127.0.0.1:{}/v1", server.port())));
+  client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const auto head = client.read(false);
+  EXPECT_EQ(head.status, 200);
+  EXPECT_EQ(head.headers.at("content-length"), std::to_string(response.body.size()));
+  EXPECT_EQ(client.get("/health").json()["status"], "ok");  // the connection is still in step
+}
+
+TEST(Http, RoutesAnswerWithAndWithoutV1AndTrailingSlash) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  for (const auto* path : {"/v1/models", "/models", "/v1/models/", "/models/"}) {
+    const auto response = client.get(path);
+    EXPECT_EQ(response.status, 200) << path;
+    EXPECT_EQ(response.json()["object"], "list") << path;
+  }
+  for (const auto* path : {"/v1/chat/completions", "/chat/completions", "/v1/chat/completions/"}) {
+    EXPECT_EQ(client.post(path, chat("hi")).status, 200) << path;
+  }
+  for (const auto* path : {"/v1/completions", "/completions/"})
+    EXPECT_EQ(client.post(path, completion("hi")).status, 200) << path;
+}
+
+TEST(Http, EveryRouteAnswersOptionsAndOffersNothingToForeignPages) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  for (const auto* path : {"/", "/v1/chat/completions", "/v1/models", "/v1/models/org/tiny", "/load", "/health"}) {
+    client.send(std::format("OPTIONS {} HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.example\r\n\r\n", path));
+    const auto response = client.read(false);
+    EXPECT_EQ(response.status, 204) << path;
+    EXPECT_THAT(response.headers.at("allow"), HasSubstr("OPTIONS")) << path;
+    EXPECT_FALSE(response.headers.contains("access-control-allow-origin")) << path;
+  }
+}
+
+TEST(Http, AWrongMethodIs405WithAllowAndAnUnknownPath404) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto wrong = client.get("/v1/chat/completions");
+  EXPECT_EQ(wrong.status, 405);
+  EXPECT_EQ(wrong.headers.at("allow"), "POST, OPTIONS");
+  EXPECT_EQ(wrong.json()["error"]["type"], "invalid_request_error");
+  const auto unknown = client.get("/v1/nothing");
+  EXPECT_EQ(unknown.status, 404);
+  EXPECT_THAT(unknown.json()["error"]["message"].get<std::string>(), HasSubstr("/v1/nothing"));
+}
+
+TEST(Http, AModelWhoseNameHoldsASlashIsFoundEscapedOrNot) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  for (const auto* path : {"/v1/models/org/tiny", "/v1/models/org%2Ftiny", "/v1/models/org%2ftiny/"}) {
+    const auto response = client.get(path);
+    EXPECT_EQ(response.status, 200) << path;
+    EXPECT_EQ(response.json()["id"], "org/tiny");
+    EXPECT_EQ(response.json()["object"], "model");
+    EXPECT_EQ(response.json()["owned_by"], "flotilla");
+    EXPECT_EQ(response.json()["created"], 1700000000);
+  }
+  const auto absent = client.get("/v1/models/org/absent");
+  EXPECT_EQ(absent.status, 404);
+  EXPECT_EQ(absent.json()["error"]["code"], "model_not_found");
+}
+
+TEST(Http, AShownModelIsAnOpenAiModelToo) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto shown = client.get("/models/org/tiny").json();
+  EXPECT_EQ(shown["family"], "scripted");
+  EXPECT_EQ(shown["id"], "org/tiny");
+  EXPECT_EQ(client.get("/models/absent").status, 404);
+}
+
+TEST(Http, HealthIsAlwaysOkAndReadinessIsNot) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  EXPECT_EQ(client.get("/ready").status, 200);
+  server.on_loop([&] { server.backend().is_ready = false; });
+  const auto ready = client.get("/ready");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_TRUE(ready.headers.contains("retry-after"));
+  EXPECT_EQ(client.get("/health").json()["status"], "ok");
+  EXPECT_TRUE(client.get("/cluster").json().contains("nodes"));
+  EXPECT_TRUE(client.get("/placements").json().is_array());
+}
+
+TEST(Http, ManagementPassesArgumentsOn) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  EXPECT_EQ(client.get("/plan?model=tiny&context=4096").json()["arguments"]["context"], "4096");
+  EXPECT_EQ(client.get("/plan").status, 400);
+  EXPECT_EQ(client.post("/unload", {{"model", "tiny"}}).json()["state"], "unloaded");
+  EXPECT_EQ(client.post("/unload", {{"model", 3}}).json()["error"]["param"], "model");
+  EXPECT_EQ(client.post("/unload", nlohmann::json::array()).status, 400);
+}
+
+TEST(Http, ALoadTellsItsProgressInLines) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto good = client.post("/load", {{"model", "tiny"}});
+  EXPECT_EQ(good.headers.at("content-type"), "application/x-ndjson");
+  EXPECT_THAT(good.body, testing::StartsWith(R"({"progress":{"done_bytes":1,)"));
+  EXPECT_THAT(good.body, testing::EndsWith("{\"placement\":{\"model\":\"tiny\",\"state\":\"ready\"}}\n"));
+  const auto failed = client.post("/load", {{"model", "too-big"}});
+  EXPECT_EQ(failed.status, 200);
+  EXPECT_THAT(failed.body, HasSubstr("{\"error\":{"));
+  TestClient other(server.port());
+  EXPECT_EQ(other.post("/load", {{"model", "absent"}}).status, 404);
+}
+
+TEST(Http, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto slow = post_request("/v1/chat/completions", chat("hi").dump());
+  client.send(get_request("/health") + slow + get_request("/v1/models/tiny") + slow + get_request("/"));
+  EXPECT_EQ(client.read().json()["status"], "ok");
+  EXPECT_EQ(client.read().json()["object"], "chat.completion");
+  EXPECT_EQ(client.read().json()["id"], "tiny");
+  EXPECT_EQ(client.read().json()["object"], "chat.completion");
+  EXPECT_THAT(client.read().body, HasSubstr("Flotilla"));
+}
+
+TEST(Http, AStreamLeavesTheConnectionUsable) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(client.post("/v1/chat/completions", chat("hi", {{"stream", true}})).events().back(), "[DONE]");
+  }
+}
+
+TEST(Http, ChunkedBodiesAndExpectContinueWork) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto body = chat("hi").dump();
+  client.send(
+      std::format("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json; charset=utf-8\r\n"
+                  "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+                  body.size(), body));
+  EXPECT_EQ(client.read().status, 200);
+  client.send(
+      std::format("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                  "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+                  body.size()));
+  EXPECT_THAT(client.read_until("\r\n\r\n"), HasSubstr("100 Continue"));
+  client.send(body);
+  EXPECT_EQ(client.read().status, 200);
+}
+
+TEST(Http, AnOldClientGetsAnAnswerThatEndsWithTheConnection) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const auto body = chat("hi", {{"stream", true}}).dump();
+  client.send(std::format(
+      "POST /v1/chat/completions HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
+      body.size(), body));
+  const auto response = client.read();
+  EXPECT_FALSE(response.headers.contains("transfer-encoding"));
+  EXPECT_EQ(response.events().back(), "[DONE]");
+}
+
+TEST(Http, OnlyJsonIsTakenSoThatNoPageCanPost) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  for (const auto* type : {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"}) {
+    client.send(post_request("/v1/chat/completions", chat("hi").dump(), type));
+    EXPECT_EQ(client.read().status, 415) << type;
+  }
+  client.send("POST /unload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+  EXPECT_EQ(client.read().status, 415);
+  client.send(
+      "POST /unload HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: "
+      "2\r\n\r\n{}");
+  EXPECT_EQ(client.read().status, 415);
+}
+
+TEST(Http, ATooLargeBodyIs413AlsoWhenItComesInChunks) {
+  ServerUnderTest server({.body_bytes_max = 1000});
+  {
+    TestClient client(server.port());
+    client.send(post_request("/v1/chat/completions", std::string(100'000, ' ')));
+    const auto response = client.read();
+    EXPECT_EQ(response.status, 413);
+    EXPECT_EQ(response.json()["error"]["type"], "invalid_request_error");
+    EXPECT_TRUE(client.ended());
+  }
+  TestClient client(server.port());
+  client.send(
+      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n");
+  for (int i = 0; i < 20; ++i) client.send(std::format("{:x}\r\n{}\r\n", 100, std::string(100, ' ')));
+  EXPECT_EQ(client.read().status, 413);
+}
+
+TEST(Http, TooLargeHeadersAre431) {
+  ServerUnderTest server({.header_bytes_max = 2000});
+  TestClient client(server.port());
+  client.send("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(5000, 'x') + "\r\n\r\n");
+  EXPECT_EQ(client.read().status, 431);
+}
+
+TEST(Http, ASlowHeaderAndASlowBodyAreGivenUp) {
+  ServerUnderTest server({.header_time_max = 50ms, .body_time_max = 50ms});
+  TestClient header(server.port());
+  header.send("GET / HTTP/1.1\r\nHost:");
+  EXPECT_EQ(header.read().status, 408);
+  TestClient body(server.port());
+  body.send("POST /unload HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{");
+  EXPECT_EQ(body.read().status, 408);
+  EXPECT_TRUE(body.ended());
+  TestClient silent(server.port());
+  EXPECT_TRUE(silent.ended());
+}
+
+TEST(Http, AnIdleConnectionIsClosedAfterItsTime) {
+  ServerUnderTest server({.idle_time_max = 50ms});
+  TestClient client(server.port());
+  EXPECT_EQ(client.get("/health").status, 200);
+  EXPECT_TRUE(client.ended());
+}
+
+TEST(Http, ConnectionsBeyondTheBoundAreTurnedAwayAndComeBackWhenThereIsRoom) {
+  ServerUnderTest server({.connections_max = 2});
+  TestClient first(server.port());
+  EXPECT_EQ(first.get("/health").status, 200);
+  {
+    TestClient second(server.port());
+    EXPECT_EQ(second.get("/health").status, 200);
+    TestClient third(server.port());
+    EXPECT_EQ(third.read().status, 503);
+  }
+  for (int status = 503; status != 200;) {
+    TestClient later(server.port());
+    later.send(get_request("/health"));
+    status = later.read().status;
+  }
+}
+
+TEST(Http, ABusyPortSaysSoAndWhatToDo) {
+  ServerUnderTest server;
+  boost::asio::io_context loop;
+  ScriptedBackend backend(loop);
+  const auto second = Server::start(loop, {.port = server.port()}, backend);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, Code::busy);
+  EXPECT_THAT(second.error().message, HasSubstr(std::to_string(server.port())));
+  EXPECT_THAT(second.error().message, HasSubstr("--api"));
+  EXPECT_FALSE(Server::start(loop, {.host = "no such host"}, backend));
+  EXPECT_FALSE(Server::start(loop, {.host = "203.0.113.1"}, backend));
+}
+
+TEST(Http, StoppingEndsIdleConnectionsAndTakesNoNewOnes) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  EXPECT_EQ(client.get("/health").status, 200);
+  server.stop();
+  EXPECT_TRUE(client.ended());
+}
+
+}  // namespace
+}  // namespace flotilla

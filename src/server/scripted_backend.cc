@@ -1,0 +1,282 @@
+#include "server/scripted_backend.h"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+namespace flotilla {
+namespace {
+
+namespace asio = boost::asio;
+
+class ByteTokenizer : public Tokenizer {
+ public:
+  std::vector<TokenId> encode(std::span<const TextPiece> pieces, bool add_special) const override {
+    std::vector<TokenId> tokens;
+    if (add_special) tokens.push_back(scripted_bos);
+    for (const auto& piece : pieces) {
+      for (const char c : piece.text) tokens.push_back(static_cast<unsigned char>(c));
+    }
+    return tokens;
+  }
+  std::string piece(TokenId token, bool show_special) const override {
+    if (token < scripted_bos) return std::string(1, static_cast<char>(token));
+    if (!show_special) return {};
+    return token == scripted_bos ? "<s>" : "</s>";
+  }
+  std::string decode(std::span<const TokenId> tokens, bool show_special) const override {
+    std::string text;
+    for (const auto token : tokens) text += piece(token, show_special);
+    return text;
+  }
+  std::uint32_t size() const override { return 258; }
+  TokenId bos() const override { return scripted_bos; }
+  TokenId eos() const override { return scripted_end; }
+  bool adds_bos() const override { return true; }
+  bool strips_leading_space() const override { return false; }
+  const std::vector<TokenId>& end_of_generation() const override { return ends_; }
+  const std::string& chat_template() const override { return template_; }
+  TokenKind kind(TokenId token) const override { return token < scripted_bos ? TokenKind::byte : TokenKind::control; }
+  TokenId find(std::string_view text) const override {
+    return text.size() == 1 ? static_cast<unsigned char>(text.front()) : -1;
+  }
+
+  const std::vector<std::string>& reserved_texts() const override { return reserved_; }
+
+ private:
+  std::vector<TokenId> ends_{scripted_end};
+  std::vector<std::string> reserved_;
+  std::string template_ = "scripted";
+};
+
+class LineTemplate : public ChatTemplate {
+ public:
+  Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages,
+                                      bool add_generation_prompt) const override {
+    FLOTILLA_TRY(const auto text, render_text(messages, add_generation_prompt));
+    const std::vector<TextPiece> pieces{{text, false}};
+    return scripted_tokenizer()->encode(pieces, true);
+  }
+  Result<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const override {
+    std::string text;
+    for (const auto& message : messages) {
+      if (message.content == "refuse me") return fail(Code::invalid_argument, "[text] the template refuses: no");
+      text += message.role + ": " + message.content + "\n";
+    }
+    return add_generation_prompt ? text + "assistant: " : text;
+  }
+};
+
+constexpr std::string_view words[] = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
+
+std::string counting(std::size_t bytes) {
+  std::string text;
+  for (std::size_t i = 0; text.size() < bytes; ++i)
+    text += (text.empty() ? "" : " ") + std::string(words[i % std::size(words)]);
+  return text;
+}
+
+TokenEvent token_event(const GenerateRequest& request, std::int32_t index, TokenId token) {
+  TokenEvent event{
+      .id = request.id, .index = index, .has_token = true, .token = token, .logprob = -0.25f, .top = {}, .error = {}};
+  for (std::int32_t k = 0; k < request.top_logprobs; ++k) {
+    event.top.push_back({(token + k) % 256, -0.25f - static_cast<float>(k)});
+  }
+  return event;
+}
+
+TokenEvent end_event(RequestId id, std::int32_t index, FinishReason reason, std::optional<Error> error = {}) {
+  return {.id = id, .index = index, .top = {}, .finish = reason, .error = std::move(error)};
+}
+
+}  // namespace
+
+std::shared_ptr<const Tokenizer> scripted_tokenizer() {
+  static const auto tokenizer = std::make_shared<const ByteTokenizer>();
+  return tokenizer;
+}
+
+std::shared_ptr<const ChatTemplate> scripted_template() {
+  static const auto chat_template = std::make_shared<const LineTemplate>();
+  return chat_template;
+}
+
+struct ScriptedBackend::Script {
+  Script(asio::io_context& loop, GenerateRequest r, OnToken t)
+      : request(std::move(r)), on_token(std::move(t)), timer(loop) {}
+  GenerateRequest request;
+  OnToken on_token;
+  asio::steady_timer timer;
+  std::string text;
+  std::size_t next = 0;
+  std::int32_t fails_at = -1;
+};
+
+ScriptedBackend::ScriptedBackend(asio::io_context& loop, std::chrono::milliseconds token_pause)
+    : loop_(loop), token_pause_(token_pause) {}
+
+ScriptedBackend::~ScriptedBackend() { helper_.join(); }
+
+std::vector<ModelListing> ScriptedBackend::models() {
+  std::vector<ModelListing> listings;
+  for (const auto* name : {"tiny", "org/tiny", "slow-loading"}) {
+    listings.push_back(
+        {.name = name, .state = "ready", .created = 1700000000, .file_bytes = 1, .context_tokens = context_tokens});
+  }
+  return listings;
+}
+
+std::shared_ptr<const OpenModel> ScriptedBackend::model(const std::string& name) const {
+  return std::make_shared<const OpenModel>(OpenModel{.name = name,
+                                                     .placement = {0x5c},
+                                                     .context_tokens = context_tokens,
+                                                     .tokenizer = scripted_tokenizer(),
+                                                     .chat_template = scripted_template()});
+}
+
+void ScriptedBackend::open(const std::string& name, OnOpen on_open) {
+  const auto known = models();
+  if (std::ranges::find(known, name, &ModelListing::name) == known.end()) {
+    return on_open(fail(Code::not_found, "[hub] expected a model we have but got {}; there are tiny, org/tiny", name));
+  }
+  if (name == "slow-loading") {
+    opening_.emplace_back(name, std::move(on_open));
+    return count(held_count_);
+  }
+  on_open(model(name));
+}
+
+void ScriptedBackend::finish_opening(Result<void> outcome) {
+  for (auto& [name, on_open] : std::exchange(opening_, {})) {
+    on_open(outcome ? Result<std::shared_ptr<const OpenModel>>(model("tiny")) : fail(outcome.error()));
+  }
+}
+
+void ScriptedBackend::generate(GenerateRequest request, OnToken on_token) {
+  if (on_generate) on_generate(request);
+  const auto id = request.id;
+  const auto script = std::make_shared<Script>(loop_, std::move(request), std::move(on_token));
+  scripts_[id] = script;
+  const auto prompt = scripted_tokenizer()->decode(script->request.prompt, false);
+  if (prompt.contains("[manual]")) {
+    held.push_back(std::make_shared<Held>(Held{script->request, script->on_token}));
+    return count(held_count_);
+  }
+  if (prompt.contains("[full]")) {
+    return asio::post(loop_, [this, script] {
+      scripts_.erase(script->request.id);
+      script->on_token(
+          end_event(script->request.id, 0, FinishReason::failed, Error{Code::busy, "[scheduler] the queue is full"}));
+    });
+  }
+  if (prompt.contains("[broken]")) script->fails_at = 3;
+  const auto budget = script->request.tokens_max;
+  const bool endless = prompt.contains("forever") || script->request.stop_tokens.empty();
+  script->text = counting(endless ? budget : 23);  // "one two three four five"
+  if (!endless) script->text.resize(23);
+  play(script);
+}
+
+void ScriptedBackend::play(const std::shared_ptr<Script>& script) {
+  script->timer.expires_after(token_pause_);
+  script->timer.async_wait([this, script](const boost::system::error_code& error) {
+    if (!error && scripts_.contains(script->request.id)) step(script);
+  });
+}
+
+void ScriptedBackend::step(const std::shared_ptr<Script>& script) {
+  const auto& request = script->request;
+  const auto id = request.id;
+  const auto index = static_cast<std::int32_t>(script->next);
+  if (index == 0 && request.prompt_logprobs) {
+    const auto count = static_cast<std::int32_t>(request.prompt.size());
+    for (std::int32_t i = 1; i < count && scripts_.contains(id); ++i) {
+      script->on_token(token_event(request, i - count, request.prompt[static_cast<std::size_t>(i)]));
+    }
+    if (!scripts_.contains(id)) return;
+  }
+  const bool spent = script->next >= request.tokens_max, said = script->next >= script->text.size();
+  if (index == script->fails_at || spent || said) {
+    scripts_.erase(id);
+    if (index == script->fails_at) {
+      return script->on_token(
+          end_event(id, index, FinishReason::failed, Error{Code::unavailable, "[pipeline] a stage was lost"}));
+    }
+    return script->on_token(end_event(id, index, said && !spent ? FinishReason::stop : FinishReason::length));
+  }
+  script->on_token(token_event(request, index, static_cast<unsigned char>(script->text[script->next++])));
+  if (scripts_.contains(id)) play(script);
+}
+
+void ScriptedBackend::cancel(RequestId id) {
+  scripts_.erase(id);
+  count(cancelled_count_);
+}
+
+void ScriptedBackend::emit(Held& to, std::string_view text) {
+  for (const char c : text) {
+    if (!scripts_.contains(to.request.id)) return;
+    to.on_token(token_event(to.request, to.index++, static_cast<unsigned char>(c)));
+  }
+}
+
+void ScriptedBackend::end(Held& to, FinishReason reason, std::optional<Error> error) {
+  if (scripts_.erase(to.request.id) > 0) to.on_token(end_event(to.request.id, to.index, reason, std::move(error)));
+}
+
+nlohmann::json ScriptedBackend::cluster() { return {{"nodes", nlohmann::json::array()}, {"placements", placements()}}; }
+nlohmann::json ScriptedBackend::placements() { return nlohmann::json::array(); }
+
+void ScriptedBackend::load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+                           OnJson on_done) {
+  const auto name = arguments.value("model", "");
+  if (name == "absent") return on_done(fail(Code::not_found, "[hub] expected a model we have but got absent"));
+  on_progress({{"text", "reading"}, {"done_bytes", 1}, {"total_bytes", 2}});
+  if (name == "too-big") return on_done(fail(Code::no_memory, "[planner] 3 GiB are missing"));
+  on_progress({{"text", "reading"}, {"done_bytes", 2}, {"total_bytes", 2}});
+  on_done(nlohmann::json{{"model", name}, {"state", "ready"}});
+}
+
+void ScriptedBackend::unload(const nlohmann::json& arguments, OnJson on_done) {
+  on_done(nlohmann::json{{"model", arguments["model"]}, {"state", "unloaded"}});
+}
+
+void ScriptedBackend::plan(const nlohmann::json& arguments, OnJson on_done) {
+  on_done(nlohmann::json{{"arguments", arguments}});
+}
+
+void ScriptedBackend::show(const std::string& name, OnJson on_done) {
+  if (name != "org/tiny") return on_done(fail(Code::not_found, "[hub] expected a model we have but got {}", name));
+  on_done(nlohmann::json{{"family", "scripted"}});
+}
+
+void ScriptedBackend::run_aside(std::function<void()> work, std::function<void()> done) {
+  asio::post(helper_, [this, work = std::move(work), done = std::move(done)]() mutable {
+    work();
+    asio::post(loop_, std::move(done));
+  });
+}
+
+void ScriptedBackend::count(std::size_t& counter) {
+  {
+    const std::scoped_lock lock(mutex_);
+    ++counter;
+  }
+  changed_.notify_all();
+}
+
+bool ScriptedBackend::wait(const std::size_t& counter, std::size_t count) {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return counter >= count; });
+}
+
+bool ScriptedBackend::wait_for_held(std::size_t count) { return wait(held_count_, count); }
+bool ScriptedBackend::wait_for_cancelled(std::size_t count) { return wait(cancelled_count_, count); }
+
+std::size_t ScriptedBackend::cancelled_count() {
+  const std::scoped_lock lock(mutex_);
+  return cancelled_count_;
+}
+
+}  // namespace flotilla

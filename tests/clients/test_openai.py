@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""OpenAI's own Python client, unmodified, against every node of a fleet.
+
+    FLOTILLA_MODEL=tiny FLOTILLA_URLS="http://127.0.0.1:1/v1 http://127.0.0.1:2/v1" tests/clients/test_openai.py
+"""
+
+import asyncio
+import os
+import sys
+import time
+import unittest
+
+import openai
+
+MODEL = os.environ.get("FLOTILLA_MODEL", "")
+URLS = os.environ.get("FLOTILLA_URLS", "").replace(",", " ").split()
+
+MESSAGES = [
+    {"role": "developer", "content": "You are a helpful assistant."},
+    {"role": "user", "content": [{"type": "text", "text": "Count from one to twenty in words."}]},
+]
+GREEDY = {"model": MODEL, "temperature": 0, "seed": 1}
+LONG_ANSWER = {"messages": [{"role": "user", "content": "Count forever."}], "max_tokens": 2000, "extra_body": {"ignore_eos": True}}
+
+
+class AtOneNode:
+    """Every test here runs once for each URL: see load_tests."""
+
+    url = ""
+
+    def setUp(self):
+        self.client = openai.OpenAI(base_url=self.url, api_key="any", max_retries=0, timeout=300)
+        self.addCleanup(self.client.close)
+
+    def chat(self, **fields):
+        return self.client.chat.completions.create(**{**GREEDY, "messages": MESSAGES, "max_tokens": 20, **fields})
+
+    def test_the_model_is_listed_and_can_be_retrieved(self):
+        listed = {model.id: model for model in self.client.models.list()}
+        self.assertIn(MODEL, listed)
+        self.assertEqual(self.client.models.retrieve(MODEL), listed[MODEL])
+        self.assertEqual(listed[MODEL].object, "model")
+
+    def test_a_whole_answer_has_text_finish_and_usage(self):
+        answer = self.chat()
+        choice = answer.choices[0]
+        self.assertTrue(choice.message.content)
+        self.assertEqual(choice.message.role, "assistant")
+        self.assertIn(choice.finish_reason, ("stop", "length"))
+        self.assertTrue(0 < answer.usage.completion_tokens <= 20)
+        self.assertEqual(answer.usage.total_tokens, answer.usage.prompt_tokens + answer.usage.completion_tokens)
+        self.assertTrue(answer.id.startswith("chatcmpl-"))
+
+    def test_a_stream_gives_the_same_text_piece_by_piece(self):
+        whole = self.chat()
+        chunks = list(self.chat(stream=True, stream_options={"include_usage": True}))
+        self.assertEqual(chunks[0].choices[0].delta.role, "assistant")
+        text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+        self.assertEqual(text, whole.choices[0].message.content)
+        self.assertEqual(chunks[-1].choices, [])
+        self.assertEqual(chunks[-1].usage, whole.usage)
+        self.assertEqual([c.choices[0].finish_reason for c in chunks[:-1]][-1], whole.choices[0].finish_reason)
+
+    def test_two_choices_come_back_whole_and_streamed(self):
+        answer = self.chat(n=2, temperature=1)
+        self.assertEqual([choice.index for choice in answer.choices], [0, 1])
+        finishes = {}
+        for chunk in self.chat(n=2, temperature=1, stream=True):
+            if chunk.choices[0].finish_reason:
+                finishes[chunk.choices[0].index] = chunk.choices[0].finish_reason
+        self.assertEqual(sorted(finishes), [0, 1])
+
+    def test_logprobs_spell_the_answer(self):
+        choice = self.chat(logprobs=True, top_logprobs=3, max_tokens=8).choices[0]
+        entries = choice.logprobs.content
+        self.assertEqual(bytes(byte for entry in entries for byte in entry.bytes).decode(errors="replace"), choice.message.content)
+        for entry in entries:
+            self.assertLessEqual(entry.logprob, 0)
+            self.assertEqual(len(entry.top_logprobs), 3)
+            self.assertEqual(entry.top_logprobs[0].token, entry.token)  # greedy: the likeliest was taken
+
+    def test_a_stop_string_cuts_before_itself(self):
+        text = self.chat().choices[0].message.content
+        stop = text[len(text) // 2:][:3]
+        choice = self.chat(stop=[stop, "never said"]).choices[0]
+        self.assertEqual(choice.message.content, text[:text.index(stop)])
+        self.assertEqual(choice.finish_reason, "stop")
+
+    def test_the_older_endpoint_completes_echoes_and_scores(self):
+        answer = self.client.completions.create(**GREEDY, prompt="Once upon a time", max_tokens=5, logprobs=2, echo=True)
+        choice = answer.choices[0]
+        self.assertTrue(choice.text.startswith("Once upon a time"))
+        self.assertGreater(len(choice.text), len("Once upon a time"))
+        self.assertEqual(len(choice.logprobs.tokens), len(choice.logprobs.token_logprobs))
+        self.assertIsNone(choice.logprobs.token_logprobs[0])
+        streamed = self.client.completions.create(**GREEDY, prompt="Once upon a time", max_tokens=5, stream=True)
+        text = "".join(chunk.choices[0].text for chunk in streamed)
+        self.assertEqual("Once upon a time" + text, choice.text)
+
+    def test_an_unknown_model_raises_not_found(self):
+        with self.assertRaises(openai.NotFoundError) as caught:
+            self.chat(model="no-such-model")
+        self.assertEqual(caught.exception.code, "model_not_found")
+        with self.assertRaises(openai.NotFoundError):
+            self.client.models.retrieve("no/such/model")
+
+    def test_a_bad_field_raises_bad_request_that_names_it(self):
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(temperature=9)
+        self.assertEqual(caught.exception.param, "temperature")
+        with self.assertRaises(openai.BadRequestError) as caught:
+            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
+        self.assertEqual(caught.exception.param, "tools")
+
+    def test_a_prompt_beyond_the_context_raises_context_length_exceeded(self):
+        for stream in (False, True):
+            with self.assertRaises(openai.BadRequestError) as caught:
+                self.chat(messages=[{"role": "user", "content": "word " * 200_000}], stream=stream)
+            self.assertEqual(caught.exception.code, "context_length_exceeded")
+
+    def test_a_stream_can_be_left_in_the_middle(self):
+        started = time.monotonic()
+        for _ in range(8):  # more than there are places: each must have been freed
+            with self.client.chat.completions.create(**GREEDY, **LONG_ANSWER, stream=True) as stream:
+                self.assertEqual(len([chunk for chunk, _ in zip(stream, range(4))]), 4)
+        left = time.monotonic()
+        self.assertTrue(self.chat(max_tokens=2).choices[0].message.content)
+        # Eight long answers computed to their ends would take far longer than eight beginnings did.
+        self.assertLess(time.monotonic() - left, 10 + (left - started))
+
+    def test_an_awaited_stream_can_be_cancelled(self):
+        async def leave():
+            async with openai.AsyncOpenAI(base_url=self.url, api_key="any", max_retries=0) as client:
+                async def read():
+                    async for _ in await client.chat.completions.create(**GREEDY, **LONG_ANSWER, stream=True):
+                        begun.set()
+                begun = asyncio.Event()
+                task = asyncio.create_task(read())
+                await begun.wait()
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                answer = await client.chat.completions.create(**GREEDY, messages=MESSAGES, max_tokens=2)
+                self.assertTrue(answer.choices[0].message.content)
+
+        asyncio.run(leave())
+
+
+class AtEveryNode(unittest.TestCase):
+    def test_all_nodes_give_the_same_tokens(self):
+        tokens = []
+        for url in URLS:
+            with openai.OpenAI(base_url=url, api_key="any", max_retries=0, timeout=300) as client:
+                answer = client.chat.completions.create(**GREEDY, messages=MESSAGES, max_tokens=16, extra_body={"return_token_ids": True})
+                tokens.append(answer.choices[0].token_ids)
+        self.assertTrue(tokens[0])
+        self.assertEqual(tokens, tokens[:1] * len(URLS))
+
+
+def load_tests(loader, tests, pattern):
+    suite = unittest.TestSuite([loader.loadTestsFromTestCase(AtEveryNode)])
+    for index, url in enumerate(URLS):
+        case = type(f"AtNode{index}", (AtOneNode, unittest.TestCase), {"url": url})
+        suite.addTests(loader.loadTestsFromTestCase(case))
+    return suite
+
+
+if __name__ == "__main__":
+    if not MODEL or not URLS:
+        sys.exit("expected FLOTILLA_MODEL and FLOTILLA_URLS in the environment; tests/clients/run sets them")
+    unittest.main(verbosity=2)
