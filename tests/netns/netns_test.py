@@ -18,6 +18,7 @@ import threading
 import time
 
 FOUND_WITHIN_SECONDS = 2.0
+LOST_WITHIN_SECONDS = 5.0
 SKIPPED = 77
 # Nothing that is not addressed to us by name, as on networks that filter what is sent to all. ICMPv6 stays: without
 # neighbour discovery there is no IPv6 at all.
@@ -168,8 +169,18 @@ def explain(machines):
         print(f"    {machine.name} sees {machine.members()}, process {machine.process.poll()}")
 
 
-def claim(sentence, seconds, machines):
-    if seconds is not None and seconds < FOUND_WITHIN_SECONDS:
+def wait_until(condition, patience):
+    """Seconds until the condition held; None where it did not."""
+    began = time.monotonic()
+    while time.monotonic() - began < patience:
+        if condition():
+            return time.monotonic() - began
+        time.sleep(0.01)
+    return None
+
+
+def claim(sentence, seconds, machines, within=FOUND_WITHIN_SECONDS):
+    if seconds is not None and seconds < within:
         print(f"ok   {sentence}: {seconds:.2f} s")
         return True
     print(f"FAIL {sentence}: " + (f"took {seconds:.2f} s" if seconds is not None else "they did not"))
@@ -234,8 +245,22 @@ def cable_with_ipv4_link_local(network, binary):
     return claim("two hosts on a cable find each other by IPv4 link-local addresses", all_joined(machines, 15), machines)
 
 
+def pulled_cable_is_noticed(network, binary):
+    hosts = three_on_a_bridge(network)
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "abc")]
+    if all_joined(machines, 15) is None:
+        return claim("three hosts join before a cable is pulled", None, machines)
+    run("ip", "-n", f"{network.prefix}switch", "link", "set", "port3", "down")
+    forgotten = lambda machine: all(member["name"] != "c" for member in machine.members())
+    seconds = wait_until(lambda: forgotten(machines[0]) and forgotten(machines[1]), LOST_WITHIN_SECONDS + 3)
+    noticed = claim("a machine behind a pulled cable is lost", seconds, machines, LOST_WITHIN_SECONDS)
+    run("ip", "-n", f"{network.prefix}switch", "link", "set", "port3", "up")
+    back = wait_until(lambda: all({"a", "b", "c"} <= machine.joined() for machine in machines), 30)
+    return claim("plugged in again, all come back", back, machines, 15) and noticed
+
+
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
-             cable_with_ipv4_link_local]
+             cable_with_ipv4_link_local, pulled_cable_is_noticed]
 
 
 def skip(reason):
