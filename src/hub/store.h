@@ -1,7 +1,7 @@
 // Decides what model files this node has, and keeps the parts it took from others.
 // In: model folders, byte ranges with digests.  Out: ModelInfo, Gguf headers, paths a stage can read.  Owns: the parts
-// folder under the node's home.  Thread: any; a mutex inside.  Never: follows a name from a peer to a path, writes outside
-// its folder, calls a part complete that it has not verified.
+// folder under the node's home.  Thread: any; a mutex inside.  Never: follows a name from a peer to a path, writes
+// outside its folder, calls a part complete that it has not verified.
 //
 // A part of a model taken from a peer is a sparse file of the model's full size plus an index of verified ranges:
 //   HOME/parts/<fingerprint>/<index>.gguf       sparse; index 0, 1, ... for split files
@@ -26,13 +26,13 @@ namespace flotilla {
 
 struct StoreOptions {
   std::filesystem::path home;
-  std::vector<std::filesystem::path> folders;   // each searched for *.gguf, not recursively; missing ones are an error
+  std::vector<std::filesystem::path> folders;  // each searched for *.gguf, not recursively; missing ones are an error
 };
 
 struct StoredModel {
   ModelInfo info;
-  std::shared_ptr<const Gguf> gguf;                 // header; never null
-  std::vector<std::filesystem::path> files;         // as the stage reads them; sparse where not complete
+  std::shared_ptr<const Gguf> gguf;          // header; never null
+  std::vector<std::filesystem::path> files;  // as the stage reads them; sparse where not complete
 };
 
 // done and total in bytes still to fetch.
@@ -40,12 +40,14 @@ using FetchProgressFn = std::function<void(std::uint64_t done, std::uint64_t tot
 
 class Store {
  public:
-  // permission, no_space, not_found with the folder's name. A file that is not a GGUF is skipped with a warning that says why.
+  // permission, no_space, not_found with the folder's name. A file that is not a GGUF is skipped with a warning that
+  // says why.
   static Result<std::unique_ptr<Store>> open(StoreOptions options);
   virtual ~Store() = default;
 
-  virtual std::vector<StoredModel> list() = 0;      // rescans folders whose modification time changed
-  // not_found: names the folders searched and the closest names. An empty fingerprint means any.
+  virtual std::vector<StoredModel> list() = 0;  // rescans folders whose modification time changed
+  // By fingerprint where one is given, whatever the file is called here; by name otherwise. not_found: names the
+  // folders searched and the closest names.
   virtual Result<StoredModel> find(const std::string& model, const std::string& fingerprint) = 0;
 
   // What of `ranges` is not yet on this disk (complete files need nothing).
@@ -58,7 +60,9 @@ class Store {
   virtual Result<StoredModel> fetch_ranges(Link& link, const StoredModel& model, const std::vector<FileRange>& ranges,
                                            const FetchProgressFn& progress, const std::atomic<bool>& stop) = 0;
 
-  // Rereads every verified range of a part and compares digests; ranges that no longer match are forgotten (and fetched anew).
+  // Rereads the verified ranges of a part that meet one of `ranges` (all where there is none) and compares digests.
+  // Those that no longer match are forgotten with a warning, and missing() names them again; that is success. Fails
+  // where the disk does. Complete files have no digests: nothing to do.
   virtual Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
 
   // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges).

@@ -52,8 +52,7 @@ Result<ModelSpec> read_spec(const Gguf& gguf);
 
 // Tensors of one layer, or of the head's parts, in file order.
 std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer);
-std::vector<const TensorPlace*> head_tensors(
-    const Gguf& gguf);  // token_embd, output_norm, output, rope_freqs is in shared_tensors
+std::vector<const TensorPlace*> head_tensors(const Gguf& gguf);    // token_embd, output_norm, output
 std::vector<const TensorPlace*> shared_tensors(const Gguf& gguf);  // needed by every stage: rope_freqs
 
 Result<ModelShape> read_shape(const Gguf& gguf);
