@@ -129,6 +129,7 @@ int converse(ApiClient& client, const ChatOptions& options, const std::string& m
     messages.push_back({{"role", "user"}, {"content", line}});
     const auto answer = answer_to(client, options, model, messages);
     std::println("");
+    std::fflush(stdout);
     if (!answer) return report(answer.error());
     messages.push_back({{"role", "assistant"}, {"content", answer->text}});
     print_speed(*answer);
@@ -141,6 +142,7 @@ int answer_once(ApiClient& client, const ChatOptions& options, const std::string
   const auto answer = answer_to(client, options, model, messages);
   if (!answer) return report(answer.error());
   std::println("");
+  std::fflush(stdout);
   print_speed(*answer);
   return interrupted ? 130 : 0;
 }
