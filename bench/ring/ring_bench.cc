@@ -1,13 +1,15 @@
 // What a hop of the ring costs beyond computing: `ring_bench [--json]`.
 //
-// Rings of one, two and three runner processes stand side by side on loopback; in every round each answers one request
-// alone, and a ring's time per token is compared with the single process's of the same round. A ring of n > 1 stages
-// has n hops (the last leads back to the head), so a hop costs (ring - alone) / n. Rounds interleave because the
-// machine's mood changes by the minute; the median of the pairs is the figure, the least is what the machine can do
-// when left alone.
+// Rings of one, two and three runner processes stand side by side on loopback and answer one request each in turn. A
+// ring of n > 1 stages has n hops (the last leads back to the head). Two figures, because they answer two questions:
 //
-// Two kinds of stages: scripted ones that compute next to nothing (the hop itself: encode, checksum, socket, wake-up,
-// decode), and the real model, where a hop also costs what cutting one graph into several costs, and cold caches.
+//   hop       (the head's time outside its own computing - what the other stages computed) / n, by the stages' own
+//             clocks and over the same steps: encode, checksum, socket, wake-up, decode. The machine's mood does not
+//             enter.
+//   all told  (time per token of the ring - of the single process in the same round) / n, median over rounds: also what
+//             cutting one graph into several costs, and caches that another process's turn left cold.
+//
+// Two kinds of stages: scripted ones that compute next to nothing, and the real model.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -38,7 +40,8 @@ struct BenchOptions {
 struct Series {
   std::string stage_kind;
   std::uint32_t stages = 0, spin_us = 0;
-  std::vector<double> ms_per_token, ms_per_hop;  // one per round
+  std::vector<double> ms_per_token, all_told_ms;  // one per round
+  double hop_ms = 0;                              // by the stages' own clocks
 };
 
 double median(std::vector<double> values) {
@@ -77,6 +80,15 @@ class BenchRing {
     }
   }
 
+  // Per hop and step. 0 where the stages have not yet told enough.
+  double hop_ms() {
+    const auto stages = ring_->common_stats();
+    if (stages.size() < 2) return 0;
+    double seconds = stages[0].wait_seconds;
+    for (std::size_t index = 1; index < stages.size(); ++index) seconds -= stages[index].compute_seconds;
+    return 1000 * seconds / static_cast<double>(stages[0].steps) / static_cast<double>(stages.size());
+  }
+
  private:
   explicit BenchRing(std::vector<std::string> command) : runners_(std::move(command)) {}
   ProcessRunners runners_;  // outlives the ring, which hangs up first
@@ -98,9 +110,10 @@ Status run_rounds(std::vector<Contender>& contenders, std::uint32_t rounds, std:
       FLOTILLA_TRY(const double ms, ring->ms_per_token(tokens));
       series.ms_per_token.push_back(ms);
       if (series.stages == 1) alone = ms;
-      if (series.stages > 1) series.ms_per_hop.push_back((ms - alone) / series.stages);
+      if (series.stages > 1) series.all_told_ms.push_back((ms - alone) / series.stages);
     }
   }
+  for (auto& [ring, series] : contenders) series.hop_ms = ring->hop_ms();
   return {};
 }
 
@@ -145,20 +158,19 @@ Result<std::vector<Series>> measure_all(const BenchOptions& bench) {
 }
 
 void print_table(const std::vector<Series>& all) {
-  std::println("{:<28} {:>6} {:>5} {:>8} {:>12} {:>12} {:>12}", "stages of", "stages", "hops", "spin us", "ms/token",
-               "ms/hop", "least ms/hop");
+  std::println("{:<28} {:>6} {:>8} {:>10} {:>10} {:>14}", "stages of", "stages", "spin us", "ms/token", "hop ms",
+               "all told ms");
   for (const auto& series : all) {
-    std::print("{:<28} {:>6} {:>5} {:>8} {:>12.4f}", series.stage_kind, series.stages,
-               series.stages > 1 ? series.stages : 0, series.spin_us, median(series.ms_per_token));
+    std::print("{:<28} {:>6} {:>8} {:>10.4f}", series.stage_kind, series.stages, series.spin_us,
+               median(series.ms_per_token));
     if (series.stages == 1) {
-      std::println(" {:>12} {:>12}", "-", "-");
+      std::println(" {:>10} {:>14}", "-", "-");
       continue;
     }
-    const double hop = median(series.ms_per_hop);
-    std::println(" {:>12.4f} {:>12.4f}{}", hop, std::ranges::min(series.ms_per_hop),
-                 hop <= target_ms_per_hop ? "" : "  above the target");
+    std::println(" {:>10.4f} {:>14.4f}{}", series.hop_ms, median(series.all_told_ms),
+                 series.hop_ms <= target_ms_per_hop ? "" : "  above the target");
   }
-  std::println("Target: at most {} ms per hop and token (median of interleaved pairs).", target_ms_per_hop);
+  std::println("Target: a hop costs at most {} ms per token beyond computing.", target_ms_per_hop);
 }
 
 void print_json(const std::vector<Series>& all) {
@@ -170,8 +182,8 @@ void print_json(const std::vector<Series>& all) {
                           {"ms_per_token", median(series.ms_per_token)},
                           {"rounds_ms_per_token", series.ms_per_token}};
     if (series.stages > 1) {
-      row["ms_per_hop"] = median(series.ms_per_hop);
-      row["least_ms_per_hop"] = std::ranges::min(series.ms_per_hop);
+      row["hop_ms"] = series.hop_ms;
+      row["all_told_ms_per_hop"] = median(series.all_told_ms);
     }
     rows.push_back(std::move(row));
   }

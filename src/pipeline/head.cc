@@ -129,13 +129,13 @@ Status Head::step(const StepBatch& batch) {
   const auto begun = Clock::now();
   FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
   FLOTILLA_TRY(const auto values, stage_.step(batch, embedded));
+  const auto computed = Clock::now();
   FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
-  const auto sent = Clock::now();
   FLOTILLA_TRY_STATUS(receive_rows(batch));
   const auto received = Clock::now();
   FLOTILLA_TRY_STATUS(sample_rows());
   meter_.add_step(batch.rows.size(), results_.size(),
-                  {.compute = sent - begun + (Clock::now() - received), .wait = received - sent});
+                  {.compute = computed - begun + (Clock::now() - received), .wait = received - computed});
   return {};
 }
 

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <ranges>
 #include <utility>
 
 #include "base/check.h"
@@ -129,6 +130,7 @@ PrepareStage LocalRing::plan_of(std::size_t index) const {
 }
 
 Status LocalRing::prepare(Runners& runners) {
+  stats_.resize(options_.stages.size());
   for (std::size_t index = 0; index < options_.stages.size(); ++index) {
     FLOTILLA_TRY(auto line, runners.start(index));
     lines_.push_back(std::move(line));
@@ -160,11 +162,30 @@ Result<Frame> LocalRing::receive(std::size_t index, FrameKind kind) {
   Frame frame;
   for (;;) {
     FLOTILLA_TRY_STATUS(lines_.at(index)->receive(frame, options_.patience));
+    keep_stats(index, frame);
     if (frame.header.kind == kind) return frame;
     if (frame.header.kind != FrameKind::stage_failed) continue;
     FLOTILLA_TRY(auto failed, decode_stage_failed(frame.body));
     return fail(Error{code_from_string(failed.code), std::move(failed.message)});
   }
+}
+
+void LocalRing::keep_stats(std::size_t index, const Frame& frame) {
+  if (frame.header.kind != FrameKind::stage_stats) return;
+  if (const auto stats = decode_stage_stats(frame.body)) stats_[index][stats->steps] = *stats;
+}
+
+std::vector<StageStats> LocalRing::common_stats() {
+  Frame frame;
+  for (std::size_t index = 0; index < lines_.size(); ++index)
+    while (lines_[index]->receive(frame, {})) keep_stats(index, frame);
+  for (const auto& [steps, of_head] : stats_.front() | std::views::reverse) {
+    std::vector<StageStats> common;
+    for (const auto& of_stage : stats_)
+      if (const auto found = of_stage.find(steps); found != of_stage.end()) common.push_back(found->second);
+    if (common.size() == stats_.size()) return common;
+  }
+  return {};
 }
 
 Status LocalRing::send(const GenerateRequest& request) {

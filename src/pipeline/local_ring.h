@@ -91,6 +91,9 @@ class LocalRing {
   Result<TokenEvent> next_event();                                 // of any request, in the order of arrival
   Result<std::map<RequestId, Answer>> answers(std::size_t count);  // until so many requests have ended
   Result<StageFailed> wait_for_failed(std::size_t index);
+  // What every stage's statistics say of the same steps: of those it had done by some common number of steps, one entry
+  // per stage. Empty where there is no such number yet.
+  std::vector<StageStats> common_stats();
   void hang_up(std::size_t index);  // the node is gone, as runner `index` sees it
 
  private:
@@ -98,11 +101,13 @@ class LocalRing {
   PrepareStage plan_of(std::size_t index) const;
   Status prepare(Runners& runners);
   Status introduce();
-  Result<Frame> receive(std::size_t index, FrameKind kind);  // passing over progress and statistics
+  Result<Frame> receive(std::size_t index, FrameKind kind);  // passing over progress, keeping statistics
+  void keep_stats(std::size_t index, const Frame& frame);
 
   LocalRingOptions options_;
   std::vector<std::unique_ptr<Link>> lines_;
   std::vector<std::uint16_t> ports_;
+  std::vector<std::map<std::uint64_t, StageStats>> stats_;  // per stage, by the steps it had done
 };
 
 }  // namespace flotilla

@@ -10,6 +10,7 @@
 
 namespace flotilla {
 
+// On the head, what is not computing is waiting: the whole way round the ring, encoding and sending included.
 struct StepTiming {
   std::chrono::steady_clock::duration compute{0}, wait{0};
 };
