@@ -51,6 +51,16 @@ std::vector<ModelInfo> models_of(const ClusterView& view) {
   return list;
 }
 
+ClusterView without(ClusterView view, const Placement& placement) {
+  for (const PlacedStage& stage : placement.stages)
+    for (Member& member : view.members)
+      if (member.info.id == stage.nodes.front())
+        member.info.memory_free_bytes =
+            std::min(member.info.memory_bytes, member.info.memory_free_bytes + stage.weight_bytes + stage.kv_bytes +
+                                                   stage.compute_bytes + memory_reserve_bytes);
+  return view;
+}
+
 PlanWishes wishes_from(const LoadModel& order) {
   PlanWishes wishes;
   wishes.nodes = order.nodes;

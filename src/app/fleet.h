@@ -21,6 +21,9 @@ const Placement* placement_of(const ClusterView& view, PlacementId id);
 // Every model that some joined node has whole, by name; self's first where names collide.
 std::vector<ModelInfo> models_of(const ClusterView& view);
 
+// The view with the memory of a placement given back: a plan that replaces it may use what it holds.
+ClusterView without(ClusterView view, const Placement& placement);
+
 PlanWishes wishes_from(const LoadModel& order);
 std::string name_of(const ClusterView& view, const NodeId& id);  // a short form of the id where it is unknown
 

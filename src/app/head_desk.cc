@@ -62,27 +62,31 @@ bool differs(const LoadModel& order, const Placement& placement, const ClusterVi
 
 void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
   const Asker asker{node, order.ticket};
+  std::optional<Placement> replaced;
   if (const auto headed = find_model(order.model)) {
     if (!differs(order, headed->placement, context_.view())) {
       if (headed->placement.state == PlacementState::ready) return answer(asker, headed->placement);
       headed->askers.push_back(asker);
       return;
     }
+    replaced = headed->placement;
     end(headed,
         {Code::unavailable,
          std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
   }
-  begin(order, asker);
+  begin(order, asker, replaced);
 }
 
-void HeadDesk::begin(const LoadModel& order, const Asker& asker) {
+void HeadDesk::begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced) {
   auto& askers = starting_[order.model];
   askers.push_back(asker);
   if (askers.size() > 1) return;
-  headers_.want(order.model, "", [this, order](const Result<StoredModel>& stored) { on_header(order, stored); });
+  headers_.want(order.model, "",
+                [this, order, replaced](const Result<StoredModel>& stored) { on_header(order, stored, replaced); });
 }
 
-void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stored) {
+void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stored,
+                         const std::optional<Placement>& replaced) {
   const std::vector<Asker> askers = std::move(starting_.extract(order.model).mapped());
   const auto refuse_all = [&](const Error& cause) {
     for (const Asker& asker : askers) refuse(asker, cause);
@@ -93,7 +97,9 @@ void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stor
   PlanWishes wishes = wishes_from(order);
   wishes.fingerprint = stored->info.fingerprint;
   wishes.head = context_.identity.node;
-  const auto plan = flotilla::plan(context_.view(), *shape, wishes);
+  // The machines of a placement just ended may not have said yet that its memory is free; they are told in order.
+  const ClusterView view = replaced ? without(context_.view(), *replaced) : context_.view();
+  const auto plan = flotilla::plan(view, *shape, wishes);
   if (!plan) return refuse_all(plan.error());
 
   auto headed = std::make_shared<Headed>();

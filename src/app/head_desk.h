@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "app/header_desk.h"
@@ -40,8 +41,8 @@ class HeadDesk {
     NodeId node;
     std::uint64_t ticket = 0;
   };
-  void begin(const LoadModel& order, const Asker& asker);
-  void on_header(const LoadModel& order, const Result<StoredModel>& stored);
+  void begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced);
+  void on_header(const LoadModel& order, const Result<StoredModel>& stored, const std::optional<Placement>& replaced);
   void prepare(const std::shared_ptr<Headed>& headed, const Plan& plan);
   void close_ring(Headed& headed);
   void become_ready(Headed& headed);

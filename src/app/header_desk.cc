@@ -21,10 +21,13 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   const auto answer = [this, on_header](Result<StoredModel> stored) {
     boost::asio::post(context_.loop, [on_header, stored = std::move(stored)] { on_header(stored); });
   };
-  if (auto stored = context_.store.find(model, fingerprint)) return answer(std::move(stored));
+  auto stored = context_.store.find(model, fingerprint);
+  if (stored) return answer(std::move(stored));
   const ClusterView view = context_.view();
   const auto holder = holder_of(view, model, fingerprint);
-  if (!holder || *holder == context_.identity.node) return answer(fail(no_such_model(view, model)));
+  if (!holder) return answer(fail(no_such_model(view, model)));
+  // Listed a moment ago and no longer usable: the store knows more about it than the list.
+  if (*holder == context_.identity.node) return answer(std::move(stored));
   const Member& member = *view.find(*holder);
   std::string wanted = fingerprint;
   for (const ModelInfo& info : member.info.models)
@@ -32,8 +35,8 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted, host = member.host,
                                       port = member.info.cluster_port] {
     auto link = connect_bulk(context->identity, host, port);
-    auto stored = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
-    boost::asio::post(context->loop, [on_header, stored = std::move(stored)] { on_header(stored); });
+    auto fetched = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
+    boost::asio::post(context->loop, [on_header, fetched = std::move(fetched)] { on_header(fetched); });
   });
 }
 

@@ -8,39 +8,45 @@ namespace flotilla {
 
 void LoadDesk::plan(const LoadModel& order, OnPlan on_plan) {
   if (order.mode == "tensor")
-    return on_plan(fail(
-        Code::unsupported,
-        "[app] splitting tensors between machines (mode tensor) is not part of this version; use pipeline or auto"));
+    return on_plan(fail(Code::unsupported,
+                        "[app] splitting tensors between machines (mode tensor) is not part of this version; use "
+                        "pipeline or auto"));
   headers_.want(order.model, "", [this, order, on_plan](const Result<StoredModel>& stored) {
     if (!stored) return on_plan(fail(stored.error()));
     const auto shape = read_shape(*stored->gguf);
     if (!shape) return on_plan(fail(shape.error()));
     PlanWishes wishes = wishes_from(order);
     wishes.fingerprint = stored->info.fingerprint;
-    on_plan(flotilla::plan(context_.view(), *shape, wishes));
+    const ClusterView view = context_.view();
+    const Placement* present = placement_of(view, order.model);
+    on_plan(flotilla::plan(present ? without(view, *present) : view, *shape, wishes));
   });
 }
 
+// A wish that differs from what is loaded is planned before anything is given up: one that cannot be met changes
+// nothing.
 void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   const ClusterView view = context_.view();
-  if (const Placement* placement = placement_of(view, order.model)) {
-    if (placement->state == PlacementState::ready && !differs(order, *placement, view)) return on_done(*placement);
-    // The head of the present placement decides: it alone may replace it.
-    if (order.nodes.empty() || placement->head() == context_.identity.node ||
-        name_of(view, placement->head()) == order.nodes.front())
-      return ask(placement->head(), std::move(order), std::move(on_progress), std::move(on_done));
-    const std::string model = order.model;
-    return unload(model, [this, order = std::move(order), on_progress, on_done](const Result<Placement>&) mutable {
-      plan(order, [this, order, on_progress, on_done](const Result<Plan>& plan) {
-        if (!plan) return on_done(fail(plan.error()));
-        ask(plan->stages.front().node, order, on_progress, on_done);
-      });
-    });
+  const Placement* present = placement_of(view, order.model);
+  if (present && order.mode != "tensor" && !differs(order, *present, view)) {
+    if (present->state == PlacementState::ready) return on_done(*present);
+    return ask(present->head(), std::move(order), std::move(on_progress), std::move(on_done));
   }
   const LoadModel wish = order;
   plan(wish, [this, order = std::move(order), on_progress, on_done](const Result<Plan>& plan) {
     if (!plan) return on_done(fail(plan.error()));
-    ask(plan->stages.front().node, order, on_progress, on_done);
+    replace(plan->stages.front().node, order, on_progress, on_done);
+  });
+}
+
+// The head of the present placement replaces it by itself; another head can begin only once it is gone.
+void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress,
+                       const OnDone& on_done) {
+  const ClusterView view = context_.view();
+  const Placement* present = placement_of(view, order.model);
+  if (!present || present->head() == head) return ask(head, order, on_progress, on_done);
+  unload(order.model, [this, head, order, on_progress, on_done](const Result<Placement>&) {
+    ask(head, order, on_progress, on_done);
   });
 }
 

@@ -35,6 +35,7 @@ class LoadDesk {
     OnProgress on_progress;
     OnDone on_done;
   };
+  void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
 
   NodeContext& context_;

@@ -279,7 +279,9 @@ class Shell : public Cluster {
     if (found == channels_.end()) return;
     const auto& channel = found->second;
     const auto peer = channel.handshake ? channel.handshake->peer() : std::nullopt;
-    if (peer) {
+    if (peer && peer->node == options_.identity.node) {
+      complain(channel.host, plain(cause));  // two nodes with one identity cannot be two members
+    } else if (peer) {
       membership_.on_seen(peer->node, peer->name, peer->release, channel.host, plain(cause), now());
     } else if (const auto known = channel.dialled ? discovery_.known_at(*channel.dialled) : std::nullopt;
                known && !known->name.empty()) {

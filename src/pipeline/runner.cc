@@ -26,7 +26,7 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
   if (plan.files.empty())
     return fail(Code::invalid_argument, "[pipeline] expected the model's files but got none for {}", plan.model);
   FLOTILLA_TRY_STATUS(start_engine());
-  FLOTILLA_TRY(auto gguf, Gguf::open(plan.files.front()));
+  FLOTILLA_TRY(auto gguf, Gguf::open_parts({plan.files.begin(), plan.files.end()}, plan.model));
   if (!plan.fingerprint.empty() && gguf->fingerprint() != plan.fingerprint)
     return fail(
         Code::corrupt,

@@ -108,7 +108,9 @@ ChatMessage read_message(JsonFields& message) {
   if (const auto known = role ? template_role(*role) : std::nullopt) {
     read.role = *known;
   } else {
-    message.wrong("role", Code::invalid_argument, "expected role to be system, developer, user, assistant or tool");
+    message.wrong("role", Code::invalid_argument,
+                  std::format("expected the role in messages to be system, developer, user, assistant or tool but got {}",
+                              role ? "'" + *role + "'" : "none"));
   }
   read.content = read_content(message, read.role == "assistant").value_or("");
   read.name = message.text("name").value_or("");

@@ -77,7 +77,7 @@ void OpenAiCompletions::read_prompts(JsonFields& fields) {
   if (prompt->front().is_number()) {
     const auto wrong = std::ranges::find_if_not(*prompt, is_token);
     return fields.wrong("prompt", Code::invalid_argument,
-                        std::format("expected every item of prompt to be a token id below {} but one is {}",
+                        std::format("expected every item of prompt to be a token id below {} but got {}",
                                     limits::vocabulary_max, wrong == prompt->end() ? "one too many" : type_of(*wrong)));
   }
   const bool strings = prompt->front().is_string();
@@ -88,7 +88,7 @@ void OpenAiCompletions::read_prompts(JsonFields& fields) {
       sources_.emplace_back(item.get<std::string>());
     } else {
       return fields.wrong("prompt", Code::invalid_argument,
-                          std::format("expected prompt to be {} but one of its items is {}", what, type_of(item)));
+                          std::format("expected prompt to be {} but got an item that is {}", what, type_of(item)));
     }
   }
 }

@@ -51,7 +51,7 @@ class Refusals(unittest.TestCase):
             port = taken.getsockname()[1]
             words = self.refused(self.node("a", api_port=port))
         self.assertIn(str(port), words)
-        self.assertRegex(words, "taken|in use")
+        self.assertRegex(words, "taken|in use|to be free")
 
     def test_busy_cluster_port(self):
         with socket.socket() as taken:
@@ -60,7 +60,7 @@ class Refusals(unittest.TestCase):
             port = taken.getsockname()[1]
             words = self.refused(self.node("a", cluster_port=port))
         self.assertIn(str(port), words)
-        self.assertRegex(words, "taken|in use")
+        self.assertRegex(words, "taken|in use|to be free")
 
     def test_home_that_cannot_be_a_folder(self):
         path = os.path.join(self.folder, "a file")
