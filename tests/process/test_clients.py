@@ -1,0 +1,36 @@
+#!/usr/bin/env python3
+"""OpenAI's own clients, unmodified, against each node of a ring of three that holds a real model.
+
+    FLOTILLA_BINARY=build/flotilla tests/process/test_clients.py
+"""
+
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "harness"))
+
+from flotilla import MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
+
+CLIENTS = os.path.join(HERE, "..", "clients", "run")
+NOT_INSTALLED = 77
+CLIENTS_SECONDS = 400
+
+
+class Clients(unittest.TestCase):
+    def test_openai_for_python_and_node_work_against_any_node(self):
+        names = ["a", "b", "c"]
+        with Fleet(names, models={"a": [MODELS_FOLDER]}, flags=["--threads", "1"]) as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, nodes=names, context=2048, sequences=4)
+            urls = ["http://127.0.0.1:%d/v1" % node.api_port for node in fleet]
+            run = subprocess.run([CLIENTS, SMOLLM2, *urls], capture_output=True, text=True, timeout=CLIENTS_SECONDS)
+        if run.returncode == NOT_INSTALLED:
+            self.fail("the clients are not installed; run tests/clients/setup")
+        self.assertEqual(0, run.returncode, run.stdout[-4000:] + run.stderr[-4000:])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
