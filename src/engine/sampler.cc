@@ -39,8 +39,9 @@ std::vector<TokenLogprob> best_logits(std::span<const float> logits, std::size_t
 
 TokenId best_token(std::span<const float> logits) {
   std::size_t best = 0;
-  for (std::size_t token = 1; token < logits.size(); ++token)
-    if (logits[token] > logits[best] || std::isnan(logits[best])) best = token;
+  float highest = -std::numeric_limits<float>::infinity();
+  for (std::size_t token = 0; token < logits.size(); ++token)
+    if (logits[token] > highest) highest = logits[best = token];
   return static_cast<TokenId>(best);
 }
 

@@ -74,11 +74,10 @@ class GgmlStage final : public Stage {
     FLOTILLA_TRY(const StepShape shape,
                  shape_step(batch, spec_, layers_, cache_, options_.context_tokens, options_.step_rows_max));
     if (shape.rows == 0) return std::span<const float>();
-    if (layers_.range.count() == 0) {
+    if (layers_.range.count() == 0)
       result_.assign(activations.begin(), activations.end());
-      return std::span<const float>(result_);
-    }
-    FLOTILLA_TRY_STATUS(compute(shape, activations));
+    else
+      FLOTILLA_TRY_STATUS(compute(shape, activations));
     for (const RowGroup& group : shape.groups) cache_.set_length(group.sequence, group.first_position + group.rows);
     return std::span<const float>(result_);
   }

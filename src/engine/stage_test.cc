@@ -15,12 +15,12 @@
 namespace flotilla {
 namespace {
 
-using testing::add_rows, testing::Chain, testing::gemma, testing::smollm, testing::some_tokens;
+using testing::add_rows, testing::Chain, testing::gemma, testing::smollm, testing::some_prompt, testing::some_tokens;
 using ::testing::HasSubstr;
 
 class Models : public ::testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(, Models, ::testing::Values(smollm, gemma),
-                         [](const auto& info) { return std::string(info.param == smollm ? "llama" : "gemma3"); });
+                         [](const auto& model) { return std::string(model.param == smollm ? "llama" : "gemma3"); });
 
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && !a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
@@ -39,10 +39,15 @@ double distance(const std::vector<float>& a, const std::vector<float>& b) {
   return worst;
 }
 
+// How far the same answer may move when its rows are computed beside other rows. SmolLM2's types (Q4_1, Q8_0) give each
+// row the same bits in any company. Gemma's K-quants do not, and it amplifies them: 0.4 nats were measured between two
+// ways of cutting one prompt. A wrong mask, slot or position moves an answer by several nats.
+double noise(const std::string& model) { return model == smollm ? 0.02 : 1.0; }
+
 // Several sequences: a prompt, then a prompt beside an answer, then three answers, then a prompt past the window.
 std::vector<std::vector<float>> play(Chain& chain) {
   std::vector<std::vector<float>> logits;
-  const auto prompt = some_tokens(40), other = some_tokens(300, 1), third = some_tokens(7, 2), next = some_tokens(2, 3);
+  const auto prompt = some_prompt(40), other = some_prompt(70, 1), third = some_prompt(7, 2), next = some_tokens(2, 3);
   logits.push_back(chain.step(0, 0, prompt));
   StepBatch mixed;
   add_rows(mixed, 1, 0, other);
@@ -51,10 +56,10 @@ std::vector<std::vector<float>> play(Chain& chain) {
   logits.push_back(chain.step(mixed));
   StepBatch answers;
   add_rows(answers, 3, 7, {next.data(), 1});
-  add_rows(answers, 1, 300, next);
+  add_rows(answers, 1, 70, next);
   add_rows(answers, 0, 41, {next.data(), 1});
   logits.push_back(chain.step(answers));
-  logits.push_back(chain.step(2, 0, some_tokens(512, 4)));
+  logits.push_back(chain.step(2, 0, some_prompt(512, 4)));
   logits.push_back(chain.step(2, 512, some_tokens(130, 5)));
   for (std::uint32_t position = 642; position < 645; ++position)
     logits.push_back(chain.step(2, position, {next.data(), next.data() + 1}));
@@ -74,7 +79,7 @@ TEST_P(Models, StagesTogetherGiveTheBitsOfOne) {
 
 TEST_P(Models, AnswersDoNotDependOnTheSlot) {
   Chain chain(GetParam(), {});
-  const auto prompt = some_tokens(20);
+  const auto prompt = some_prompt(20);
   const auto first = chain.step(0, 0, prompt), last = chain.step(3, 0, prompt);
   EXPECT_TRUE(same_bits(first, last));
   EXPECT_TRUE(same_bits(chain.step(3, 20, {400}), chain.step(0, 20, {400})));
@@ -83,24 +88,25 @@ TEST_P(Models, AnswersDoNotDependOnTheSlot) {
 TEST_P(Models, SequencesInOneStepAnswerLikeEachAlone) {
   Chain together(GetParam(), {}), alone(GetParam(), {});
   StepBatch batch;
-  for (std::uint32_t slot = 0; slot < 4; ++slot) add_rows(batch, slot, 0, some_tokens(10 + 90 * slot, slot));
+  for (std::uint32_t slot = 0; slot < 4; ++slot) add_rows(batch, slot, 0, some_prompt(10 + 70 * slot, slot));
   const auto logits = together.step(batch);
   const std::size_t vocabulary = together.head().spec().vocabulary;
   for (std::uint32_t slot = 0; slot < 4; ++slot) {
     const std::vector<float> row(logits.begin() + slot * vocabulary, logits.begin() + (slot + 1) * vocabulary);
-    EXPECT_LT(distance(alone.step(slot, 0, some_tokens(10 + 90 * slot, slot)), row), 0.02) << "slot " << slot;
+    EXPECT_LT(distance(alone.step(slot, 0, some_prompt(10 + 70 * slot, slot)), row), noise(GetParam()))
+        << "slot " << slot;
   }
 }
 
 TEST_P(Models, APromptInPiecesAnswersLikeAWholeOne) {
   Chain whole(GetParam(), {}), pieces(GetParam(), {});
-  const auto prompt = some_tokens(700);
+  const auto prompt = some_prompt(700);
   whole.step(0, 0, {prompt.begin(), prompt.begin() + 512});
   const auto expected = whole.step(0, 512, {prompt.begin() + 512, prompt.end()});
   std::vector<float> got;
   for (std::uint32_t first = 0; first < 700; first += 100)
     got = pieces.step(1, first, {prompt.begin() + first, prompt.begin() + first + 100});
-  EXPECT_LT(distance(expected, got), 0.02);
+  EXPECT_LT(distance(expected, got), noise(GetParam()));
 }
 
 TEST_P(Models, RearrangedWeightsAnswerLikePlainOnes) {
@@ -108,13 +114,13 @@ TEST_P(Models, RearrangedWeightsAnswerLikePlainOnes) {
   Chain rearranged(GetParam(), {}, options);
   options.repack = false;
   Chain plain(GetParam(), {}, options);
-  EXPECT_LT(distance(rearranged.step(0, 0, some_tokens(50)), plain.step(0, 0, some_tokens(50))), 0.02);
+  EXPECT_LT(distance(rearranged.step(0, 0, some_prompt(50)), plain.step(0, 0, some_prompt(50))), noise(GetParam()));
 }
 
 TEST_P(Models, EveryRowCanWantLogits) {
   Chain chain(GetParam(), {});
   StepBatch batch;
-  const auto tokens = some_tokens(40);
+  const auto tokens = some_prompt(40);
   add_rows(batch, 0, 0, tokens);
   for (StepRow& row : batch.rows) row.wants_logits = true;
   const auto all = chain.step(batch);
@@ -122,13 +128,14 @@ TEST_P(Models, EveryRowCanWantLogits) {
   ASSERT_EQ(all.size(), 40 * vocabulary);
   for (const std::uint32_t row : {0u, 17u, 39u}) {
     const auto one = chain.step(1, 0, {tokens.begin(), tokens.begin() + row + 1});
-    EXPECT_LT(distance(one, {all.begin() + row * vocabulary, all.begin() + (row + 1) * vocabulary}), 0.02) << row;
+    EXPECT_LT(distance(one, {all.begin() + row * vocabulary, all.begin() + (row + 1) * vocabulary}), noise(GetParam()))
+        << row;
   }
 }
 
 TEST_P(Models, ACopiedPrefixGoesOnLikeItsSource) {
   Chain chain(GetParam(), {5});
-  chain.step(0, 0, some_tokens(300));
+  chain.step(0, 0, some_prompt(300));
   StepBatch copy;
   copy.copy_prefix.push_back({SeqId{0}, SeqId{2}, 290});
   add_rows(copy, 2, 290, some_tokens(4, 1));
@@ -141,28 +148,28 @@ TEST_P(Models, ACopiedPrefixGoesOnLikeItsSource) {
 
 TEST_P(Models, ATruncatedSequenceForgetsTheRest) {
   Chain chain(GetParam(), {}), fresh(GetParam(), {});
-  chain.step(0, 0, some_tokens(30));
+  chain.step(0, 0, some_prompt(30));
   chain.step(0, 30, some_tokens(200, 1));
   StepBatch rewind;
   rewind.truncate.push_back({SeqId{0}, 30});
   add_rows(rewind, 0, 30, some_tokens(5, 2));
-  fresh.step(0, 0, some_tokens(30));
+  fresh.step(0, 0, some_prompt(30));
   EXPECT_TRUE(same_bits(fresh.step(0, 30, some_tokens(5, 2)), chain.step(rewind)));
 }
 
 TEST(Stage, RowsThatWantNoLogitsLeaveNothingButTheirKeys) {
   Chain chain(smollm, {}), fresh(smollm, {});
   StepBatch silent;
-  add_rows(silent, 0, 0, some_tokens(30));
+  add_rows(silent, 0, 0, some_prompt(30));
   silent.rows.back().wants_logits = false;
   EXPECT_TRUE(chain.step(silent).empty());
-  fresh.step(0, 0, some_tokens(30));
+  fresh.step(0, 0, some_prompt(30));
   EXPECT_TRUE(same_bits(fresh.step(0, 30, {500}), chain.step(0, 30, {500})));
 }
 
 TEST(Stage, AStepOfOrdersAloneIsCarriedOut) {
   Chain chain(smollm, {3});
-  chain.step(0, 0, some_tokens(10));
+  chain.step(0, 0, some_prompt(10));
   StepBatch orders;
   orders.free.push_back(SeqId{0});
   EXPECT_TRUE(chain.step(orders).empty());
@@ -267,7 +274,7 @@ TEST_P(Models, AStageIsNoLargerThanItsWeightsAndTheCacheItUses) {
   const std::uint64_t before = resident_bytes();
   Chain chain(GetParam(), {}, {.context_tokens = 4096, .sequences = 8});
   const StageMemory memory = chain.head().memory();
-  chain.step(0, 0, some_tokens(512));
+  chain.step(0, 0, some_prompt(512));
   for (std::uint32_t i = 0; i < 20; ++i) chain.step(0, 512 + i, {400});
   const std::uint64_t used_cache = memory.kv_bytes / (8 * 4096) * 532;
   EXPECT_LT(resident_bytes() - before, memory.weight_bytes + used_cache + 40 * mib);

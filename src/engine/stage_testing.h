@@ -46,6 +46,13 @@ inline std::vector<TokenId> some_tokens(std::size_t count, std::uint32_t kind = 
   return tokens;
 }
 
+// The same behind token 2, which begins every text Gemma has seen: without it, its answers hang on the last bits.
+inline std::vector<TokenId> some_prompt(std::size_t count, std::uint32_t kind = 0) {
+  auto tokens = some_tokens(count - 1, kind);
+  tokens.insert(tokens.begin(), 2);
+  return tokens;
+}
+
 // A model in stages that hand each other F32 activations, as a ring would, without the sockets.
 class Chain {
  public:
