@@ -54,7 +54,7 @@ Result<std::uint32_t> count_from(std::string_view text, std::string_view field) 
 }
 
 Result<std::uint32_t> count_of(const json& value, std::string_view field) {
-  if (value.is_number_unsigned() && value.get<std::uint64_t>() <= 0xFFFFFFFFu) return value.get<std::uint32_t>();
+  if (value.is_number_integer() && value >= 0 && value <= 0xFFFFFFFFu) return value.get<std::uint32_t>();
   if (value.is_string()) return count_from(value.get_ref<const std::string&>(), field);
   return fail(Code::invalid_argument, "[app] expected a whole number for '{}' but got {}", field, value.dump());
 }
