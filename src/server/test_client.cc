@@ -193,4 +193,21 @@ nlohmann::json completion(nlohmann::json prompt, nlohmann::json more) {
   return body;
 }
 
+std::vector<nlohmann::json> chunks(const Response& response) {
+  std::vector<nlohmann::json> chunks;
+  for (const auto& event : response.events()) {
+    if (event != "[DONE]") chunks.push_back(nlohmann::json::parse(event));
+  }
+  return chunks;
+}
+
+std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body) {
+  std::optional<GenerateRequest> request;
+  server.on_loop([&] { server.backend().on_generate = [&](const GenerateRequest& r) { request = r; }; });
+  TestClient client(server.port());
+  client.post(path, body);
+  server.on_loop([&] { server.backend().on_generate = nullptr; });
+  return request;
+}
+
 }  // namespace flotilla

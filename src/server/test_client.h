@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -72,5 +73,16 @@ class ServerUnderTest {
 
 nlohmann::json chat(std::string_view text, nlohmann::json more = nlohmann::json::object());        // a body for "tiny"
 nlohmann::json completion(nlohmann::json prompt, nlohmann::json more = nlohmann::json::object());  // likewise
+
+std::vector<nlohmann::json> chunks(const Response& response);  // its events but [DONE], parsed
+// What reaches the backend for a body; nothing where the request was refused.
+std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body);
+
+// Fields that spoil a good body, the field that gets the blame, and words of the message.
+struct BadFields {
+  nlohmann::json more;
+  const char* param;
+  const char* words;
+};
 
 }  // namespace flotilla
