@@ -112,6 +112,7 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
   const std::vector<BadFields> cases{
       {{{"model", nullptr}}, "model", "a model's name"},
       {{{"model", 3}}, "model", "a string but got 3"},
+      {{{"model", std::string(2000, 'x')}}, "model", "at most 1024 bytes"},
       {{{"messages", nullptr}}, "messages", "at least one message"},
       {{{"messages", json::array()}}, "messages", "at least one message"},
       {{{"messages", "hi"}}, "messages", "an array"},

@@ -11,6 +11,7 @@ namespace flotilla {
 namespace {
 
 constexpr double penalty_most = 2.0;
+constexpr std::size_t model_name_bytes_max = 1024;  // names come back in messages
 
 void read_stops(JsonFields& fields, GenerationOrder& order) {
   const auto* stop = fields.find("stop");
@@ -181,10 +182,14 @@ void refuse_unsupported(JsonFields& fields) {
 
 GenerationOrder read_order(JsonFields& fields) {
   GenerationOrder order;
-  if (auto model = fields.text("model"); model && !model->empty()) {
-    order.model = std::move(*model);
-  } else {
+  if (auto model = fields.text("model"); !model || model->empty()) {
     fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"; GET /v1/models lists them");
+  } else if (model->size() > model_name_bytes_max) {
+    fields.wrong(
+        "model", Code::invalid_argument,
+        std::format("expected a model's name of at most {} bytes but got {}", model_name_bytes_max, model->size()));
+  } else {
+    order.model = std::move(*model);
   }
   order.stream = fields.boolean("stream").value_or(false);
   if (const auto* options = fields.object("stream_options")) {

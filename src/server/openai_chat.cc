@@ -102,15 +102,18 @@ std::optional<std::string> template_role(const std::string& role) {
   return std::nullopt;
 }
 
+constexpr std::size_t role_shown_bytes = 32;  // of a role that a client made up, at whatever length
+
 ChatMessage read_message(JsonFields& message) {
   ChatMessage read;
   const auto role = message.text("role");
   if (const auto known = role ? template_role(*role) : std::nullopt) {
     read.role = *known;
   } else {
-    message.wrong("role", Code::invalid_argument,
-                  std::format("expected the role in messages to be system, developer, user, assistant or tool but got {}",
-                              role ? "'" + *role + "'" : "none"));
+    message.wrong(
+        "role", Code::invalid_argument,
+        std::format("expected the role in messages to be system, developer, user, assistant or tool but got {}",
+                    role ? "'" + role->substr(0, role_shown_bytes) + "'" : "none"));
   }
   read.content = read_content(message, read.role == "assistant").value_or("");
   read.name = message.text("name").value_or("");
