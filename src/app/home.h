@@ -2,7 +2,7 @@
 //
 //   HOME/node.json     {"id": "…"} made on the first start; never copied between machines
 //   HOME/lock          held while a node runs
-//   HOME/peers.json    addresses of nodes met before (cluster)
+//   HOME/peers.txt     addresses of nodes met before (cluster)
 //   HOME/models/       models searched besides --models folders
 //   HOME/parts/        layers taken from other nodes (hub)
 #pragma once
@@ -23,7 +23,7 @@ class Home {
   const std::filesystem::path& path() const { return path_; }
   const NodeId& node_id() const { return node_id_; }
   std::filesystem::path models() const { return path_ / "models"; }
-  std::filesystem::path remembered_peers() const { return path_ / "peers.json"; }
+  std::filesystem::path remembered_peers() const { return path_ / "peers.txt"; }
 
  private:
   std::filesystem::path path_;

@@ -63,9 +63,9 @@ Status start_engine() {
   return {};
 }
 
-Result<Backend> Backend::open(std::uint32_t threads) {
+Result<ComputeBackend> ComputeBackend::open(std::uint32_t threads) {
   FLOTILLA_TRY_STATUS(start_engine());
-  Backend backend;
+  ComputeBackend backend;
   backend.device_ = ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU);
   backend.handle_.reset(ggml_backend_dev_init(backend.device_, nullptr));
   const auto set_threads = device_function<ggml_backend_set_n_threads_t>(backend.device_, "ggml_backend_set_n_threads");
@@ -78,14 +78,15 @@ Result<Backend> Backend::open(std::uint32_t threads) {
   return backend;
 }
 
-Status Backend::compute(ggml_cgraph* graph) const {
+Status ComputeBackend::compute(ggml_cgraph* graph) const {
   const ggml_status status = ggml_backend_graph_compute(handle_.get(), graph);
   if (status == GGML_STATUS_SUCCESS) return {};
   return fail(status == GGML_STATUS_ALLOC_FAILED ? Code::no_memory : Code::internal,
               "[engine] expected the step to be computed but ggml says '{}'", ggml_status_to_string(status));
 }
 
-ggml_backend_buffer_type_t Backend::best_for_matrix(ggml_type type, std::int64_t columns, std::int64_t rows) const {
+ggml_backend_buffer_type_t ComputeBackend::best_for_matrix(ggml_type type, std::int64_t columns,
+                                                           std::int64_t rows) const {
   for (auto* candidate : repacking_)
     if (multiplies_from(device_, candidate, type, columns, rows)) return candidate;
   return plain_;

@@ -12,10 +12,10 @@
 
 namespace flotilla {
 
-class Backend {
+class ComputeBackend {
  public:
   // The CPU with `threads` threads. unsupported where start_engine() has not brought it up.
-  static Result<Backend> open(std::uint32_t threads);
+  static Result<ComputeBackend> open(std::uint32_t threads);
 
   // no_memory or internal where the device refuses; blocks until done.
   Status compute(ggml_cgraph* graph) const;

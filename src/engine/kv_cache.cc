@@ -6,7 +6,7 @@
 namespace flotilla {
 
 Result<KvCache> KvCache::create(const ModelSpec& spec, LayerRange layers, std::uint32_t context_tokens,
-                                std::uint32_t sequences, const Backend& backend) {
+                                std::uint32_t sequences, const ComputeBackend& backend) {
   KvCache cache;
   cache.first_layer_ = layers.first;
   cache.cells_per_sequence_ = (context_tokens + cells_unit - 1) / cells_unit * cells_unit;

@@ -27,7 +27,7 @@ class KvCache {
       256;  // attention looks at whole units of cells, so that graphs can be kept
 
   static Result<KvCache> create(const ModelSpec& spec, LayerRange layers, std::uint32_t context_tokens,
-                                std::uint32_t sequences, const Backend& backend);
+                                std::uint32_t sequences, const ComputeBackend& backend);
 
   // invalid_argument for slots that do not exist or a copy of positions that hold nothing; then nothing was done.
   Status check_orders(const StepBatch& batch) const;

@@ -36,7 +36,7 @@ void embed_tokens(const StepBatch& batch, const HeadWeights& weights, const Mode
     for (float& value : rows) value *= spec.embedding_scale;
 }
 
-OutputHead::OutputHead(const ModelSpec& spec, const HeadWeights& weights, const Backend& backend)
+OutputHead::OutputHead(const ModelSpec& spec, const HeadWeights& weights, const ComputeBackend& backend)
     : spec_(spec),
       weights_(weights),
       backend_(backend),

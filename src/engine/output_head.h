@@ -21,7 +21,7 @@ void embed_tokens(const StepBatch& batch, const HeadWeights& weights, const Mode
 // Output norm, head matrix, scale, soft cap.
 class OutputHead {
  public:
-  OutputHead(const ModelSpec& spec, const HeadWeights& weights, const Backend& backend);
+  OutputHead(const ModelSpec& spec, const HeadWeights& weights, const ComputeBackend& backend);
 
   // [rows, embedding_length] → [rows, vocabulary], valid until the next call. Rows are taken in slices, so that what is
   // computed at a time stays within a few MiB however large the vocabulary; the result has all rows.
@@ -34,7 +34,7 @@ class OutputHead {
 
   const ModelSpec& spec_;
   const HeadWeights& weights_;
-  const Backend& backend_;
+  const ComputeBackend& backend_;
   const std::uint32_t slice_rows_max_;
   ggml_gallocr_ptr allocator_;
   ggml_context_ptr context_;  // the graph for rows_ rows, kept while that number stays

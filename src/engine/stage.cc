@@ -38,7 +38,7 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
 
 class GgmlStage final : public Stage {
  public:
-  GgmlStage(ModelSpec spec, const StageOptions& options, Backend backend, Weights weights, KvCache cache)
+  GgmlStage(ModelSpec spec, const StageOptions& options, ComputeBackend backend, Weights weights, KvCache cache)
       : spec_(std::move(spec)),
         options_(options),
         layers_(describe_layers(spec_, options.layers)),
@@ -118,7 +118,7 @@ class GgmlStage final : public Stage {
   const ModelSpec spec_;
   const StageOptions options_;
   const StageLayers layers_;
-  Backend backend_;
+  ComputeBackend backend_;
   Weights weights_;
   KvCache cache_;
   GraphCache graphs_;
@@ -134,7 +134,7 @@ Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std
   FLOTILLA_TRY(ModelSpec spec, read_spec(*gguf));
   FLOTILLA_TRY_STATUS(check_options(options, spec));
   if (files.empty()) files = gguf->files();
-  FLOTILLA_TRY(Backend backend, Backend::open(options.threads));
+  FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(options.threads));
   FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, backend, progress));
   FLOTILLA_TRY(KvCache cache,
                KvCache::create(spec, options.layers, options.context_tokens, options.sequences, backend));

@@ -46,7 +46,7 @@ std::size_t aligned(std::size_t bytes) { return (bytes + alignment_bytes - 1) / 
 // Three passes: describe every tensor, give each a place in a buffer, read them in the files' order.
 class WeightsLoader {
  public:
-  WeightsLoader(const Gguf& gguf, const Backend& backend, bool repack)
+  WeightsLoader(const Gguf& gguf, const ComputeBackend& backend, bool repack)
       : gguf_(gguf), backend_(backend), repack_(repack) {}
 
   void describe(const ModelSpec& spec, const StageOptions& options) {
@@ -170,7 +170,7 @@ class WeightsLoader {
   }
 
   const Gguf& gguf_;
-  const Backend& backend_;
+  const ComputeBackend& backend_;
   const bool repack_;
   Weights weights_;
   std::map<ggml_backend_buffer_type_t, ggml_context_ptr> contexts_;
@@ -178,7 +178,8 @@ class WeightsLoader {
 };
 
 Result<Weights> Weights::load(const Gguf& gguf, std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                              const StageOptions& options, const Backend& backend, const LoadProgressFn& progress) {
+                              const StageOptions& options, const ComputeBackend& backend,
+                              const LoadProgressFn& progress) {
   WeightsLoader loader(gguf, backend, options.repack);
   loader.describe(spec, options);
   FLOTILLA_TRY_STATUS(loader.check_sizes());

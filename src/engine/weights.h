@@ -36,7 +36,8 @@ class Weights {
   // not_found for a file that cannot be opened; corrupt, naming file and tensor, for one that ends too early;
   // no_memory.
   static Result<Weights> load(const Gguf& gguf, std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                              const StageOptions& options, const Backend& backend, const LoadProgressFn& progress);
+                              const StageOptions& options, const ComputeBackend& backend,
+                              const LoadProgressFn& progress);
 
   const LayerWeights& layer(std::uint32_t layer) const { return layers_[layer - first_layer_]; }  // model's numbering
   const HeadWeights& head() const { return head_; }

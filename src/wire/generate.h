@@ -1,5 +1,5 @@
 // The request and its answer as tokens: what the entry node asks of the head, and what the head says back.
-// The entry node keeps the request and every TokenEvent as the request's journal: from them a broken ring is resumed.
+// The entry node keeps the request and every TokenEvent as the request's journal: from them a broken ring can be resumed.
 #pragma once
 
 #include <cstdint>

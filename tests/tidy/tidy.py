@@ -6,7 +6,8 @@
 
 Rules: a room includes only the rooms that its row in docs/rooms.md names; every source file is listed in its room's
 CMakeLists.txt; headers begin with what they are for and `#pragma once`; no line is longer than 160 characters; nothing
-unfinished is marked as such; std::regex and exceptions thrown by us stay out.
+unfinished is marked as such; std::regex and exceptions thrown by us stay out; no two rooms define a class of one name (they share a namespace and a binary, and
+the linker would silently keep one destructor of the two).
 """
 import pathlib
 import re
@@ -87,6 +88,25 @@ def check_files(root):
                     yield f"{name}:{number}: {what} is not used here (docs/dependencies.md)"
 
 
+def check_names(root):
+    rooms_of = {}
+    for path in sorted((root / "src").glob("*/*")):
+        if path.suffix not in (".h", ".cc") or is_test(path):
+            continue
+        in_anonymous = False
+        for line in path.read_text().splitlines():
+            if line.startswith("namespace {"):
+                in_anonymous = True
+            elif line.rstrip() == "}  // namespace":
+                in_anonymous = False
+            match = re.match(r"(?:class|struct|enum class) (\w+)\b[^;]*\{", line)
+            if match and not in_anonymous:
+                rooms_of.setdefault(match.group(1), set()).add(path.parent.name)
+    for name, rooms in sorted(rooms_of.items()):
+        if len(rooms) > 1:
+            yield f"{name} is defined by {' and '.join(sorted(rooms))}: one binary can hold only one of them"
+
+
 def draw(root):
     seen = {}
     for room, target, *_ in arrows(root):
@@ -103,7 +123,7 @@ def main(arguments):
     if drawing:
         draw(root)
         return 0
-    problems = [*check_arrows(root), *check_listed(root), *check_files(root)]
+    problems = [*check_arrows(root), *check_listed(root), *check_files(root), *check_names(root)]
     for problem in problems:
         print(problem)
     if problems:
