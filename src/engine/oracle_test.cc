@@ -13,59 +13,38 @@
 namespace flotilla {
 namespace {
 
-constexpr double logprob_tolerance = 0.02;  // nats; the oracle computes prompts in other shapes, so last bits differ
+constexpr double logprob_tolerance = 0.02;  // nats; last bits differ where the oracle orders sums otherwise
 constexpr double likely = -6;               // below, a hundredth of a bit of a logit is many percent of a probability
 constexpr double clear_gap = 0.05;          // where the oracle's best two are further apart, ours must agree
 
-// The oracle keeps the last positions of windowed layers in as many cells as window and step together have rows. Once
-// these are full it writes new positions over old ones, so its sums run over the same terms in another order. Gemma
-// turns that into up to 0.46 nats (measured with the one longer prompt), so such a prompt is held to half a nat only.
-constexpr std::size_t oracle_window_cells = 1024;
-constexpr double reordered_tolerance = 0.5;
-
 struct Comparison {
   std::size_t compared = 0, tokens = 0;
-  double worst = 0, worst_reordered = 0;
+  double worst = 0;
   std::vector<std::string> disagreements;
 };
 
-bool has_windows(testing::Chain& chain) {
-  return std::ranges::any_of(chain.head().spec().blocks, [](const BlockSpec& block) { return block.window > 0; });
-}
-
 // A row of a K-quant matrix changes in its last bits with the number of rows computed beside it, and Gemma turns last
-// bits into tenths of a nat. So the prompt is read in the very pieces the server reads it in: 512 rows at most, and for
-// a model with windows also cut 4 and 4 + 512 tokens before the end, where the server saves a checkpoint.
+// bits into tenths of a nat. So the prompt is read in the pieces the server reads it in: 512 rows at most.
 std::vector<float> read_prompt(testing::Chain& chain, const std::vector<TokenId>& prompt) {
-  std::vector<std::size_t> cuts;
-  if (has_windows(chain))
-    for (const std::size_t before_end : {516, 4})
-      if (prompt.size() > before_end) cuts.push_back(prompt.size() - before_end);
-  cuts.push_back(prompt.size());
   std::vector<float> logits;
-  std::size_t first = 0;
-  for (const std::size_t cut : cuts)
-    for (; first < cut; first = std::min(cut, first + 512))
-      logits = chain.step(0, static_cast<std::uint32_t>(first),
-                          {prompt.begin() + first, prompt.begin() + std::min(cut, first + 512)});
+  for (std::size_t first = 0; first < prompt.size(); first += 512)
+    logits = chain.step(0, static_cast<std::uint32_t>(first),
+                        {prompt.begin() + first, prompt.begin() + std::min(prompt.size(), first + 512)});
   return logits;
 }
 
-void compare_place(const std::vector<float>& logits, const nlohmann::json& top, bool is_reordered,
-                   const std::string& where, Comparison& comparison) {
-  const double tolerance = is_reordered ? reordered_tolerance : logprob_tolerance;
+void compare_place(const std::vector<float>& logits, const nlohmann::json& top, const std::string& where,
+                   Comparison& comparison) {
   const TokenId best = top[0][0];
   const SampledToken ours = score(logits, best, 1);
   const double gap = top[0][1].get<double>() - top[1][1].get<double>();
   ++comparison.tokens;
-  if (gap > (is_reordered ? reordered_tolerance : clear_gap) && ours.top[0].token != best)
-    comparison.disagreements.push_back(where);
+  if (gap > clear_gap && ours.top[0].token != best) comparison.disagreements.push_back(where);
   for (const auto& entry : top) {
     if (entry[1].get<double>() < likely) continue;
     const double difference = std::abs(score(logits, entry[0], 0).logprob - entry[1].get<double>());
-    double& worst = is_reordered ? comparison.worst_reordered : comparison.worst;
-    worst = std::max(worst, difference);
-    if (difference > tolerance) comparison.disagreements.push_back(where + " by " + std::to_string(difference));
+    comparison.worst = std::max(comparison.worst, difference);
+    if (difference > logprob_tolerance) comparison.disagreements.push_back(where + " by " + std::to_string(difference));
     ++comparison.compared;
   }
 }
@@ -74,11 +53,9 @@ void compare_prompt(testing::Chain& chain, const nlohmann::json& recorded, Compa
   const auto prompt = recorded.at("prompt_tokens").get<std::vector<TokenId>>();
   const auto tokens = recorded.at("tokens").get<std::vector<TokenId>>();
   const auto& top = recorded.at("top");
-  const bool is_reordered = has_windows(chain) && prompt.size() + tokens.size() > oracle_window_cells;
   auto logits = read_prompt(chain, prompt);
   for (std::size_t i = 0; i < tokens.size(); ++i) {
-    compare_place(logits, top.at(i), is_reordered, recorded.value("name", "?") + " token " + std::to_string(i),
-                  comparison);
+    compare_place(logits, top.at(i), recorded.value("name", "?") + " token " + std::to_string(i), comparison);
     logits = chain.step(0, static_cast<std::uint32_t>(prompt.size() + i), {tokens[i]});
   }
 }
@@ -96,8 +73,8 @@ TEST_P(Oracle, WeExpectWhatLlamaCppExpects) {
   Comparison comparison;
   for (const auto& prompt : recorded.at("prompts")) compare_prompt(chain, prompt, comparison);
   RecordProperty("worst", std::to_string(comparison.worst));
-  std::printf("%zu tokens, %zu log-probabilities, worst difference %.4f, %.4f where the oracle's window ran over\n",
-              comparison.tokens, comparison.compared, comparison.worst, comparison.worst_reordered);
+  std::printf("%zu tokens, %zu log-probabilities, worst difference %.4f\n", comparison.tokens, comparison.compared,
+              comparison.worst);
   EXPECT_GE(recorded.at("prompts").size(), 24u);
   for (const auto& where : comparison.disagreements) ADD_FAILURE() << where;
 }

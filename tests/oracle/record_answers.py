@@ -17,7 +17,9 @@ import sys
 
 import oracle
 
-FLAGS = ["-c", "4096"]
+# --swa-full: windowed layers keep every position. Otherwise the server reuses their cells past 1,024 positions and also cuts
+# prompts where it saves checkpoints: other orders and other row counts, which Gemma turns into tenths of a nat.
+FLAGS = ["-c", "4096", "--swa-full"]
 REQUEST = {
     "n_predict": 32,
     "temperature": 0,
