@@ -1,5 +1,6 @@
 #include "engine/backend.h"
 
+#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -10,7 +11,12 @@
 namespace flotilla {
 namespace {
 
-constexpr std::string_view backend_folder = FLOTILLA_GGML_BACKENDS;
+// Where ggml's device libraries lie. Kernels of two processor generations differ in their last bits, so who compares
+// answers across machines names a folder that holds one library for them all.
+const char* backend_folder() {
+  const char* chosen = std::getenv("FLOTILLA_GGML_BACKENDS");
+  return chosen && *chosen ? chosen : FLOTILLA_GGML_BACKENDS;
+}
 
 // ggml writes to stderr unless told otherwise; what it says below a warning interests nobody who runs a model.
 void log_from_ggml(ggml_log_level level, const char* text, void*) {
@@ -53,13 +59,13 @@ Status start_engine() {
   std::call_once(once, [] {
     ggml_log_set(log_from_ggml, nullptr);
     // Never ggml_backend_load_all(): it also looks in the current folder, and whoever owns that folder would own us.
-    if (!backend_folder.empty()) ggml_backend_load_all_from_path(backend_folder.data());
+    if (*backend_folder()) ggml_backend_load_all_from_path(backend_folder());
   });
   if (!ggml_backend_dev_by_type(GGML_BACKEND_DEVICE_TYPE_CPU))
     return fail(Code::unsupported,
                 "[engine] expected a CPU library of ggml in '{}' but found none that fits this processor; "
                 "install ggml's CPU backends (Debian: libggml0)",
-                backend_folder);
+                backend_folder());
   return {};
 }
 

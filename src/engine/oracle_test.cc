@@ -65,9 +65,12 @@ INSTANTIATE_TEST_SUITE_P(, Oracle, ::testing::Values(testing::smollm, testing::g
   return std::string(model.param == testing::smollm ? "llama" : "gemma3");
 });
 
+// Kernels of two processor generations round at other places, and that moves single log-probabilities by tenths: the
+// answers were recorded with ggml's AVX2 kernels, and the build runs this program with the same (CMakeLists.txt).
 TEST_P(Oracle, WeExpectWhatLlamaCppExpects) {
   std::ifstream file(std::string(FLOTILLA_SOURCE_DIR "/tests/data/oracle/") + GetParam() + ".json");
   ASSERT_TRUE(file) << "the recorded answers are part of the repository";
+  if (const auto started = start_engine(); !started) GTEST_SKIP() << started.error().message;
   const auto recorded = nlohmann::json::parse(file);
   testing::Chain chain(GetParam(), {}, {.context_tokens = 4096});
   Comparison comparison;

@@ -1,7 +1,6 @@
 #include "engine/output_head.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "base/units.h"
 #include "engine/graph.h"
@@ -16,25 +15,6 @@ std::uint32_t slice_rows(std::uint32_t vocabulary) {
 }
 
 }  // namespace
-
-// Straight from the table, without a graph: a step reads a few rows of it, and ggml's own operation does just this.
-void embed_tokens(const StepBatch& batch, const HeadWeights& weights, const ModelSpec& spec, std::vector<float>& rows) {
-  const ggml_tensor* table = weights.embedding;
-  const auto expand = ggml_get_type_traits(table->type)->to_float;  // null for F32 itself
-  rows.resize(batch.rows.size() * spec.embedding_length);
-  float* row = rows.data();
-  for (const StepRow& step_row : batch.rows) {
-    const auto* packed =
-        static_cast<const std::byte*>(table->data) + static_cast<std::size_t>(step_row.token) * table->nb[1];
-    if (table->type == GGML_TYPE_F32)
-      std::memcpy(row, packed, spec.embedding_length * sizeof(float));
-    else
-      expand(packed, row, spec.embedding_length);
-    row += spec.embedding_length;
-  }
-  if (spec.embedding_scale != 1)
-    for (float& value : rows) value *= spec.embedding_scale;
-}
 
 OutputHead::OutputHead(const ModelSpec& spec, const HeadWeights& weights, const ComputeBackend& backend)
     : spec_(spec),

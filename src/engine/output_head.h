@@ -1,4 +1,4 @@
-// The two ends of the model, which live on the head: tokens to activations, activations to logits.
+// Activations to logits, on the head: output norm and head matrix.
 // Thread: the stage's.
 #pragma once
 
@@ -13,10 +13,6 @@
 #include "wire/step.h"
 
 namespace flotilla {
-
-// Rows of the embedding table, scaled as the family wants. Tokens have been checked against the vocabulary.
-// Appends nothing: `rows` becomes [batch rows, embedding_length].
-void embed_tokens(const StepBatch& batch, const HeadWeights& weights, const ModelSpec& spec, std::vector<float>& rows);
 
 // Output norm, head matrix, scale, soft cap.
 class OutputHead {

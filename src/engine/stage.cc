@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "engine/backend.h"
+#include "engine/embedding_table.h"
 #include "engine/graph.h"
 #include "engine/graph_cache.h"
 #include "engine/kv_cache.h"
@@ -38,15 +39,19 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
 
 class GgmlStage final : public Stage {
  public:
-  GgmlStage(ModelSpec spec, const StageOptions& options, ComputeBackend backend, Weights weights, KvCache cache)
-      : spec_(std::move(spec)),
+  GgmlStage(std::shared_ptr<const Gguf> gguf, std::span<const std::filesystem::path> files, ModelSpec spec,
+            const StageOptions& options, ComputeBackend backend, Weights weights, KvCache cache)
+      : gguf_(std::move(gguf)),
+        spec_(std::move(spec)),
         options_(options),
         layers_(describe_layers(spec_, options.layers)),
         backend_(std::move(backend)),
         weights_(std::move(weights)),
         cache_(std::move(cache)),
         graphs_(backend_.plain()) {
-    if (options.is_head) head_.emplace(spec_, weights_.head(), backend_);
+    if (!options.is_head) return;
+    table_.emplace(*gguf_, files, weights_.head(), spec_);
+    head_.emplace(spec_, weights_.head(), backend_);
   }
 
   // What the largest step needs, so that a stage that loads also runs.
@@ -57,11 +62,7 @@ class GgmlStage final : public Stage {
 
   Result<std::span<const float>> embed(const StepBatch& batch) override {
     FLOTILLA_TRY_STATUS(check_is_head());
-    for (const StepRow& row : batch.rows)
-      if (row.token < 0 || static_cast<std::uint32_t>(row.token) >= spec_.vocabulary)
-        return fail(Code::invalid_argument, "[engine] expected a token below {} but got {}", spec_.vocabulary,
-                    row.token);
-    embed_tokens(batch, weights_.head(), spec_, embedded_);
+    FLOTILLA_TRY_STATUS(table_->embed(batch, embedded_));
     return std::span<const float>(embedded_);
   }
 
@@ -115,6 +116,7 @@ class GgmlStage final : public Stage {
     return {};
   }
 
+  const std::shared_ptr<const Gguf> gguf_;
   const ModelSpec spec_;
   const StageOptions options_;
   const StageLayers layers_;
@@ -123,6 +125,7 @@ class GgmlStage final : public Stage {
   KvCache cache_;
   GraphCache graphs_;
   StepInputs inputs_;
+  std::optional<EmbeddingTable> table_;  // both on the head only
   std::optional<OutputHead> head_;
   std::vector<float> embedded_, result_;
 };
@@ -138,8 +141,8 @@ Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std
   FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, backend, progress));
   FLOTILLA_TRY(KvCache cache,
                KvCache::create(spec, options.layers, options.context_tokens, options.sequences, backend));
-  auto stage =
-      std::make_unique<GgmlStage>(std::move(spec), options, std::move(backend), std::move(weights), std::move(cache));
+  auto stage = std::make_unique<GgmlStage>(gguf, files, std::move(spec), options, std::move(backend),
+                                           std::move(weights), std::move(cache));
   FLOTILLA_TRY_STATUS(stage->reserve());
   const StageMemory memory = stage->memory();
   log(LogLevel::info, "engine", "layers [{}, {}){} loaded: {} weights, {} KV cache, {} for computing",

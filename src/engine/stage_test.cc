@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "base/units.h"
+#include "engine/embedding_table.h"
 #include "engine/sampler.h"
 #include "engine/stage_testing.h"
 
@@ -109,12 +110,34 @@ TEST_P(Models, APromptInPiecesAnswersLikeAWholeOne) {
   EXPECT_LT(distance(expected, got), noise(GetParam()));
 }
 
+// Two kernels for one sum: 8-bit activations rounded at other places. 0.17 nats were measured between AMX and AVX-512
+// on SmolLM2; a weight in the wrong place moves an answer by several.
+constexpr double noise_between_kernels = 1.0;
+
 TEST_P(Models, RearrangedWeightsAnswerLikePlainOnes) {
   auto options = Chain::chain_options();
   Chain rearranged(GetParam(), {}, options);
   options.repack = false;
   Chain plain(GetParam(), {}, options);
-  EXPECT_LT(distance(rearranged.step(0, 0, some_prompt(50)), plain.step(0, 0, some_prompt(50))), noise(GetParam()));
+  EXPECT_LT(distance(rearranged.step(0, 0, some_prompt(50)), plain.step(0, 0, some_prompt(50))), noise_between_kernels);
+}
+
+// Where a tied table is rearranged for multiplying, its rows come from the file; whether it is depends on the
+// processor.
+TEST_P(Models, EmbeddingRowsFromTheFileAreThoseInMemory) {
+  auto options = Chain::chain_options();
+  options.repack = false;
+  Chain chain(GetParam(), {}, options);
+  const auto gguf = testing::open_model(GetParam());
+  EmbeddingTable from_file(*gguf, gguf->files(), HeadWeights{}, chain.head().spec());
+  StepBatch batch;
+  add_rows(batch, 0, 0, some_prompt(30));
+  const auto in_memory = chain.head().embed(batch);
+  std::vector<float> rows;
+  ASSERT_TRUE(in_memory && from_file.embed(batch, rows));
+  EXPECT_TRUE(same_bits({in_memory->begin(), in_memory->end()}, rows));
+  batch.rows[0].token = static_cast<TokenId>(chain.head().spec().vocabulary);
+  EXPECT_EQ(from_file.embed(batch, rows).error().code, Code::invalid_argument);
 }
 
 TEST_P(Models, EveryRowCanWantLogits) {
@@ -270,6 +293,12 @@ std::uint64_t resident_bytes() {
   return pages * 4096;
 }
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;  // the sanitizer's own memory counts as resident
+#else
+constexpr bool sanitized = false;
+#endif
+
 TEST_P(Models, AStageIsNoLargerThanItsWeightsAndTheCacheItUses) {
   const std::uint64_t before = resident_bytes();
   Chain chain(GetParam(), {}, {.context_tokens = 4096, .sequences = 8});
@@ -277,8 +306,9 @@ TEST_P(Models, AStageIsNoLargerThanItsWeightsAndTheCacheItUses) {
   chain.step(0, 0, some_prompt(512));
   for (std::uint32_t i = 0; i < 20; ++i) chain.step(0, 512 + i, {400});
   const std::uint64_t used_cache = memory.kv_bytes / (8 * 4096) * 532;
-  EXPECT_LT(resident_bytes() - before, memory.weight_bytes + used_cache + 60 * mib);
-  EXPECT_LT(memory.weight_bytes, std::filesystem::file_size(testing::model_path(GetParam())) * 1.01);
+  if (!sanitized) EXPECT_LT(resident_bytes() - before, memory.weight_bytes + used_cache + 60 * mib);
+  // Rearranging for the AMX unit adds 4 bytes to each block of 34; nothing is held twice.
+  EXPECT_LT(memory.weight_bytes, std::filesystem::file_size(testing::model_path(GetParam())) * 1.13);
 }
 
 }  // namespace

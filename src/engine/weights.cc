@@ -122,18 +122,16 @@ class WeightsLoader {
     ggml_backend_buffer_type_t type;
   };
 
-  // A tied output head is the embedding table itself. Rows are read out of the table, so where multiplying gains from
-  // rearranging, the head is a second copy.
+  // A tied output head is the embedding table itself. Where multiplying gains from rearranging it, that copy is the
+  // only one, and EmbeddingTable reads its rows from the file.
   void describe_head(const ModelSpec& spec) {
     HeadWeights& head = weights_.head_;
-    head.embedding = add("token_embd.weight", Use::read);
     head.output_norm = add("output_norm.weight", Use::read);
+    head.output = add(spec.tied_output ? "token_embd.weight" : "output.weight", Use::multiply);
     if (!spec.tied_output)
-      head.output = add("output.weight", Use::multiply);
-    else if (const auto* place = gguf_.find("token_embd.weight"); place && best_type(*place) != backend_.plain())
-      head.output = add("token_embd.weight", Use::multiply);
-    else
-      head.output = head.embedding;
+      head.embedding = add("token_embd.weight", Use::read);
+    else if (entries_.back().type == backend_.plain())
+      head.embedding = head.output;
   }
 
   ggml_backend_buffer_type_t best_type(const TensorPlace& place) const {

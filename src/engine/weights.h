@@ -1,7 +1,7 @@
 // The tensors of one stage, read from the model's files into the device's buffers and kept until the stage goes.
 // In: checked places in files.  Out: ggml tensors by their part in the block.  Owns: the weight buffers.
 // Thread: loading and use by one thread at a time.
-// Never: keeps a file mapped, holds a weight twice (but for an embedding table that is also a rearranged output head).
+// Never: keeps a file mapped, holds a weight twice.
 #pragma once
 
 #include <cstdint>
@@ -26,9 +26,10 @@ struct LayerWeights {
 };
 
 struct HeadWeights {
-  ggml_tensor* embedding = nullptr;  // [embedding_length, vocabulary], in memory the host can read
   ggml_tensor* output_norm = nullptr;
-  ggml_tensor* output = nullptr;  // == embedding where tied and nothing is gained by rearranging it
+  ggml_tensor* output = nullptr;
+  // [embedding_length, vocabulary], in memory the host can read: == output where tied; null where tied and rearranged.
+  ggml_tensor* embedding = nullptr;
 };
 
 class Weights {

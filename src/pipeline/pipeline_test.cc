@@ -401,8 +401,8 @@ TEST(Pipeline, AHeadWhoseOwnStageFailsEndsEveryRequestOnceWithTheCause) {
 
 TEST(Pipeline, ALostStageTellsItsCauseToEveryoneAfterIt) {
   auto stages = make_ring(3, 2, {}, fails_in_step(3));
-  for (auto& stage : stages) stage->start();
   for (std::uint64_t id = 1; id <= 6; ++id) stages[0]->send(request(id, counting(1, 5), 50));
+  for (auto& stage : stages) stage->start();
   expect_all_ended_for_lack_of_memory(*stages[0]);
   for (auto& stage : stages) EXPECT_EQ(stage->wait().error().code, Code::no_memory);
 }

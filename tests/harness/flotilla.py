@@ -23,6 +23,9 @@ import time
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BINARY = os.environ.get("FLOTILLA_BINARY", os.path.join(ROOT, "build", "flotilla"))
 MODELS_FOLDER = os.environ.get("FLOTILLA_MODELS_DIR", os.path.join(ROOT, ".cache", "models"))
+# ggml's kernels that the oracle's answers were recorded with; missing on other architectures than x86-64.
+ORACLE_KERNELS = os.path.join(os.path.dirname(os.path.realpath(BINARY)), "oracle_kernels")
+SANITIZED = bool(os.environ.get("FLOTILLA_SANITIZE"))  # built with a sanitizer: slower, and larger than it should be
 SMOLLM2, GEMMA3 = "SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"
 START_SECONDS = 30  # a busy two-core machine; a healthy start takes a fraction of a second
 LOAD_SECONDS = 120
@@ -94,8 +97,8 @@ class Stream:
 class Node:
     """One `flotilla serve`. start() returns once it answers /health."""
 
-    def __init__(self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None):
-        self.name, self.flags, self.models = name, list(flags), list(models)
+    def __init__(self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None):
+        self.name, self.flags, self.models, self.kernels = name, list(flags), list(models), kernels
         self.home = home or os.path.join(folder, name)
         self.api_port, self.cluster_port = api_port or free_port(), cluster_port or free_port()
         self.log_path = os.path.join(folder, name + ".log")
@@ -122,6 +125,8 @@ class Node:
         """Starts the process and waits for nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
         environment["FLOTILLA_CONFIG"] = os.devnull
+        if self.kernels:
+            environment["FLOTILLA_GGML_BACKENDS"] = self.kernels
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **options
@@ -267,9 +272,12 @@ def resident_bytes(pid):
 
 
 class Fleet:
-    """Nodes that know each other by --peer and trust each other. `models` maps a name to its model folders."""
+    """Nodes that know each other by --peer and trust each other.
 
-    def __init__(self, names, models=None, flags=(), node_flags=None, start=True):
+    `models` maps a name to its model folders; `kernels` names a folder of ggml's libraries other than the system's.
+    """
+
+    def __init__(self, names, models=None, flags=(), node_flags=None, start=True, kernels=None):
         self.folder = tempfile.mkdtemp(prefix="flotilla-test-")
         ports = {name: free_port() for name in names}
         self.nodes = {}
@@ -282,6 +290,7 @@ class Fleet:
                 ["--no-discovery", "--trust-lan", *peers, *flags, *own],
                 (models or {}).get(name, []),
                 cluster_port=ports[name],
+                kernels=kernels,
             )
         self.starts = start
 

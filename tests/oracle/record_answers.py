@@ -80,6 +80,7 @@ def record(model, prompts):
         answers = [answer(server, prompt) for prompt in prompts]
     head = {
         "command": "llama-server -m %s.gguf -t 1 -np 1 %s" % (model, " ".join(FLAGS)),
+        "kernels": oracle.KERNELS,
         "versions": oracle.versions(),
         "request": REQUEST,
     }

@@ -17,7 +17,17 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness"), os.path.join(HERE, "..", "hostile")]
 
 import gguf_tools  # noqa: E402
-from flotilla import GEMMA3, LOAD_SECONDS, MODELS_FOLDER, SMOLLM2, Fleet, resident_bytes, wait_until  # noqa: E402
+from flotilla import (  # noqa: E402
+    GEMMA3,
+    LOAD_SECONDS,
+    MODELS_FOLDER,
+    ORACLE_KERNELS,
+    SANITIZED,
+    SMOLLM2,
+    Fleet,
+    resident_bytes,
+    wait_until,
+)
 
 DATA = os.path.join(HERE, "..", "data")
 MIB = 1 << 20
@@ -41,6 +51,11 @@ def holder_of_the_file_is_a(**options):
     return Fleet(NAMES, models={"a": [MODELS_FOLDER]}, flags=["--threads", "1"], **options)
 
 
+def kernels_of_the_oracle():
+    """None where ggml has no such library: then nodes compute with their own, and the oracle is not asked."""
+    return ORACLE_KERNELS if os.path.isdir(ORACLE_KERNELS) else None
+
+
 class EqualTokens(unittest.TestCase):
     """24 prompts, greedy, on both models: bit-identical on rings of every length, and the oracle's where it is sure."""
 
@@ -51,8 +66,8 @@ class EqualTokens(unittest.TestCase):
         self.compare(GEMMA3)
 
     def compare(self, model):
-        prompts = recording(model)
-        with holder_of_the_file_is_a() as fleet:
+        prompts, kernels = recording(model), kernels_of_the_oracle()
+        with holder_of_the_file_is_a(kernels=kernels) as fleet:
             fleet.wait_joined()
             answers = {}
             for length in (1, 2, 3):
@@ -67,7 +82,8 @@ class EqualTokens(unittest.TestCase):
             with self.subTest(model=model, prompt=prompt["name"]):
                 self.assertEqual(answers[1][index], answers[2][index], "two nodes differ from one")
                 self.assertEqual(answers[1][index], answers[3][index], "three nodes differ from one")
-                self.check_against_oracle(prompt, answers[1][index])
+                if kernels:
+                    self.check_against_oracle(prompt, answers[1][index])
 
     def ids(self, node, model, prompt):
         # The oracle's recording holds the token that ended a text; so that ours has it too, it does not end here.
@@ -87,6 +103,8 @@ class EqualTokens(unittest.TestCase):
             return  # both are right, and from here on the texts differ
 
     def check_memory(self, fleet, model):
+        if SANITIZED:
+            return
         [placement] = [p for p in fleet["a"].placements() if p["model"] == model]
         for stage in placement["stages"]:
             name = stage["nodes"][0]
@@ -99,7 +117,7 @@ class EqualTokens(unittest.TestCase):
 
 class OnlyItsPart(unittest.TestCase):
     def test_a_model_larger_than_each_node_runs_on_their_sum(self):
-        wishes = "nodes=a,b&context=512&sequences=1"
+        wishes, kernels = "nodes=a,b&context=512&sequences=1", kernels_of_the_oracle()
         with holder_of_the_file_is_a() as fleet:
             fleet.wait_joined()
             alone = fleet["a"].get("/plan?model=%s&nodes=a&context=512&sequences=1" % SMOLLM2).json()
@@ -112,7 +130,8 @@ class OnlyItsPart(unittest.TestCase):
         self.assertGreater(
             needs[0] + RESERVE_BYTES, offered, "one node must be too small for this test to say anything"
         )
-        with holder_of_the_file_is_a(node_flags={n: ["--memory", str(offered)] for n in NAMES}) as fleet:
+        memory = {name: ["--memory", str(offered)] for name in NAMES}
+        with holder_of_the_file_is_a(node_flags=memory, kernels=kernels) as fleet:
             fleet.wait_joined()
             refused = fleet["a"].post("/load", {"model": SMOLLM2, "nodes": ["a"], "context": 512, "sequences": 1})
             self.assertEqual("no_memory", refused.error()["code"])
@@ -120,7 +139,8 @@ class OnlyItsPart(unittest.TestCase):
             self.assertGreaterEqual(len(placement["stages"]), 2)
             prompt = next(p for p in recording(SMOLLM2) if p["name"] == "capital")
             ids = fleet["a"].complete(SMOLLM2, prompt["prompt_tokens"], ANSWER_TOKENS)["token_ids"]
-            self.assertEqual(prompt["tokens"][:8], ids[:8])
+            if kernels:
+                self.assertEqual(prompt["tokens"][:8], ids[:8])
 
     def test_a_node_without_the_file_receives_its_layers_bytes_and_keeps_them(self):
         header = gguf_tools.read_header(model_path(SMOLLM2))
