@@ -17,7 +17,7 @@ Error no_such_model(const ClusterView& view, const std::string& model) {
 
 }  // namespace
 
-void HeaderDesk::want(const std::string& model, const std::string& fingerprint, OnHeader on_header) {
+void HeaderDesk::want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header) {
   const auto answer = [this, on_header](Result<StoredModel> stored) {
     boost::asio::post(context_.loop, [on_header, stored = std::move(stored)] { on_header(stored); });
   };

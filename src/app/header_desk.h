@@ -18,7 +18,7 @@ class HeaderDesk {
   // not_found lists the models there are. Calls back on the loop, never from inside want(). An empty fingerprint means
   // any.
   using OnHeader = std::function<void(Result<StoredModel>)>;
-  void want(const std::string& model, const std::string& fingerprint, OnHeader on_header);
+  void want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header);
 
  private:
   NodeContext& context_;

@@ -6,7 +6,7 @@
 
 namespace flotilla {
 
-void LoadDesk::plan(const LoadModel& order, OnPlan on_plan) {
+void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
   if (order.mode == "tensor")
     return on_plan(fail(Code::unsupported,
                         "[app] splitting tensors between machines (mode tensor) is not part of this version; use "

@@ -23,7 +23,7 @@ class LoadDesk {
   void load(LoadModel order, OnProgress on_progress, OnDone on_done);
   void unload(const std::string& model, OnDone on_done);
   using OnPlan = std::function<void(Result<Plan>)>;
-  void plan(const LoadModel& order, OnPlan on_plan);
+  void plan(const LoadModel& order, const OnPlan& on_plan);
 
   void on_progress(const LoadProgress& progress);
   void on_result(const LoadResult& result);

@@ -211,16 +211,16 @@ void Node::on_frame(const NodeId& from, Frame frame) {
   const auto& body = frame.body;
   switch (frame.header.kind) {
     case FrameKind::load_model:
-      return dispatch(decode_load_model(body), frame, [&](auto message) { heads_.on_load(from, message); });
+      return dispatch(decode_load_model(body), frame, [&](const auto& message) { heads_.on_load(from, message); });
     case FrameKind::unload_model:
-      return dispatch(decode_unload_model(body), frame, [&](auto message) { heads_.on_unload(from, message); });
+      return dispatch(decode_unload_model(body), frame, [&](const auto& message) { heads_.on_unload(from, message); });
     case FrameKind::load_progress:
-      return dispatch(decode_load_progress(body), frame, [&](auto message) {
+      return dispatch(decode_load_progress(body), frame, [&](const auto& message) {
         heads_.on_progress(message);
         loads_.on_progress(message);
       });
     case FrameKind::load_result:
-      return dispatch(decode_load_result(body), frame, [&](auto message) { loads_.on_result(message); });
+      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(message); });
     case FrameKind::prepare_stage:
       return dispatch(decode_prepare_stage(body), frame,
                       [&](auto message) { stages_.on_prepare(from, std::move(message)); });
@@ -228,15 +228,16 @@ void Node::on_frame(const NodeId& from, Frame frame) {
       return dispatch(decode_connect_ring(body), frame,
                       [&](auto message) { stages_.on_connect_ring(from, std::move(message)); });
     case FrameKind::stop_stage:
-      return dispatch(decode_stop_stage(body), frame, [&](auto message) { stages_.on_stop(from, message); });
+      return dispatch(decode_stop_stage(body), frame, [&](const auto& message) { stages_.on_stop(from, message); });
     case FrameKind::stage_ready:
-      return dispatch(decode_stage_ready(body), frame, [&](auto message) { heads_.on_ready(from, message); });
+      return dispatch(decode_stage_ready(body), frame, [&](const auto& message) { heads_.on_ready(from, message); });
     case FrameKind::ring_connected:
-      return dispatch(decode_ring_connected(body), frame, [&](auto message) { heads_.on_connected(from, message); });
+      return dispatch(decode_ring_connected(body), frame,
+                      [&](const auto& message) { heads_.on_connected(from, message); });
     case FrameKind::stage_failed:
-      return dispatch(decode_stage_failed(body), frame, [&](auto message) { heads_.on_failed(from, message); });
+      return dispatch(decode_stage_failed(body), frame, [&](const auto& message) { heads_.on_failed(from, message); });
     case FrameKind::stage_stats:
-      return dispatch(decode_stage_stats(body), frame, [&](auto message) { heads_.on_stats(message); });
+      return dispatch(decode_stage_stats(body), frame, [&](const auto& message) { heads_.on_stats(message); });
     case FrameKind::generate:
       return requests_.on_generate(from, std::move(frame));
     case FrameKind::cancel:

@@ -31,7 +31,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     }
     resolver_.async_resolve(
         address_.host, std::to_string(address_.port), tcp::resolver::numeric_service,
-        [self = shared_from_this()](boost::system::error_code error, tcp::resolver::results_type found) {
+        [self = shared_from_this()](boost::system::error_code error, const tcp::resolver::results_type& found) {
           self->on_resolved(error, found);
         });
   }

@@ -12,7 +12,7 @@ Result<KvCache> KvCache::create(const ModelSpec& spec, LayerRange layers, std::u
   cache.cells_per_sequence_ = (context_tokens + cells_unit - 1) / cells_unit * cells_unit;
   cache.lengths_.assign(sequences, 0);
   const std::int64_t cells = std::int64_t{cache.cells_per_sequence_} * sequences;
-  cache.context_.reset(ggml_init({2 * (layers.count() + 1) * ggml_tensor_overhead(), nullptr, true}));
+  cache.context_.reset(ggml_init({2 * (std::size_t{layers.count()} + 1) * ggml_tensor_overhead(), nullptr, true}));
   std::size_t bytes = 0;
   for (std::uint32_t layer = layers.first; layer < layers.end; ++layer) {
     const BlockSpec& block = spec.blocks[layer];

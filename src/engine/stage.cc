@@ -141,7 +141,7 @@ Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std
   FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, backend, progress));
   FLOTILLA_TRY(KvCache cache,
                KvCache::create(spec, options.layers, options.context_tokens, options.sequences, backend));
-  auto stage = std::make_unique<GgmlStage>(gguf, files, std::move(spec), options, std::move(backend),
+  auto stage = std::make_unique<GgmlStage>(std::move(gguf), files, std::move(spec), options, std::move(backend),
                                            std::move(weights), std::move(cache));
   FLOTILLA_TRY_STATUS(stage->reserve());
   const StageMemory memory = stage->memory();

@@ -8,7 +8,7 @@ namespace {
 
 using Queue = BoundedQueue<Frame>;
 
-class MemoryLink : public Link {
+class MemoryLink final : public Link {
  public:
   MemoryLink(std::shared_ptr<Queue> to_peer, std::shared_ptr<Queue> from_peer)
       : to_peer_(std::move(to_peer)), from_peer_(std::move(from_peer)) {}

@@ -79,7 +79,7 @@ Result<GgufPart> read_gguf_part(const fs::path& path) {
 SplitName parse_split_name(const fs::path& path) {
   constexpr std::size_t suffix_bytes = std::string_view("-00001-of-00002").size();
   const std::string stem = path.stem().string();
-  const SplitName whole{.stem = stem};
+  SplitName whole{.stem = stem};
   if (stem.size() <= suffix_bytes) return whole;
   const std::string_view suffix = std::string_view(stem).substr(stem.size() - suffix_bytes);
   if (suffix[0] != '-' || suffix.substr(6, 4) != "-of-") return whole;
