@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "scheduler/kv_slots.h"
 
 namespace flotilla {
 namespace {
@@ -21,6 +22,7 @@ struct Sequence {
   GenerateRequest request;
   std::vector<TokenId> tokens;  // prompt and answer
   SeqId slot;
+  std::uint32_t reused = 0;    // positions that were in the cache on admission
   std::uint32_t computed = 0;  // positions in the cache once the step under way is done
   std::uint32_t generated = 0;
   bool ended = false;  // its last event is out; the struct lives on until the step under way is over
@@ -38,9 +40,7 @@ struct WantedRow {
 
 class FifoScheduler final : public Scheduler {
  public:
-  explicit FifoScheduler(const SchedulerOptions& options) : options_(options) {
-    for (std::uint32_t slot = options.sequences; slot > 0; --slot) free_slots_.push_back(SeqId{slot - 1});
-  }
+  explicit FifoScheduler(const SchedulerOptions& options) : options_(options), slots_(options.sequences) {}
 
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;
@@ -60,7 +60,7 @@ class FifoScheduler final : public Scheduler {
   Status check_request(const GenerateRequest& request) const;
   bool past_deadline(const Sequence& sequence, Now now) const;
   void expire(Now now);
-  void admit();
+  void admit(StepBatch& batch);
   void add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch);
   TokenEvent accept(WantedRow row, const RowResult& result);
   TokenEvent end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
@@ -70,10 +70,8 @@ class FifoScheduler final : public Scheduler {
   std::deque<Owned> queue_;
   std::vector<Owned> running_;         // in order of admission
   std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
-  std::vector<SeqId> free_slots_;      // taken from the back
-  std::vector<SeqId> to_free_;         // for the caches, with the next batch
-  std::vector<SeqId> freed_in_step_;   // of the step under way: carried out or not, nobody knows before its end
-  std::vector<WantedRow> wanted_;      // of the step under way
+  KvSlots slots_;
+  std::vector<WantedRow> wanted_;  // of the step under way
   std::vector<TokenEvent> events_;
   std::uint64_t step_ = 0;
   bool step_under_way_ = false;
@@ -132,19 +130,17 @@ std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
   wanted_.clear();
   step_under_way_ = false;
   release_ended();
-  for (const SeqId slot : std::exchange(freed_in_step_, {}))
-    if (!std::ranges::contains(to_free_, slot)) to_free_.push_back(slot);
+  slots_.forget();  // carried out or not, nobody knows
   return events;
 }
 
 std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
   check(!step_under_way_, "a step is completed before the next is asked for");
   expire(now);
-  admit();
+  StepBatch batch{.epoch = epoch, .step = step_ + 1, .rows = {}, .free = {}, .truncate = {}, .copy_prefix = {}};
+  admit(batch);
   if (running_.empty()) return std::nullopt;
-  freed_in_step_ = std::exchange(to_free_, {});
-  StepBatch batch{
-      .epoch = epoch, .step = ++step_, .rows = {}, .free = freed_in_step_, .truncate = {}, .copy_prefix = {}};
+  ++step_;
   for (auto& sequence : running_)
     if (sequence->answering()) add_rows(*sequence, 1, batch);
   for (auto& sequence : running_) {
@@ -178,11 +174,12 @@ std::vector<LogitsRow> FifoScheduler::logits_rows() const {
 std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> results, Now) {
   check(step_under_way_, "a step was given out");
   check(results.size() == wanted_.size(), "every row that wanted logits has a result");
+  for (const auto& sequence : running_)
+    slots_.hold(sequence->slot, std::span(sequence->tokens).first(sequence->computed));
   std::vector<TokenEvent> events;
   for (std::size_t row = 0; row < results.size(); ++row)
     if (!wanted_[row].sequence->ended) events.push_back(accept(wanted_[row], results[row]));
   wanted_.clear();
-  freed_in_step_.clear();
   step_under_way_ = false;
   release_ended();
   return events;
@@ -197,6 +194,7 @@ TokenEvent FifoScheduler::accept(WantedRow row, const RowResult& result) {
                    .token = result.token,
                    .logprob = result.logprob,
                    .top = result.top,
+                   .prompt_reused = sequence.reused,
                    .finish = FinishReason::none,
                    .error = {}};
   if (row.score_token >= 0) {  // the row at position p scores the token at p + 1; the last prompt token is -1
@@ -235,13 +233,18 @@ void FifoScheduler::expire(Now now) {
 }
 
 // Interactive requests before batch requests, each class in the order in which it came.
-void FifoScheduler::admit() {
-  while (!free_slots_.empty() && !queue_.empty()) {
+void FifoScheduler::admit(StepBatch& batch) {
+  while (!queue_.empty()) {
     auto chosen = std::ranges::find_if(
         queue_, [](const Owned& sequence) { return sequence->request.request_class == RequestClass::interactive; });
     if (chosen == queue_.end()) chosen = queue_.begin();
-    (*chosen)->slot = free_slots_.back();
-    free_slots_.pop_back();
+    Sequence& sequence = **chosen;
+    // The last token is always computed, for its logits; of a scored prompt every token.
+    const auto reuse_max = sequence.request.prompt_logprobs ? 0 : sequence.prompt_length() - 1;
+    const auto claim = slots_.claim(sequence.request.prompt, sequence.request.cache_scope, reuse_max, batch);
+    if (!claim) return;
+    sequence.slot = claim->slot;
+    sequence.reused = sequence.computed = claim->reused;
     running_.push_back(std::move(*chosen));
     queue_.erase(chosen);
   }
@@ -257,6 +260,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
           .token = 0,
           .logprob = 0,
           .top = {},
+          .prompt_reused = sequence.reused,
           .finish = reason,
           .error = std::move(error)};
 }
@@ -264,8 +268,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
 void FifoScheduler::release_ended() {
   std::erase_if(running_, [&](const Owned& sequence) {
     if (!sequence->ended) return false;
-    free_slots_.push_back(sequence->slot);
-    if (sequence->computed > 0) to_free_.push_back(sequence->slot);
+    slots_.release(sequence->slot);
     return true;
   });
 }

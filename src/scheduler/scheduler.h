@@ -1,6 +1,6 @@
 // Decides which rows run in the next step. Pure: no clock, socket or ggml; time arrives as `now`.
 // In:  GenerateRequest, cancel, the step's sampled tokens.   Out: StepBatch, TokenEvent.
-// Owns: queued requests and KV slot numbers (not the KV memory: engine).   Thread: the head's step thread only.
+// Owns: queued requests and what each KV slot holds (not the KV memory: engine).   Thread: the head's step thread only.
 // Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one sequence.
 #pragma once
 
@@ -59,8 +59,8 @@ class Scheduler {
   virtual std::vector<TokenEvent> fail_all(const Error& cause) = 0;
 
   // The next step, or nullopt where nothing runs or waits any more. One step at a time: complete() (or fail_all) comes
-  // before the next. The orders that free ended sequences' cache travel with the next step that has rows; where nothing
-  // else runs they wait for it, since a slot is cleared before it is used again and not for its own sake.
+  // before the next. What an ended sequence leaves in its slot stays there for later prompts that begin alike; a slot is
+  // cleared, cut or filled by orders of the step that first uses it again.
   virtual std::optional<StepBatch> next(Epoch epoch, Now now) = 0;
   virtual std::vector<LogitsRow> logits_rows() const = 0;                   // of the step just given out
   virtual std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) = 0;

@@ -88,9 +88,14 @@ class FakeModel {
 
  private:
   void carry_out(const StepBatch& batch) {
-    for (const auto slot : batch.free) {
-      ASSERT_FALSE(caches_[slot].empty()) << "slot " << slot.value << " freed twice";
-      caches_[slot].clear();
+    for (const auto slot : batch.free) caches_[slot].clear();
+    for (const auto& [slot, keep] : batch.truncate) {
+      ASSERT_LE(keep, caches_[slot].size());
+      caches_[slot].resize(keep);
+    }
+    for (const auto& [from, to, positions] : batch.copy_prefix) {
+      ASSERT_LE(positions, caches_[from].size());
+      caches_[to].assign(caches_[from].begin(), caches_[from].begin() + positions);
     }
     ASSERT_LE(batch.rows.size(), options_.step_rows_max);
     std::set<SeqId> seen;
@@ -245,13 +250,101 @@ TEST(Scheduler, ACancelledRequestFreesItsSlotInTheVeryNextBatch) {
   model.scheduler().cancel(RequestId{77});  // nobody knows it: ignored
 }
 
-TEST(Scheduler, AFreedSlotIsToldToTheCachesWithTheNextRealStep) {
-  FakeModel model({.sequences = 2});
+TEST(Scheduler, AnEndedSequencesSlotIsClearedByTheStepThatUsesItAgain) {
+  FakeModel model({.sequences = 1});
   ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 1), {}));
   model.run();
   EXPECT_FALSE(model.begin()) << "no step for the sake of a free order";
   ASSERT_TRUE(model.scheduler().submit(request(2, {1, 2}, 1), {}));
   EXPECT_EQ(model.begin()->free.size(), 1u);
+}
+
+GenerateRequest shared(std::uint64_t id, std::vector<TokenId> prompt, std::uint64_t scope = 7) {
+  auto made = request(id, std::move(prompt), 2);
+  made.cache_scope = scope;
+  return made;
+}
+
+TEST(Scheduler, APromptThatBeginsLikeAnEarlierOneComputesOnlyTheRest) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
+  model.run();
+  auto longer = counting(130);
+  ASSERT_TRUE(model.scheduler().submit(shared(2, longer), {}));
+  const auto batch = model.begin().value();
+  EXPECT_EQ(batch.rows.size(), 30u);
+  EXPECT_EQ(batch.rows[0].position, 100u);
+  EXPECT_THAT(batch.copy_prefix, IsEmpty()) << "continued where it lies";
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 100u);
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, longer), 4096));
+}
+
+TEST(Scheduler, TheSamePromptAgainComputesItsLastTokenForTheLogits) {
+  FakeModel model({.sequences = 2});
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    ASSERT_TRUE(model.scheduler().submit(shared(id, counting(100)), {}));
+    model.run();
+  }
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 99u);
+  EXPECT_EQ(model.answers[RequestId{2}], model.answers[RequestId{1}]);
+}
+
+TEST(Scheduler, AnAnswerUnderWayLendsItsPrefixByOneCopy) {
+  FakeModel model({.sequences = 3});
+  auto first = shared(1, counting(100));
+  first.tokens_max = 50;
+  ASSERT_TRUE(model.scheduler().submit(first, {}));
+  ASSERT_TRUE(model.step());
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
+  const auto batch = model.begin().value();
+  ASSERT_EQ(batch.copy_prefix.size(), 1u);
+  EXPECT_EQ(batch.copy_prefix[0].positions, 99u);
+  EXPECT_EQ(batch.rows.size(), 2u);
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.answers[first.id], answer_alone(first, 4096));
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
+}
+
+TEST(Scheduler, ALongPrefixThatManyShareIsNotGivenUpForTheFirstOfThem) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(200)), {}));
+  model.run();
+  auto branch = counting(60);
+  branch.back() = 39;
+  ASSERT_TRUE(model.scheduler().submit(shared(2, branch), {}));
+  model.run();
+  ASSERT_TRUE(model.scheduler().submit(shared(3, counting(200)), {}));
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 59u);
+  EXPECT_EQ(model.ends.at(RequestId{3}).prompt_reused, 199u);
+}
+
+TEST(Scheduler, NothingIsReusedAcrossScopesForScoresOrWithoutAScope) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100), 7), {}));
+  model.run();
+  auto scored = shared(4, counting(100), 7);
+  scored.prompt_logprobs = true;
+  for (const auto& asked :
+       {shared(2, counting(100), 8), shared(3, counting(100), 0), shared(5, counting(100), 0), scored}) {
+    ASSERT_TRUE(model.scheduler().submit(asked, {}));
+    model.run();
+    EXPECT_EQ(model.ends.at(asked.id).prompt_reused, 0u) << asked.id.value;
+  }
+}
+
+TEST(Scheduler, NothingIsReusedAfterAStepThatFailed) {
+  FakeModel model({.sequences = 1});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
+  ASSERT_TRUE(model.begin());
+  model.keep(model.scheduler().fail_all({Code::unavailable, "stage 2 is gone"}));
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 0u);
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
 }
 
 TEST(Scheduler, ADeadlineEndsQueuedAndRunningRequestsWithATimeout) {
@@ -311,9 +404,13 @@ struct Story {
 GenerateRequest random_request(std::mt19937_64& random, std::uint64_t id, const SchedulerOptions& options) {
   std::vector<TokenId> prompt(1 + random() % (options.context_tokens - 1));
   for (auto& token : prompt) token = static_cast<TokenId>(random() % 40);
+  // Half of them begin alike, so that prefixes are reused.
+  const auto alike = random() % 2 ? random() % prompt.size() : 0;
+  for (std::size_t i = 0; i < alike; ++i) prompt[i] = static_cast<TokenId>(i % 37);
   auto made = request(id, std::move(prompt), 1 + static_cast<std::uint32_t>(random() % 30));
   if (random() % 2) made.stop_tokens = {stop_token, 21};
   made.prompt_logprobs = random() % 4 == 0;
+  made.cache_scope = random() % 3;
   made.request_class = static_cast<RequestClass>(random() % 2);
   return made;
 }
@@ -335,7 +432,7 @@ void play(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   SchedulerOptions options;
   options.sequences = 1 + static_cast<std::uint32_t>(random() % 5);
-  options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 40);
+  options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 120);
   options.step_rows_max = options.sequences + static_cast<std::uint32_t>(random() % 12);
   options.requests_queued_max = 1 + random() % 20;
   FakeModel model(options);
