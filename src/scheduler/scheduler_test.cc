@@ -25,6 +25,14 @@ TokenId next_token(std::span<const TokenId> tokens) {
   return static_cast<TokenId>((hash >> 3) % 40);
 }
 
+// A text that repeats itself, but for a surprise now and then.
+TokenId repetitive_token(std::span<const TokenId> tokens) {
+  if (tokens.size() % 23 == 0 || tokens.size() < 6) return next_token(tokens);
+  return tokens[tokens.size() - 6];
+}
+
+using NextToken = TokenId (*)(std::span<const TokenId>);
+
 GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint32_t tokens_max) {
   GenerateRequest made;
   made.id = RequestId{id};
@@ -34,11 +42,12 @@ GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint
 }
 
 // The answer of a request that runs alone, by definition and without a scheduler.
-std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t context_tokens) {
+std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t context_tokens,
+                                  NextToken next = next_token) {
   auto tokens = request.prompt;
   std::vector<TokenId> answer;
   while (answer.size() < request.tokens_max && tokens.size() < context_tokens) {
-    const auto token = next_token(tokens);
+    const auto token = next(tokens);
     if (std::ranges::contains(request.stop_tokens, token)) break;
     answer.push_back(token);
     tokens.push_back(token);
@@ -49,7 +58,8 @@ std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t 
 // Carries out steps as a stage would and keeps what came of every request.
 class FakeModel {
  public:
-  explicit FakeModel(const SchedulerOptions& options) : options_(options), scheduler_(Scheduler::create(options)) {}
+  explicit FakeModel(const SchedulerOptions& options, NextToken next = next_token)
+      : options_(options), next_(next), scheduler_(Scheduler::create(options)) {}
 
   Scheduler& scheduler() { return *scheduler_; }
 
@@ -59,7 +69,7 @@ class FakeModel {
     if (batch) carry_out(*batch);
     return batch;
   }
-  void finish() { keep(scheduler_->complete(results_, {})); }
+  void finish(Scheduler::Now now = {}) { keep(scheduler_->complete(results_, now)); }
   bool step() {
     const auto batch = begin();
     if (batch) finish();
@@ -124,11 +134,12 @@ class FakeModel {
       if (rows[row].score_token < 0) {
         ASSERT_TRUE(std::ranges::equal(rows[row].tokens, wanted[row])) << "history and cache differ";
       }
-      results_.push_back({next_token(wanted[row]), -1.0f, {}});
+      results_.push_back({next_(wanted[row]), -1.0f, {}});
     }
   }
 
   const SchedulerOptions options_;
+  const NextToken next_;
   std::unique_ptr<Scheduler> scheduler_;
   std::map<SeqId, std::vector<TokenId>> caches_;
   std::vector<RowResult> results_;
@@ -347,6 +358,34 @@ TEST(Scheduler, NothingIsReusedAfterAStepThatFailed) {
   EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
 }
 
+// Steps until a request of `tokens` has its answer, which must be the one it would have had without guesses.
+int steps_for(bool speculate, NextToken next, std::uint32_t tokens, std::chrono::milliseconds row_cost) {
+  FakeModel model({.sequences = 1}, next);
+  auto asked = request(1, counting(12), tokens);
+  asked.speculate = speculate;
+  EXPECT_TRUE(model.scheduler().submit(asked, {}));
+  Scheduler::Now now{};
+  int steps = 0;
+  for (; const auto batch = model.begin(now); ++steps) {
+    now += std::chrono::milliseconds(100) + row_cost * batch->rows.size();
+    model.finish(now);
+  }
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096, next));
+  return steps;
+}
+
+TEST(Scheduler, ATextThatRepeatsItselfTakesFewerStepsAndGivesTheSameAnswer) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(steps_for(false, repetitive_token, 400, 5ms), 400);
+  EXPECT_LT(steps_for(true, repetitive_token, 400, 5ms), 130);
+}
+
+TEST(Scheduler, WhatRowsCostAndHowOftenGuessesAreRightDecideHowManyThereAre) {
+  using namespace std::chrono_literals;
+  EXPECT_GT(steps_for(true, repetitive_token, 400, 2000ms), 330) << "rows are dear: each costs as much as a step";
+  EXPECT_GT(steps_for(true, next_token, 400, 5ms), 390) << "a text without repetition";
+}
+
 TEST(Scheduler, ADeadlineEndsQueuedAndRunningRequestsWithATimeout) {
   using namespace std::chrono_literals;
   FakeModel model({.sequences = 1, .unix_offset = 1'000'000ms});
@@ -411,6 +450,7 @@ GenerateRequest random_request(std::mt19937_64& random, std::uint64_t id, const 
   if (random() % 2) made.stop_tokens = {stop_token, 21};
   made.prompt_logprobs = random() % 4 == 0;
   made.cache_scope = random() % 3;
+  made.speculate = random() % 4 != 0;
   made.request_class = static_cast<RequestClass>(random() % 2);
   return made;
 }
@@ -435,7 +475,8 @@ void play(std::uint64_t seed) {
   options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 120);
   options.step_rows_max = options.sequences + static_cast<std::uint32_t>(random() % 12);
   options.requests_queued_max = 1 + random() % 20;
-  FakeModel model(options);
+  const NextToken next = random() % 2 ? next_token : repetitive_token;
+  FakeModel model(options, next);
   Story story;
   for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
     act(random, model, options, story);
@@ -449,7 +490,7 @@ void play(std::uint64_t seed) {
   EXPECT_EQ(model.scheduler().running() + model.scheduler().queued(), 0u);
   ASSERT_EQ(model.ends.size(), story.asked.size());
   for (const auto& [id, asked] : story.asked) {
-    const auto expected = answer_alone(asked, options.context_tokens);
+    const auto expected = answer_alone(asked, options.context_tokens, next);
     const auto& got = model.answers[id];
     ASSERT_TRUE(got.size() <= expected.size() && std::equal(got.begin(), got.end(), expected.begin())) << id.value;
     if (story.cancelled.contains(id)) continue;

@@ -137,6 +137,7 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   request.sampling = order_->sampling;
   request.top_logprobs = order_->top_logprobs;
   request.cache_scope = cache_scope();
+  request.speculate = order_->speculate;
   request.prompt_logprobs = order_->echo && order_->top_logprobs >= 0;
   return request;
 }

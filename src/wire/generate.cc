@@ -60,6 +60,7 @@ void describe(Map& map, Is<GenerateRequest> auto& m) {
   map.field("top_logprobs", m.top_logprobs, Within{-1, limits::top_logprobs_max});
   map.field("prompt_logprobs", m.prompt_logprobs);
   map.field("cache_scope", m.cache_scope);
+  map.field("speculate", m.speculate);
   map.choice("request_class", m.request_class, RequestClass::batch);
   map.field("deadline_ms", m.deadline_ms);
 }

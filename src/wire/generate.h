@@ -44,6 +44,7 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::int32_t top_logprobs = -1;       // -1: none, 0: only the chosen token's, k: and the k best
   std::uint64_t cache_scope = 0;        // prompts reuse what was computed for others of their scope; 0: for no other
+  bool speculate = true;                // may guess tokens ahead and check them; the answer is the same up to rounding
   bool prompt_logprobs = false;         // score the prompt's tokens too (teacher-forced), one TokenEvent each
   RequestClass request_class = RequestClass::interactive;
   std::uint64_t deadline_ms = 0;        // milliseconds since 1970; 0: none
