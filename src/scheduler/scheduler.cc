@@ -12,6 +12,9 @@
 #include <utility>
 
 #include "base/check.h"
+#include "scheduler/draft_window.h"
+#include "scheduler/kv_slots.h"
+#include "scheduler/prompt_lookup.h"
 
 namespace flotilla {
 namespace {
@@ -19,13 +22,26 @@ namespace {
 // A request from submit() to its last event.
 struct Sequence {
   GenerateRequest request;
-  std::vector<TokenId> tokens;  // prompt and answer
+  std::vector<TokenId> tokens;  // prompt and answer; in a step with guesses, those too
   SeqId slot;
+  std::uint32_t reused = 0;    // positions that were in the cache on admission
   std::uint32_t computed = 0;  // positions in the cache once the step under way is done
   std::uint32_t generated = 0;
+
+  // Of the step under way, where it has only answers' rows.
+  std::uint32_t guessed = 0;    // tokens at the end of `tokens` that are checked
+  std::uint32_t confirmed = 0;  // positions whose tokens were right
+  TokenId chosen = 0;           // the token that follows them all, where none was wrong
+  bool went_wrong = false;      // a guess was: what came after it counts for nothing
+  std::vector<TokenId> lookup;  // what the text itself says comes next; the guesses are its beginning
+  std::uint32_t lookup_match = 0;
+
+  bool cut = false;  // the caches hold positions of wrong guesses, from `computed` on
+  DraftRecord record;
   bool ended = false;  // its last event is out; the struct lives on until the step under way is over
 
   std::uint32_t prompt_length() const { return static_cast<std::uint32_t>(request.prompt.size()); }
+  std::uint32_t text_length() const { return prompt_length() + generated; }  // without guesses
   bool answering() const { return computed >= prompt_length(); }
 };
 
@@ -38,9 +54,7 @@ struct WantedRow {
 
 class FifoScheduler final : public Scheduler {
  public:
-  explicit FifoScheduler(const SchedulerOptions& options) : options_(options) {
-    for (std::uint32_t slot = options.sequences; slot > 0; --slot) free_slots_.push_back(SeqId{slot - 1});
-  }
+  explicit FifoScheduler(const SchedulerOptions& options) : options_(options), slots_(options.sequences) {}
 
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;
@@ -60,9 +74,12 @@ class FifoScheduler final : public Scheduler {
   Status check_request(const GenerateRequest& request) const;
   bool past_deadline(const Sequence& sequence, Now now) const;
   void expire(Now now);
-  void admit();
+  void admit(StepBatch& batch);
   void add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch);
-  TokenEvent accept(WantedRow row, const RowResult& result);
+  void guess(std::uint32_t rows);
+  void accept(WantedRow row, const RowResult& result, std::vector<TokenEvent>& events);
+  void accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event, std::vector<TokenEvent>& events);
+  void end_guessing();
   TokenEvent end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
   void release_ended();
 
@@ -70,10 +87,11 @@ class FifoScheduler final : public Scheduler {
   std::deque<Owned> queue_;
   std::vector<Owned> running_;         // in order of admission
   std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
-  std::vector<SeqId> free_slots_;      // taken from the back
-  std::vector<SeqId> to_free_;         // for the caches, with the next batch
-  std::vector<SeqId> freed_in_step_;   // of the step under way: carried out or not, nobody knows before its end
-  std::vector<WantedRow> wanted_;      // of the step under way
+  KvSlots slots_;
+  RowCosts costs_;
+  Now step_began_{};
+  std::uint32_t answer_rows_ = 0;  // of the step under way; 0 where it has prompts' rows too
+  std::vector<WantedRow> wanted_;  // of the step under way
   std::vector<TokenEvent> events_;
   std::uint64_t step_ = 0;
   bool step_under_way_ = false;
@@ -132,21 +150,23 @@ std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
   wanted_.clear();
   step_under_way_ = false;
   release_ended();
-  for (const SeqId slot : std::exchange(freed_in_step_, {}))
-    if (!std::ranges::contains(to_free_, slot)) to_free_.push_back(slot);
+  slots_.forget();  // carried out or not, nobody knows
   return events;
 }
 
 std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
   check(!step_under_way_, "a step is completed before the next is asked for");
   expire(now);
-  admit();
+  StepBatch batch{.epoch = epoch, .step = step_ + 1, .rows = {}, .free = {}, .truncate = {}, .copy_prefix = {}};
+  admit(batch);
   if (running_.empty()) return std::nullopt;
-  freed_in_step_ = std::exchange(to_free_, {});
-  StepBatch batch{
-      .epoch = epoch, .step = ++step_, .rows = {}, .free = freed_in_step_, .truncate = {}, .copy_prefix = {}};
+  ++step_;
+  const bool only_answers = std::ranges::all_of(running_, [](const Owned& s) { return s->answering(); });
+  if (only_answers) guess(static_cast<std::uint32_t>(running_.size()));
   for (auto& sequence : running_)
-    if (sequence->answering()) add_rows(*sequence, 1, batch);
+    if (sequence->answering()) add_rows(*sequence, 1 + sequence->guessed, batch);
+  answer_rows_ = only_answers ? static_cast<std::uint32_t>(batch.rows.size()) : 0;
+  step_began_ = now;
   for (auto& sequence : running_) {
     const auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());
     if (sequence->answering() || room == 0) continue;
@@ -156,59 +176,118 @@ std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
   return batch;
 }
 
+// Looks up what may follow each answer, and adds as much of it as pays beside the `rows` that the step has anyway.
+void FifoScheduler::guess(std::uint32_t rows) {
+  for (auto& owned : running_) {
+    Sequence& sequence = *owned;
+    if (!sequence.request.speculate) continue;
+    const auto left = sequence.request.tokens_max - sequence.generated;  // at least 1
+    const Draft draft = look_up(sequence.tokens, std::min(drafts_max, left - 1));
+    sequence.lookup.assign(draft.tokens.begin(), draft.tokens.end());
+    sequence.lookup_match = draft.match;
+    const auto room = std::min<std::size_t>(sequence.lookup.size(), options_.step_rows_max - rows);
+    sequence.guessed =
+        draft_window(costs_, sequence.record.chance(draft.match), rows, static_cast<std::uint32_t>(room));
+    sequence.tokens.insert(sequence.tokens.end(), sequence.lookup.begin(), sequence.lookup.begin() + sequence.guessed);
+    rows += sequence.guessed;
+    sequence.confirmed = sequence.computed + 1;
+  }
+}
+
 // Only a prompt's last row and an answer's rows need logits; all of a prompt's rows where it is to be scored.
 void FifoScheduler::add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch) {
+  if (std::exchange(sequence.cut, false)) batch.truncate.push_back({sequence.slot, sequence.computed});
   for (std::uint32_t row = 0; row < count; ++row) {
     const auto position = sequence.computed++;
-    const bool last = position + 1 == sequence.tokens.size();
-    const bool wants_logits = last || sequence.request.prompt_logprobs;
+    const bool answers = position + 1 + sequence.guessed >= sequence.tokens.size();
+    const bool wants_logits = answers || sequence.request.prompt_logprobs;
     batch.rows.push_back({sequence.slot, position, sequence.tokens[position], wants_logits});
-    if (wants_logits) wanted_.push_back({&sequence, position, last ? TokenId{-1} : sequence.tokens[position + 1]});
+    if (wants_logits) wanted_.push_back({&sequence, position, answers ? TokenId{-1} : sequence.tokens[position + 1]});
   }
 }
 
 std::vector<LogitsRow> FifoScheduler::logits_rows() const {
   std::vector<LogitsRow> rows;
   rows.reserve(wanted_.size());
-  for (const auto& [sequence, position, score_token] : wanted_)
-    rows.push_back({sequence->slot, &sequence->request, sequence->tokens, sequence->generated, score_token});
+  for (const auto& [sequence, position, score_token] : wanted_) {
+    const auto tokens = std::span(sequence->tokens).first(position + 1);
+    const auto generated = position + 1 > sequence->prompt_length() ? position + 1 - sequence->prompt_length() : 0;
+    rows.push_back({sequence->slot, &sequence->request, tokens, generated, score_token});
+  }
   return rows;
 }
 
-std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> results, Now) {
+std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> results, Now now) {
   check(step_under_way_, "a step was given out");
   check(results.size() == wanted_.size(), "every row that wanted logits has a result");
+  if (answer_rows_ > 0) costs_.saw(answer_rows_, now - step_began_);
   std::vector<TokenEvent> events;
-  for (std::size_t row = 0; row < results.size(); ++row)
-    if (!wanted_[row].sequence->ended) events.push_back(accept(wanted_[row], results[row]));
+  for (std::size_t row = 0; row < results.size(); ++row) accept(wanted_[row], results[row], events);
+  end_guessing();
   wanted_.clear();
-  freed_in_step_.clear();
   step_under_way_ = false;
   release_ended();
   return events;
 }
 
-TokenEvent FifoScheduler::accept(WantedRow row, const RowResult& result) {
+void FifoScheduler::accept(WantedRow row, const RowResult& result, std::vector<TokenEvent>& events) {
   Sequence& sequence = *row.sequence;
-  const auto& request = sequence.request;
-  TokenEvent event{.id = request.id,
+  if (sequence.ended) return;
+  TokenEvent event{.id = sequence.request.id,
                    .index = 0,
                    .has_token = true,
                    .token = result.token,
                    .logprob = result.logprob,
                    .top = result.top,
+                   .prompt_reused = sequence.reused,
                    .finish = FinishReason::none,
                    .error = {}};
-  if (row.score_token >= 0) {  // the row at position p scores the token at p + 1; the last prompt token is -1
-    event.token = row.score_token;
-    event.index = static_cast<std::int32_t>(row.position + 1) - static_cast<std::int32_t>(sequence.prompt_length());
-    return event;
+  if (row.score_token < 0) return accept_answer(sequence, row.position, std::move(event), events);
+  // The row at position p scores the token at p + 1; the last prompt token is -1.
+  event.token = row.score_token;
+  event.index = static_cast<std::int32_t>(row.position + 1) - static_cast<std::int32_t>(sequence.prompt_length());
+  events.push_back(std::move(event));
+}
+
+// The row at `position` chose the token at position + 1, which may have been guessed.
+void FifoScheduler::accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event,
+                                  std::vector<TokenEvent>& events) {
+  if (sequence.went_wrong) return;
+  sequence.confirmed = position + 1;
+  const auto ahead = sequence.tokens.size() - sequence.guessed;  // where guesses begin
+  const auto next = std::size_t{position} + 1;
+  if (next - ahead < sequence.lookup.size())
+    sequence.record.saw(sequence.lookup_match, sequence.lookup[next - ahead] == event.token);
+  if (std::ranges::contains(sequence.request.stop_tokens, event.token)) {
+    events.push_back(end(sequence, FinishReason::stop));
+    return;
   }
-  if (std::ranges::contains(request.stop_tokens, result.token)) return end(sequence, FinishReason::stop);
-  sequence.tokens.push_back(result.token);
+  const bool was_guessed = next < sequence.tokens.size();
+  sequence.went_wrong = was_guessed && sequence.tokens[next] != event.token;
+  if (was_guessed)
+    sequence.tokens[next] = event.token;
+  else
+    sequence.chosen = event.token;
   event.index = static_cast<std::int32_t>(sequence.generated++);
-  if (sequence.generated == request.tokens_max) event.finish = end(sequence, FinishReason::length).finish;
-  return event;
+  if (sequence.generated == sequence.request.tokens_max) event.finish = end(sequence, FinishReason::length).finish;
+  events.push_back(std::move(event));
+}
+
+// Back to the text alone: wrong guesses go, from the caches with the sequence's next rows.
+void FifoScheduler::end_guessing() {
+  for (auto& owned : running_) {
+    Sequence& sequence = *owned;
+    if (sequence.guessed > 0) {
+      sequence.tokens.resize(std::min<std::size_t>(sequence.tokens.size(), sequence.text_length()));
+      sequence.cut = sequence.computed > sequence.confirmed;
+      sequence.computed = sequence.confirmed;
+    }
+    if (sequence.tokens.size() < sequence.text_length()) sequence.tokens.push_back(sequence.chosen);
+    sequence.guessed = 0;
+    sequence.went_wrong = false;
+    sequence.lookup.clear();
+    slots_.hold(sequence.slot, std::span(sequence.tokens).first(sequence.computed));
+  }
 }
 
 bool FifoScheduler::past_deadline(const Sequence& sequence, Now now) const {
@@ -235,13 +314,18 @@ void FifoScheduler::expire(Now now) {
 }
 
 // Interactive requests before batch requests, each class in the order in which it came.
-void FifoScheduler::admit() {
-  while (!free_slots_.empty() && !queue_.empty()) {
+void FifoScheduler::admit(StepBatch& batch) {
+  while (!queue_.empty()) {
     auto chosen = std::ranges::find_if(
         queue_, [](const Owned& sequence) { return sequence->request.request_class == RequestClass::interactive; });
     if (chosen == queue_.end()) chosen = queue_.begin();
-    (*chosen)->slot = free_slots_.back();
-    free_slots_.pop_back();
+    Sequence& sequence = **chosen;
+    // The last token is always computed, for its logits; of a scored prompt every token.
+    const auto reuse_max = sequence.request.prompt_logprobs ? 0 : sequence.prompt_length() - 1;
+    const auto claim = slots_.claim(sequence.request.prompt, sequence.request.cache_scope, reuse_max, batch);
+    if (!claim) return;
+    sequence.slot = claim->slot;
+    sequence.reused = sequence.computed = claim->reused;
     running_.push_back(std::move(*chosen));
     queue_.erase(chosen);
   }
@@ -257,6 +341,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
           .token = 0,
           .logprob = 0,
           .top = {},
+          .prompt_reused = sequence.reused,
           .finish = reason,
           .error = std::move(error)};
 }
@@ -264,8 +349,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
 void FifoScheduler::release_ended() {
   std::erase_if(running_, [&](const Owned& sequence) {
     if (!sequence->ended) return false;
-    free_slots_.push_back(sequence->slot);
-    if (sequence->computed > 0) to_free_.push_back(sequence->slot);
+    slots_.release(sequence->slot);
     return true;
   });
 }

@@ -1,7 +1,11 @@
 // Decides which rows run in the next step. Pure: no clock, socket or ggml; time arrives as `now`.
 // In:  GenerateRequest, cancel, the step's sampled tokens.   Out: StepBatch, TokenEvent.
-// Owns: queued requests and KV slot numbers (not the KV memory: engine).   Thread: the head's step thread only.
+// Owns: queued requests and what each KV slot holds (not the KV memory: engine).   Thread: the head's step thread only.
 // Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one sequence.
+//
+// An answer may have several rows in a step: its last token and tokens guessed to follow it (prompt_lookup). Each row
+// is sampled as if it were alone, and counts only where every guess before it was what sampling chose: so the answer is
+// the one without guesses, token for token, sampled ones included (randomness is a function of seed and position).
 #pragma once
 
 #include <chrono>
@@ -19,9 +23,9 @@
 namespace flotilla {
 
 struct SchedulerOptions {
-  std::uint32_t sequences = 4;         // KV slots
-  std::uint32_t context_tokens = 4096; // per slot
-  std::uint32_t step_rows_max = 512;   // rows of one step; a long prompt is cut into chunks, and decode rows go first
+  std::uint32_t sequences = 4;          // KV slots
+  std::uint32_t context_tokens = 4096;  // per slot
+  std::uint32_t step_rows_max = 512;    // rows of one step; a long prompt is cut into chunks, and decode rows go first
   std::size_t requests_queued_max = 512;
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
   std::chrono::nanoseconds unix_offset{0};
@@ -30,10 +34,10 @@ struct SchedulerOptions {
 // What the sampler needs to know about a row that wants logits, in the order of the batch's such rows.
 struct LogitsRow {
   SeqId sequence;
-  const GenerateRequest* request = nullptr;   // valid until complete()
-  std::span<const TokenId> tokens;            // prompt and answer so far
-  std::uint32_t generated = 0;                // tokens generated so far
-  TokenId score_token = -1;                   // >= 0: this row scores a prompt token instead of sampling
+  const GenerateRequest* request = nullptr;  // valid until complete()
+  std::span<const TokenId> tokens;           // prompt and answer up to this row, guesses included
+  std::uint32_t generated = 0;               // tokens generated before the one this row chooses
+  TokenId score_token = -1;                  // >= 0: this row scores a prompt token instead of sampling
 };
 
 // One row's outcome, in the same order.
@@ -50,8 +54,9 @@ class Scheduler {
   static std::unique_ptr<Scheduler> create(const SchedulerOptions& options);
   virtual ~Scheduler() = default;
 
-  // context_length where the prompt leaves no room for an answer in a slot (tokens_max is cut down where only the answer
-  // is too long), busy where the queue is full, invalid_argument for an empty prompt or an id that is still being answered.
+  // context_length where the prompt leaves no room for an answer in a slot (tokens_max is cut down where only the
+  // answer is too long), busy where the queue is full, invalid_argument for an empty prompt or an id that is still
+  // being answered.
   virtual Status submit(GenerateRequest request, Now now) = 0;
   // The request's slot is free again in the very next batch. Unknown ids are ignored.
   virtual void cancel(RequestId id) = 0;
@@ -59,10 +64,10 @@ class Scheduler {
   virtual std::vector<TokenEvent> fail_all(const Error& cause) = 0;
 
   // The next step, or nullopt where nothing runs or waits any more. One step at a time: complete() (or fail_all) comes
-  // before the next. The orders that free ended sequences' cache travel with the next step that has rows; where nothing
-  // else runs they wait for it, since a slot is cleared before it is used again and not for its own sake.
+  // before the next. What an ended sequence leaves in its slot stays there for later prompts that begin alike; a slot
+  // is cleared, cut or filled by orders of the step that first uses it again.
   virtual std::optional<StepBatch> next(Epoch epoch, Now now) = 0;
-  virtual std::vector<LogitsRow> logits_rows() const = 0;                   // of the step just given out
+  virtual std::vector<LogitsRow> logits_rows() const = 0;  // of the step just given out
   virtual std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) = 0;
   // Events that arose without a step: cancelled, past the deadline.
   virtual std::vector<TokenEvent> take_events() = 0;

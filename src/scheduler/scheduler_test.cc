@@ -25,6 +25,14 @@ TokenId next_token(std::span<const TokenId> tokens) {
   return static_cast<TokenId>((hash >> 3) % 40);
 }
 
+// A text that repeats itself, but for a surprise now and then.
+TokenId repetitive_token(std::span<const TokenId> tokens) {
+  if (tokens.size() % 23 == 0 || tokens.size() < 6) return next_token(tokens);
+  return tokens[tokens.size() - 6];
+}
+
+using NextToken = TokenId (*)(std::span<const TokenId>);
+
 GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint32_t tokens_max) {
   GenerateRequest made;
   made.id = RequestId{id};
@@ -34,11 +42,12 @@ GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint
 }
 
 // The answer of a request that runs alone, by definition and without a scheduler.
-std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t context_tokens) {
+std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t context_tokens,
+                                  NextToken next = next_token) {
   auto tokens = request.prompt;
   std::vector<TokenId> answer;
   while (answer.size() < request.tokens_max && tokens.size() < context_tokens) {
-    const auto token = next_token(tokens);
+    const auto token = next(tokens);
     if (std::ranges::contains(request.stop_tokens, token)) break;
     answer.push_back(token);
     tokens.push_back(token);
@@ -49,7 +58,8 @@ std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t 
 // Carries out steps as a stage would and keeps what came of every request.
 class FakeModel {
  public:
-  explicit FakeModel(const SchedulerOptions& options) : options_(options), scheduler_(Scheduler::create(options)) {}
+  explicit FakeModel(const SchedulerOptions& options, NextToken next = next_token)
+      : options_(options), next_(next), scheduler_(Scheduler::create(options)) {}
 
   Scheduler& scheduler() { return *scheduler_; }
 
@@ -59,7 +69,7 @@ class FakeModel {
     if (batch) carry_out(*batch);
     return batch;
   }
-  void finish() { keep(scheduler_->complete(results_, {})); }
+  void finish(Scheduler::Now now = {}) { keep(scheduler_->complete(results_, now)); }
   bool step() {
     const auto batch = begin();
     if (batch) finish();
@@ -88,9 +98,14 @@ class FakeModel {
 
  private:
   void carry_out(const StepBatch& batch) {
-    for (const auto slot : batch.free) {
-      ASSERT_FALSE(caches_[slot].empty()) << "slot " << slot.value << " freed twice";
-      caches_[slot].clear();
+    for (const auto slot : batch.free) caches_[slot].clear();
+    for (const auto& [slot, keep] : batch.truncate) {
+      ASSERT_LE(keep, caches_[slot].size());
+      caches_[slot].resize(keep);
+    }
+    for (const auto& [from, to, positions] : batch.copy_prefix) {
+      ASSERT_LE(positions, caches_[from].size());
+      caches_[to].assign(caches_[from].begin(), caches_[from].begin() + positions);
     }
     ASSERT_LE(batch.rows.size(), options_.step_rows_max);
     std::set<SeqId> seen;
@@ -119,11 +134,12 @@ class FakeModel {
       if (rows[row].score_token < 0) {
         ASSERT_TRUE(std::ranges::equal(rows[row].tokens, wanted[row])) << "history and cache differ";
       }
-      results_.push_back({next_token(wanted[row]), -1.0f, {}});
+      results_.push_back({next_(wanted[row]), -1.0f, {}});
     }
   }
 
   const SchedulerOptions options_;
+  const NextToken next_;
   std::unique_ptr<Scheduler> scheduler_;
   std::map<SeqId, std::vector<TokenId>> caches_;
   std::vector<RowResult> results_;
@@ -245,13 +261,129 @@ TEST(Scheduler, ACancelledRequestFreesItsSlotInTheVeryNextBatch) {
   model.scheduler().cancel(RequestId{77});  // nobody knows it: ignored
 }
 
-TEST(Scheduler, AFreedSlotIsToldToTheCachesWithTheNextRealStep) {
-  FakeModel model({.sequences = 2});
+TEST(Scheduler, AnEndedSequencesSlotIsClearedByTheStepThatUsesItAgain) {
+  FakeModel model({.sequences = 1});
   ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 1), {}));
   model.run();
   EXPECT_FALSE(model.begin()) << "no step for the sake of a free order";
   ASSERT_TRUE(model.scheduler().submit(request(2, {1, 2}, 1), {}));
   EXPECT_EQ(model.begin()->free.size(), 1u);
+}
+
+GenerateRequest shared(std::uint64_t id, std::vector<TokenId> prompt, std::uint64_t scope = 7) {
+  auto made = request(id, std::move(prompt), 2);
+  made.cache_scope = scope;
+  return made;
+}
+
+TEST(Scheduler, APromptThatBeginsLikeAnEarlierOneComputesOnlyTheRest) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
+  model.run();
+  auto longer = counting(130);
+  ASSERT_TRUE(model.scheduler().submit(shared(2, longer), {}));
+  const auto batch = model.begin().value();
+  EXPECT_EQ(batch.rows.size(), 30u);
+  EXPECT_EQ(batch.rows[0].position, 100u);
+  EXPECT_THAT(batch.copy_prefix, IsEmpty()) << "continued where it lies";
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 100u);
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, longer), 4096));
+}
+
+TEST(Scheduler, TheSamePromptAgainComputesItsLastTokenForTheLogits) {
+  FakeModel model({.sequences = 2});
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    ASSERT_TRUE(model.scheduler().submit(shared(id, counting(100)), {}));
+    model.run();
+  }
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 99u);
+  EXPECT_EQ(model.answers[RequestId{2}], model.answers[RequestId{1}]);
+}
+
+TEST(Scheduler, AnAnswerUnderWayLendsItsPrefixByOneCopy) {
+  FakeModel model({.sequences = 3});
+  auto first = shared(1, counting(100));
+  first.tokens_max = 50;
+  ASSERT_TRUE(model.scheduler().submit(first, {}));
+  ASSERT_TRUE(model.step());
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
+  const auto batch = model.begin().value();
+  ASSERT_EQ(batch.copy_prefix.size(), 1u);
+  EXPECT_EQ(batch.copy_prefix[0].positions, 99u);
+  EXPECT_EQ(batch.rows.size(), 2u);
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.answers[first.id], answer_alone(first, 4096));
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
+}
+
+TEST(Scheduler, ALongPrefixThatManyShareIsNotGivenUpForTheFirstOfThem) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(200)), {}));
+  model.run();
+  auto branch = counting(60);
+  branch.back() = 39;
+  ASSERT_TRUE(model.scheduler().submit(shared(2, branch), {}));
+  model.run();
+  ASSERT_TRUE(model.scheduler().submit(shared(3, counting(200)), {}));
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 59u);
+  EXPECT_EQ(model.ends.at(RequestId{3}).prompt_reused, 199u);
+}
+
+TEST(Scheduler, NothingIsReusedAcrossScopesForScoresOrWithoutAScope) {
+  FakeModel model({.sequences = 2});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100), 7), {}));
+  model.run();
+  auto scored = shared(4, counting(100), 7);
+  scored.prompt_logprobs = true;
+  for (const auto& asked :
+       {shared(2, counting(100), 8), shared(3, counting(100), 0), shared(5, counting(100), 0), scored}) {
+    ASSERT_TRUE(model.scheduler().submit(asked, {}));
+    model.run();
+    EXPECT_EQ(model.ends.at(asked.id).prompt_reused, 0u) << asked.id.value;
+  }
+}
+
+TEST(Scheduler, NothingIsReusedAfterAStepThatFailed) {
+  FakeModel model({.sequences = 1});
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
+  ASSERT_TRUE(model.begin());
+  model.keep(model.scheduler().fail_all({Code::unavailable, "stage 2 is gone"}));
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 0u);
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
+}
+
+// Steps until a request of `tokens` has its answer, which must be the one it would have had without guesses.
+int steps_for(bool speculate, NextToken next, std::uint32_t tokens, std::chrono::milliseconds row_cost) {
+  FakeModel model({.sequences = 1}, next);
+  auto asked = request(1, counting(12), tokens);
+  asked.speculate = speculate;
+  EXPECT_TRUE(model.scheduler().submit(asked, {}));
+  Scheduler::Now now{};
+  int steps = 0;
+  for (; const auto batch = model.begin(now); ++steps) {
+    now += std::chrono::milliseconds(100) + row_cost * batch->rows.size();
+    model.finish(now);
+  }
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096, next));
+  return steps;
+}
+
+TEST(Scheduler, ATextThatRepeatsItselfTakesFewerStepsAndGivesTheSameAnswer) {
+  using namespace std::chrono_literals;
+  EXPECT_EQ(steps_for(false, repetitive_token, 400, 5ms), 400);
+  EXPECT_LT(steps_for(true, repetitive_token, 400, 5ms), 130);
+}
+
+TEST(Scheduler, WhatRowsCostAndHowOftenGuessesAreRightDecideHowManyThereAre) {
+  using namespace std::chrono_literals;
+  EXPECT_GT(steps_for(true, repetitive_token, 400, 2000ms), 330) << "rows are dear: each costs as much as a step";
+  EXPECT_GT(steps_for(true, next_token, 400, 5ms), 390) << "a text without repetition";
 }
 
 TEST(Scheduler, ADeadlineEndsQueuedAndRunningRequestsWithATimeout) {
@@ -311,9 +443,14 @@ struct Story {
 GenerateRequest random_request(std::mt19937_64& random, std::uint64_t id, const SchedulerOptions& options) {
   std::vector<TokenId> prompt(1 + random() % (options.context_tokens - 1));
   for (auto& token : prompt) token = static_cast<TokenId>(random() % 40);
+  // Half of them begin alike, so that prefixes are reused.
+  const auto alike = random() % 2 ? random() % prompt.size() : 0;
+  for (std::size_t i = 0; i < alike; ++i) prompt[i] = static_cast<TokenId>(i % 37);
   auto made = request(id, std::move(prompt), 1 + static_cast<std::uint32_t>(random() % 30));
   if (random() % 2) made.stop_tokens = {stop_token, 21};
   made.prompt_logprobs = random() % 4 == 0;
+  made.cache_scope = random() % 3;
+  made.speculate = random() % 4 != 0;
   made.request_class = static_cast<RequestClass>(random() % 2);
   return made;
 }
@@ -335,10 +472,11 @@ void play(std::uint64_t seed) {
   std::mt19937_64 random(seed);
   SchedulerOptions options;
   options.sequences = 1 + static_cast<std::uint32_t>(random() % 5);
-  options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 40);
+  options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 120);
   options.step_rows_max = options.sequences + static_cast<std::uint32_t>(random() % 12);
   options.requests_queued_max = 1 + random() % 20;
-  FakeModel model(options);
+  const NextToken next = random() % 2 ? next_token : repetitive_token;
+  FakeModel model(options, next);
   Story story;
   for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
     act(random, model, options, story);
@@ -352,7 +490,7 @@ void play(std::uint64_t seed) {
   EXPECT_EQ(model.scheduler().running() + model.scheduler().queued(), 0u);
   ASSERT_EQ(model.ends.size(), story.asked.size());
   for (const auto& [id, asked] : story.asked) {
-    const auto expected = answer_alone(asked, options.context_tokens);
+    const auto expected = answer_alone(asked, options.context_tokens, next);
     const auto& got = model.answers[id];
     ASSERT_TRUE(got.size() <= expected.size() && std::equal(got.begin(), got.end(), expected.begin())) << id.value;
     if (story.cancelled.contains(id)) continue;

@@ -2,8 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <format>
+#include <span>
 #include <utility>
+
+#include "base/sha256.h"
 
 namespace flotilla {
 namespace {
@@ -107,6 +111,18 @@ ApiResult<void> Generation::check_order() const {
   return {};
 }
 
+// Prompts share what was computed for them only among requests with the same key and salt: otherwise a quick first
+// token would tell what others have asked. Alike on every node, so that it does not matter where a client enters.
+std::uint64_t Generation::cache_scope() const {
+  if (!order_->cache_prompt) return 0;
+  const auto& authorization = exchange_->request().authorization;
+  const auto key = std::format("{}:{}{}", authorization.size(), authorization, order_->cache_salt);
+  const Digest digest = sha256(std::as_bytes(std::span(key)));
+  std::uint64_t scope = 0;
+  std::memcpy(&scope, digest.data(), sizeof scope);
+  return std::max<std::uint64_t>(scope, 1);
+}
+
 GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choice) const {
   GenerateRequest request;
   request.id = RequestId{random_u64()};
@@ -120,6 +136,8 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   if (!order_->ignore_eos) request.stop_tokens = model_->tokenizer->end_of_generation();
   request.sampling = order_->sampling;
   request.top_logprobs = order_->top_logprobs;
+  request.cache_scope = cache_scope();
+  request.speculate = order_->speculate;
   request.prompt_logprobs = order_->echo && order_->top_logprobs >= 0;
   return request;
 }
@@ -162,6 +180,7 @@ void Generation::take(std::size_t index, const TokenEvent& event) {
     return fail(ApiError::from(event.error.value_or(
         Error{Code::unavailable, "[server] the answer was broken off: its model was unloaded or lost; try again"})));
   }
+  running.prompt_reused = event.prompt_reused;
   if (auto piece = running.choice.take(event); !piece.text.empty()) deliver(running, std::move(piece));
   if (ended_) return;
   if (event.finish != FinishReason::none) return finish_choice(running, event.finish);
@@ -264,10 +283,14 @@ Json Generation::envelope(bool stream, Json choices) const {
 }
 
 Json Generation::usage() const {
-  std::size_t prompt_tokens = 0, completion_tokens = 0;
+  std::size_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   for (const auto& prompt : *prompts_) prompt_tokens += prompt.tokens.size();
-  for (const auto& running : running_) completion_tokens += running->choice.tokens_generated();
+  for (const auto& running : running_) {
+    completion_tokens += running->choice.tokens_generated();
+    if (running->choice.index() % order_->choices == 0) cached_tokens += running->prompt_reused;
+  }
   return {{"prompt_tokens", prompt_tokens},
+          {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}},
           {"completion_tokens", completion_tokens},
           {"total_tokens", prompt_tokens + completion_tokens}};
 }

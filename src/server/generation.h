@@ -40,6 +40,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
     RequestId id;
     Choice choice;
     bool opened = false, done = false;
+    std::uint32_t prompt_reused = 0;
     ChoicePiece whole;  // of an answer that is not streamed
   };
 
@@ -48,6 +49,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void make_prompts(std::shared_ptr<const OpenModel> model);
   void submit();
   ApiResult<void> check_order() const;
+  std::uint64_t cache_scope() const;
   GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
 
   void take(std::size_t index, const TokenEvent& event);

@@ -205,6 +205,9 @@ GenerationOrder read_order(JsonFields& fields) {
   read_stops(fields, order);
   order.sampling = read_sampling(fields);
   order.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  order.speculate = fields.boolean("speculate").value_or(true);
+  order.cache_prompt = fields.boolean("cache_prompt").value_or(true);
+  order.cache_salt = fields.text("cache_salt").value_or("");
   order.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   refuse_unsupported(fields);
   return order;

@@ -22,7 +22,10 @@ struct GenerationOrder {
   SamplingParams sampling;         // seed drawn where the client gave none
   std::int32_t top_logprobs = -1;  // as in GenerateRequest
   bool ignore_eos = false;
-  bool echo = false;              // the prompt comes back before the answer
+  bool speculate = true;     // our extension: guess tokens ahead
+  bool cache_prompt = true;  // our extension, llama.cpp's name: reuse what was computed for prompts that begin alike
+  std::string cache_salt;    // our extension, vLLM's name: only those with the same salt
+  bool echo = false;         // the prompt comes back before the answer
   bool return_token_ids = false;  // our extension: "token_ids" in every choice
 };
 

@@ -21,6 +21,7 @@ struct HttpRequest {
   std::map<std::string, std::string> query;  // percent-decoded; the last of equal names counts
   std::string path_rest;                     // what the route's {…} stands for
   std::string content_type;                  // lower case, without parameters
+  std::string authorization;                 // as it came; empty where there is none
   std::string body;
 };
 

@@ -157,6 +157,7 @@ void HttpSession::request_read(const error_code& error) {
                       .query = std::move(target->query),
                       .path_rest = {},
                       .content_type = media_type(message[http::field::content_type]),
+                      .authorization = std::string(message[http::field::authorization]),
                       .body = std::move(message.body())};
   const bool http_1_0 = message.version() < 11;
   parser_.reset();

@@ -43,6 +43,8 @@ struct GenerateRequest {
   std::vector<TokenId> stop_tokens;     // end-of-generation set; the stop token itself is not sent as a TokenEvent
   SamplingParams sampling;
   std::int32_t top_logprobs = -1;       // -1: none, 0: only the chosen token's, k: and the k best
+  std::uint64_t cache_scope = 0;        // prompts reuse what was computed for others of their scope; 0: for no other
+  bool speculate = true;                // may guess tokens ahead and check them; the answer is the same up to rounding
   bool prompt_logprobs = false;         // score the prompt's tokens too (teacher-forced), one TokenEvent each
   RequestClass request_class = RequestClass::interactive;
   std::uint64_t deadline_ms = 0;        // milliseconds since 1970; 0: none
@@ -67,6 +69,7 @@ struct TokenEvent {
   TokenId token = 0;
   float logprob = 0;
   std::vector<TokenLogprob> top;        // descending
+  std::uint32_t prompt_reused = 0;      // prompt tokens that were in the cache already, in every event
   FinishReason finish = FinishReason::none;
   std::optional<Error> error;           // with FinishReason::failed
 };
