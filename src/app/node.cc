@@ -278,8 +278,7 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   cluster_->leave(reason, std::move(done));
 }
 
-// --- Backend
-// ----------------------------------------------------------------------------------------------------------
+// --- Backend -------------------------------------------------------------------------------------
 
 std::vector<ModelListing> Node::models() {
   const ClusterView view = this->view();

@@ -9,12 +9,10 @@ namespace flotilla::limits {
 
 using namespace std::chrono_literals;
 
-// --- Ports (a promise to users, README)
-// -------------------------------------------------------------------------------
+// --- Ports (a promise to users, README) ----------------------------------------------------------
 inline constexpr std::uint16_t api_port = 52415, cluster_port = 52414, discovery_port = 52413;
 
-// --- One step of the model
-// --------------------------------------------------------------------------------------------
+// --- One step of the model -----------------------------------------------------------------------
 inline constexpr std::uint32_t step_rows_max = 512;  // tokens computed together; llama.cpp's ubatch, so ratios are fair
 inline constexpr std::uint32_t sequences_max = 256;  // KV slots of one placement; a slot id fits a byte table
 inline constexpr std::uint32_t sequences_default = 4;  // concurrent answers unless asked for more
@@ -22,8 +20,7 @@ inline constexpr std::uint32_t context_tokens_default = 4096;
 inline constexpr std::uint32_t context_tokens_max = 1u << 20;
 inline constexpr std::uint32_t layers_max = 1024, embedding_length_max = 1u << 17, vocabulary_max = 1u << 20;
 
-// --- Frames (docs/wire.md)
-// --------------------------------------------------------------------------------------------
+// --- Frames (docs/wire.md) -----------------------------------------------------------------------
 inline constexpr std::size_t control_body_bytes_max = 4u << 20;  // CBOR; the largest is a prompt of a million tokens
 inline constexpr std::size_t bulk_chunk_bytes = 1u << 20;        // one piece of a file under way; 8 ms on 1 GbE
 inline constexpr std::size_t activation_bytes_max = std::size_t{step_rows_max} * embedding_length_max * 4;
@@ -32,8 +29,7 @@ inline constexpr std::size_t send_queue_bytes_max = 16u << 20;  // per control c
 inline constexpr std::size_t header_bytes_max = 64u << 20;      // a GGUF header: a 256 k vocabulary needs about 6 MiB
 static_assert(control_body_bytes_max < send_queue_bytes_max);
 
-// --- Cluster
-// ----------------------------------------------------------------------------------------------------------
+// --- Cluster -------------------------------------------------------------------------------------
 inline constexpr std::size_t nodes_max = 64;          // full mesh: 64 × 63 / 2 connections
 inline constexpr std::size_t beacon_bytes_max = 256;  // one UDP datagram that never fragments
 inline constexpr auto beacon_interval_fast = 1s;      // the first 15 s after a start or a change
@@ -45,8 +41,7 @@ inline constexpr auto peer_silence_lost = 4s;  // "loss noticed within 5 s" leav
 inline constexpr auto handshake_time_max = 5s;
 static_assert(peer_silence_lost + 2 * heartbeat_interval <= 5s);
 
-// --- The API (ecosystem limits)
-// ---------------------------------------------------------------------------------------
+// --- The API (ecosystem limits) ------------------------------------------------------------------
 inline constexpr std::size_t http_header_bytes_max = 32u << 10, http_body_bytes_max = 64u << 20;
 inline constexpr auto http_header_time_max = 10s;
 inline constexpr std::size_t json_depth_max = 64, messages_max = 4096, choices_max = 16, stops_max = 16,

@@ -22,8 +22,7 @@ namespace flotilla {
 // One request's bytes at most: what a broken link can cost, and the unit of verification.
 inline constexpr std::uint64_t transfer_piece_bytes_max = 64u << 20;
 
-// --- Asking
-// -----------------------------------------------------------------------------------------------------------
+// --- Asking --------------------------------------------------------------------------------------
 struct Received {
   RangeEnd end;
   Digest digest{};  // of the bytes that came; equal to end.sha256

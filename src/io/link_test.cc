@@ -170,8 +170,7 @@ INSTANTIATE_TEST_SUITE_P(
                     Kind{"ModelledTcp", [] { return modelled(over_tcp(), {.delay = 10us, .jitter = 20us}); }}),
     [](const auto& test) { return std::string(test.param.name); });
 
-// --- Bytes under a socket link
-// ----------------------------------------------------------------------------------------
+// --- Bytes under a socket link -------------------------------------------------------------------
 
 // A link at one end, bare bytes at the other.
 struct BareEnd {
@@ -262,8 +261,7 @@ TEST(TcpLink, TheBodysMemoryIsReused) {
   EXPECT_EQ(frame.body, some_bytes(4000));
 }
 
-// --- Making connections
-// -----------------------------------------------------------------------------------------------
+// --- Making connections --------------------------------------------------------------------------
 
 TEST(TcpSockets, AListenerOfAllAddressesTakesBothFamiliesAndNamesTheCaller) {
   const auto listener = tcp_listen("", 0);
@@ -313,8 +311,7 @@ TEST(TcpSockets, AcceptTimesOutAndIsWokenByShutdown) {
   EXPECT_EQ(accepting.get(), Code::closed);
 }
 
-// --- The modelled link
-// ------------------------------------------------------------------------------------------------
+// --- The modelled link ---------------------------------------------------------------------------
 
 TEST(ModelledLink, DeliversNoEarlierThanDelayAndTransferTime) {
   const LinkModel model{.bits_per_second = 100e6, .delay = 3ms};

@@ -24,8 +24,7 @@ constexpr Epoch epoch{.incarnation = 1'700'000'000'000'000, .counter = 1};
 
 }  // namespace
 
-// --- Runners as threads
-// -----------------------------------------------------------------------------------------------
+// --- Runners as threads --------------------------------------------------------------------------
 
 ThreadRunners::~ThreadRunners() { join(); }
 
@@ -48,8 +47,7 @@ std::vector<Status> ThreadRunners::join() {
   return statuses;
 }
 
-// --- Runners as processes
-// ---------------------------------------------------------------------------------------------
+// --- Runners as processes ------------------------------------------------------------------------
 
 ProcessRunners::~ProcessRunners() {
   for (std::size_t index = 0; index < pids_.size(); ++index) {
@@ -94,8 +92,7 @@ Result<int> ProcessRunners::wait_for_exit(std::size_t index, std::chrono::millis
 
 void ProcessRunners::kill(std::size_t index) { ::kill(pids_.at(index), SIGKILL); }
 
-// --- The ring
-// ---------------------------------------------------------------------------------------------------------
+// --- The ring ------------------------------------------------------------------------------------
 
 std::vector<LayerRange> even_stages(std::uint32_t layers, std::uint32_t stages) {
   std::vector<LayerRange> ranges;

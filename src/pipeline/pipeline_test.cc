@@ -371,8 +371,7 @@ TEST(Pipeline, AHeadThatGetsTheWrongRowsBackEndsItsRequestsWithTheCause) {
   }
 }
 
-// --- Breaking
-// -----------------------------------------------------------------------------------------------------------
+// --- Breaking ------------------------------------------------------------------------------------
 
 // Running, waiting and not yet looked at: whatever state a request is in, it ends, once, and with the first cause.
 void expect_all_ended_for_lack_of_memory(StageUnderTest& head) {

@@ -103,8 +103,7 @@ TEST(Runner, ProcessesOfTheirOwnGiveTheSameTokensAndEndWithTheirNode) {
   for (std::size_t index = 0; index < 3; ++index) EXPECT_TRUE(runners.wait_for_exit(index, patience));
 }
 
-// --- The node's protocol
-// ------------------------------------------------------------------------------------------------
+// --- The node's protocol -------------------------------------------------------------------------
 
 // One runner and the node's end of its line, without the help of LocalRing.
 struct LoneRunner {
@@ -206,8 +205,7 @@ TEST(Runner, ARequestBeforeTheRingStandsIsAnsweredThatItIsTooEarly) {
   EXPECT_EQ(event.id, RequestId{1});
 }
 
-// --- The ring's door
-// ----------------------------------------------------------------------------------------------------
+// --- The ring's door -----------------------------------------------------------------------------
 
 Descriptor call(std::uint16_t port, Bytes bytes) {
   auto socket = tcp_connect("127.0.0.1", port, patience).value();
@@ -265,8 +263,7 @@ TEST(Runner, ADoorNobodyComesToIsClosedInTimeAndWhenNoLongerWanted) {
   EXPECT_EQ(accept_upstream(listener, door).error().code, Code::closed);
 }
 
-// --- Breaking
-// -----------------------------------------------------------------------------------------------------------
+// --- Breaking ------------------------------------------------------------------------------------
 
 TEST(Runner, CutRingFailsEveryRequestOnceWithTheCause) {
   ProcessRunners runners(scripted_tool({"--step-ms", "5"}));

@@ -75,6 +75,24 @@ TEST(Chat, FieldsReachTheSampler) {
   EXPECT_EQ(plain->sampling.temperature, 1.0f);
 }
 
+TEST(Chat, PrefixesAreSharedOnlyByTheSameKeyAndSalt) {
+  ServerUnderTest server;
+  const auto scope = [&](const json& more, std::string_view headers) {
+    const auto request = seen(server, path, chat("hi", more), headers);
+    return request ? request->cache_scope : 0;
+  };
+  const auto nobody = scope(json::object(), ""), ann = scope(json::object(), "Authorization: Bearer ann\r\n");
+  EXPECT_NE(nobody, 0u);
+  EXPECT_EQ(nobody, scope({{"user", "x"}}, ""));
+  EXPECT_EQ(ann, scope(json::object(), "Authorization: Bearer ann\r\n"));
+  EXPECT_NE(ann, nobody);
+  EXPECT_NE(ann, scope(json::object(), "Authorization: Bearer bob\r\n"));
+  EXPECT_NE(nobody, scope({{"cache_salt", "s"}}, ""));
+  EXPECT_NE(scope({{"cache_salt", "n"}}, "Authorization: an\r\n"),
+            scope({{"cache_salt", "nn"}}, "Authorization: a\r\n"));
+  EXPECT_EQ(scope({{"cache_prompt", false}}, ""), 0u);
+}
+
 TEST(Chat, TheDefaultBudgetIsWhatTheContextLeaves) {
   ServerUnderTest server;
   server.on_loop([&] { server.backend().context_tokens = 100; });

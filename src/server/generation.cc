@@ -47,8 +47,7 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
       id_(std::format("{}{:016x}{:016x}", dialect_->id_prefix(), random_u64(), random_u64())),
       created_(seconds_since_1970()) {}
 
-// --- From bytes to a running request
-// -----------------------------------------------------------------------------------
+// --- From bytes to a running request -------------------------------------------------------------
 
 // `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
 void Generation::read_body() {
@@ -169,8 +168,7 @@ void Generation::submit() {
   }
 }
 
-// --- From tokens to an answer
-// ------------------------------------------------------------------------------------------
+// --- From tokens to an answer --------------------------------------------------------------------
 
 void Generation::take(std::size_t index, const TokenEvent& event) {
   const auto self = shared_from_this();  // the backend may drop its callback in cancel(), which we may call below
@@ -268,8 +266,7 @@ void Generation::release() {
   exchange_ = nullptr;  // a backend that is slow to forget us must not hold the connection
 }
 
-// --- Outer form
-// --------------------------------------------------------------------------------------------------------
+// --- Outer form ----------------------------------------------------------------------------------
 
 Json Generation::envelope(bool stream, Json choices) const {
   Json body{{"id", id_},

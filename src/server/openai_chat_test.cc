@@ -38,7 +38,10 @@ TEST(Chat, AWholeAnswerHasOpenAisForm) {
                        {"finish_reason", "stop"}};
   EXPECT_EQ(body["choices"], json::array({choice}));
   // "user: hi\nassistant: " and the BOS.
-  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 21}, {"completion_tokens", 23}, {"total_tokens", 44}}));
+  EXPECT_EQ(body["usage"], (json{{"prompt_tokens", 21},
+                                 {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                                 {"completion_tokens", 23},
+                                 {"total_tokens", 44}}));
 }
 
 TEST(Chat, AStreamBeginsWithTheRoleAndEndsWithAFinishOfItsOwn) {

@@ -131,9 +131,9 @@ std::string get_request(std::string_view path) {
   return std::format("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
 }
 
-std::string post_request(std::string_view path, std::string_view body, std::string_view type) {
-  return std::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}", path,
-                     type, body.size(), body);
+std::string post_request(std::string_view path, std::string_view body, std::string_view type, std::string_view more) {
+  return std::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\n{}Content-Length: {}\r\n\r\n{}", path,
+                     type, more, body.size(), body);
 }
 
 Response TestClient::get(std::string_view path) {
@@ -201,11 +201,13 @@ std::vector<nlohmann::json> chunks(const Response& response) {
   return chunks;
 }
 
-std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body) {
+std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body,
+                                    std::string_view more_headers) {
   std::optional<GenerateRequest> request;
   server.on_loop([&] { server.backend().on_generate = [&](const GenerateRequest& r) { request = r; }; });
   TestClient client(server.port());
-  client.post(path, body);
+  client.send(post_request(path, body.dump(), "application/json", more_headers));
+  client.read();
   server.on_loop([&] { server.backend().on_generate = nullptr; });
   return request;
 }

@@ -50,7 +50,9 @@ class TestClient {
 };
 
 std::string get_request(std::string_view path);
-std::string post_request(std::string_view path, std::string_view body, std::string_view type = "application/json");
+// `more` stands among the headers: whole lines, each with its end.
+std::string post_request(std::string_view path, std::string_view body, std::string_view type = "application/json",
+                         std::string_view more = {});
 
 // A server over a scripted backend on a loop of its own thread.
 class ServerUnderTest {
@@ -76,7 +78,8 @@ nlohmann::json completion(nlohmann::json prompt, nlohmann::json more = nlohmann:
 
 std::vector<nlohmann::json> chunks(const Response& response);  // its events but [DONE], parsed
 // What reaches the backend for a body; nothing where the request was refused.
-std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body);
+std::optional<GenerateRequest> seen(ServerUnderTest& server, const char* path, const nlohmann::json& body,
+                                    std::string_view more_headers = {});
 
 // Fields that spoil a good body, the field that gets the blame, and words of the message.
 struct BadFields {

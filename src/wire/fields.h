@@ -35,8 +35,7 @@ using Json = nlohmann::json;
 template <class Message, class T>
 concept Is = std::same_as<std::remove_const_t<Message>, T>;
 
-// --- Rules: what a value must be, beyond its type
-// ---------------------------------------------------------------------
+// --- Rules: what a value must be, beyond its type ------------------------------------------------
 enum class Text {
   name,   // 256 bytes of UTF-8 without control characters: names, codes, versions, addresses
   hex,    // the same, hexadecimal digits only: fingerprints become file names
@@ -184,8 +183,7 @@ Result<T> decode_map(std::string_view message, std::span<const std::byte> body) 
   return value;
 }
 
-// --- Writing
-// ----------------------------------------------------------------------------------------------------------
+// --- Writing -------------------------------------------------------------------------------------
 Json write(const std::string& value, Text rule);
 Json write(const NodeId& value, Plain);
 Json write(Code value, Plain);

@@ -68,6 +68,8 @@ GenerateRequest some_request() {
                       .seed = UINT64_MAX,
                       .logit_bias = {{5, -100.0f}, {6, 0.3f}}};
   request.top_logprobs = 5;
+  request.cache_scope = UINT64_MAX;
+  request.speculate = false;
   request.prompt_logprobs = true;
   request.request_class = RequestClass::batch;
   request.deadline_ms = 1700000000000;
@@ -91,8 +93,7 @@ Bytes bytes_from(std::initializer_list<int> values) {
   return bytes;
 }
 
-// --- Round trips
-// ------------------------------------------------------------------------------------------------------
+// --- Round trips ---------------------------------------------------------------------------------
 
 TEST(Messages, NodesAndPlacementsReadBack) {
   const auto info = decode_node_info(encode(some_node()));
@@ -183,8 +184,7 @@ TEST(Messages, TheLongestPromptFitsAControlFrame) {
   EXPECT_EQ(decode_generate_request(encode(request)).error().code, Code::too_large);
 }
 
-// --- Newer and older peers
-// --------------------------------------------------------------------------------------------
+// --- Newer and older peers -----------------------------------------------------------------------
 
 TEST(Messages, AFieldOfANewerReleaseIsIgnored) {
   json map = json_of(encode(some_node()));
@@ -211,8 +211,7 @@ TEST(Messages, AnErrorCodeOfANewerReleaseIsReadAsInternal) {
   EXPECT_EQ(decode_token_event(bytes_from(map))->error->code, Code::internal);
 }
 
-// --- Bodies that lie
-// --------------------------------------------------------------------------------------------------
+// --- Bodies that lie -----------------------------------------------------------------------------
 
 TEST(Messages, EveryFieldOfAWrongTypeIsRefused) {
   const json whole = json_of(encode(some_request()));

@@ -87,7 +87,9 @@ class EqualTokens(unittest.TestCase):
 
     def ids(self, node, model, prompt):
         # The oracle's recording holds the token that ended a text; so that ours has it too, it does not end here.
-        return node.complete(model, prompt["prompt_tokens"], ANSWER_TOKENS, ignore_eos=True)["token_ids"]
+        # Equal batch shapes, as the oracle's: nothing reused, nothing guessed.
+        shapes = {"cache_prompt": False, "speculate": False}
+        return node.complete(model, prompt["prompt_tokens"], ANSWER_TOKENS, ignore_eos=True, **shapes)["token_ids"]
 
     def check_against_oracle(self, prompt, ids):
         self.assertEqual(ANSWER_TOKENS, len(ids))
@@ -138,7 +140,9 @@ class OnlyItsPart(unittest.TestCase):
             placement = fleet["a"].load(SMOLLM2, context=512, sequences=1)
             self.assertGreaterEqual(len(placement["stages"]), 2)
             prompt = next(p for p in recording(SMOLLM2) if p["name"] == "capital")
-            ids = fleet["a"].complete(SMOLLM2, prompt["prompt_tokens"], ANSWER_TOKENS)["token_ids"]
+            ids = fleet["a"].complete(
+                SMOLLM2, prompt["prompt_tokens"], ANSWER_TOKENS, cache_prompt=False, speculate=False
+            )["token_ids"]
             if kernels:
                 self.assertEqual(prompt["tokens"][:8], ids[:8])
 
