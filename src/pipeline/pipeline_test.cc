@@ -384,9 +384,12 @@ void expect_all_ended_for_lack_of_memory(StageUnderTest& head) {
   EXPECT_EQ(head.wait().error().code, Code::no_memory);
 }
 
+// The first step takes long enough for every request sent before it to come in: those that reach a runner after its end
+// are the node's to answer, not the stage's.
 StageUnderTest::BeforeStep fails_in_step(int step) {
   return [count = 0, step](const StepBatch&) mutable -> Status {
-    if (++count == step) return fail(Code::no_memory, "[script] the device is full");
+    if (++count == 1) std::this_thread::sleep_for(std::chrono::seconds(1));
+    if (count == step) return fail(Code::no_memory, "[script] the device is full");
     return {};
   };
 }
