@@ -92,8 +92,8 @@ TEST(ModelName, AmbiguityAndAbsenceNameTheChoices) {
 }
 
 TEST(LoadOrder, AQueryAndABodyMeanTheSame) {
-  const auto body =
-      load_model_from_json(json{{"model", "m"}, {"nodes", json::array({"a", "b"})}, {"layers", {18, 12}}, {"context", 512}});
+  const auto body = load_model_from_json(
+      json{{"model", "m"}, {"nodes", json::array({"a", "b"})}, {"layers", {18, 12}}, {"context", 512}});
   const auto query =
       load_model_from_json(json{{"model", "m"}, {"nodes", "a,b"}, {"layers", "18,12"}, {"context", "512"}});
   ASSERT_TRUE(body) << body.error().message;

@@ -13,7 +13,7 @@ struct HeadDesk::Headed {
   std::vector<std::optional<StageReady>> ready;  // per stage
   std::vector<bool> connected;                   // per stage
   std::vector<Asker> askers;
-  StageStats stats;
+  std::vector<StageStats> stats;  // per stage
 };
 
 HeadDesk::HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended)
@@ -30,9 +30,10 @@ const Placement* HeadDesk::find(PlacementId id) const {
   return found == headed_.end() ? nullptr : &found->second->placement;
 }
 
-const StageStats* HeadDesk::stats(PlacementId id) const {
+std::span<const StageStats> HeadDesk::stats(PlacementId id) const {
   const auto found = headed_.find(id);
-  return found == headed_.end() ? nullptr : &found->second->stats;
+  if (found == headed_.end()) return {};
+  return found->second->stats;
 }
 
 std::shared_ptr<HeadDesk::Headed> HeadDesk::find_headed(PlacementId id, Epoch epoch) const {
@@ -115,6 +116,7 @@ void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stor
   for (const PlannedStage& stage : plan->stages) placement.stages.push_back({{stage.node}, stage.layers});
   headed->ready.resize(plan->stages.size());
   headed->connected.resize(plan->stages.size());
+  headed->stats.resize(plan->stages.size());
   headed->askers = askers;
   headed_[placement.id] = headed;
   context_.changed();
@@ -202,8 +204,12 @@ void HeadDesk::on_progress(const LoadProgress& progress) {
   }
 }
 
-void HeadDesk::on_stats(const StageStats& stats) {
-  if (const auto found = headed_.find(stats.placement); found != headed_.end()) found->second->stats = stats;
+void HeadDesk::on_stats(const NodeId& from, const StageStats& stats) {
+  const auto found = headed_.find(stats.placement);
+  if (found == headed_.end() || stats.stage_index >= found->second->stats.size()) return;
+  Headed& headed = *found->second;
+  if (headed.placement.stages[stats.stage_index].nodes.front() != from) return;
+  headed.stats[stats.stage_index] = stats;
 }
 
 void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {

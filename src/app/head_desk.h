@@ -1,13 +1,14 @@
 // Decides the life of the placements this node heads: plan, have every stage prepared, close the ring, publish, and end
 // it when a stage fails. It issues their epochs: nobody else does. In: load_model, unload_model, stage_ready,
-// ring_connected, stage_failed, load_progress, lost nodes. Out: prepare_stage, connect_ring, stop_stage, load_progress,
-// load_result.  Owns: the placements.  Thread: the loop's.
+// ring_connected, stage_failed, load_progress, stage_stats, lost nodes. Out: prepare_stage, connect_ring, stop_stage,
+// load_progress, load_result.  Owns: the placements.  Thread: the loop's.
 #pragma once
 
 #include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "app/header_desk.h"
@@ -28,12 +29,13 @@ class HeadDesk {
   void on_connected(const NodeId& from, const RingConnected& connected);
   void on_failed(const NodeId& from, const StageFailed& failed);
   void on_progress(const LoadProgress& progress);
-  void on_stats(const StageStats& stats);
+  void on_stats(const NodeId& from, const StageStats& stats);
   void on_node_lost(const NodeId& node, const Error& cause);
 
   std::vector<Placement> placements() const;
   const Placement* find(PlacementId id) const;
-  const StageStats* stats(PlacementId id) const;
+  // Per stage, in ring order: what each last said it had done. Empty where the placement is headed elsewhere.
+  std::span<const StageStats> stats(PlacementId id) const;
 
  private:
   struct Headed;

@@ -237,7 +237,7 @@ void Node::on_frame(const NodeId& from, Frame frame) {
     case FrameKind::stage_failed:
       return dispatch(decode_stage_failed(body), frame, [&](const auto& message) { heads_.on_failed(from, message); });
     case FrameKind::stage_stats:
-      return dispatch(decode_stage_stats(body), frame, [&](const auto& message) { heads_.on_stats(message); });
+      return dispatch(decode_stage_stats(body), frame, [&](const auto& message) { heads_.on_stats(from, message); });
     case FrameKind::generate:
       return requests_.on_generate(from, std::move(frame));
     case FrameKind::cancel:
@@ -339,14 +339,7 @@ json Node::placements() {
   for (const Member& member : view.members)
     for (const Placement& placement : member.info.placements) {
       json entry = placement_json(placement, view);
-      if (const StageStats* stats = heads_.stats(placement.id))
-        entry["stats"] = {{"steps", stats->steps},
-                          {"rows", stats->rows},
-                          {"tokens", stats->tokens},
-                          {"compute_seconds", stats->compute_seconds},
-                          {"wait_seconds", stats->wait_seconds},
-                          {"running", stats->running},
-                          {"queued", stats->queued}};
+      if (const auto stats = heads_.stats(placement.id); !stats.empty()) entry["stats"] = stats_json(stats);
       list.push_back(std::move(entry));
     }
   return {{"placements", list}};

@@ -102,6 +102,17 @@ json placement_json(const Placement& placement, const ClusterView& view) {
   return body;
 }
 
+json stats_json(std::span<const StageStats> stages) {
+  json per_stage = json::array();
+  for (const StageStats& stage : stages)
+    per_stage.push_back({{"steps", stage.steps},
+                         {"rows", stage.rows},
+                         {"compute_seconds", stage.compute_seconds},
+                         {"wait_seconds", stage.wait_seconds}});
+  const StageStats& head = stages.front();
+  return {{"tokens", head.tokens}, {"running", head.running}, {"queued", head.queued}, {"stages", per_stage}};
+}
+
 json cluster_json(const ClusterView& view) {
   json nodes = json::array(), placements = json::array();
   for (const Member& member : view.members) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <span>
 
 #include "app/head_desk.h"
 #include "cluster/view.h"
@@ -13,6 +14,7 @@ namespace flotilla {
 
 nlohmann::json cluster_json(const ClusterView& view);                                // GET /cluster
 nlohmann::json placement_json(const Placement& placement, const ClusterView& view);  // one of its placements
+nlohmann::json stats_json(std::span<const StageStats> stages);                        // its counters; not empty
 nlohmann::json plan_json(const Plan& plan, const LoadModel& order);                  // GET /plan
 Result<nlohmann::json> model_json(const StoredModel& model);                         // GET /models/{id}
 

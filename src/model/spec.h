@@ -1,5 +1,6 @@
-// A model family as data: one parametric block covers them all. A new family is a row in spec.cc (rope mode,
-// activation, scales); everything else follows from which tensors the file has.
+// A model family as data: one parametric block covers them all. A new family is a row in spec.cc (rope mode, activation,
+// norms, scales, windows); its numbers follow from the file's keys, biases and a tied output from its tensors. A kind of
+// tensor that no family had before is also named in spec_tensors.cc and in engine's weights and graph.
 #pragma once
 
 #include <cstdint>

@@ -21,6 +21,7 @@ class Meter {
 
   Meter(NodeLine& node, const PrepareStage& plan) : node_(node), epoch_(plan.epoch) {
     total_.placement = plan.placement;
+    total_.stage_index = plan.stage_index;
   }
 
   // After every step.

@@ -136,6 +136,7 @@ void describe(Map& map, Is<RingHello> auto& m) {
 template <class Map>
 void describe(Map& map, Is<StageStats> auto& m) {
   map.field("placement", m.placement.value);
+  describe_stage_index(map, m);
   map.field("steps", m.steps);
   map.field("rows", m.rows);
   map.field("tokens", m.tokens);

@@ -1,4 +1,5 @@
-// What nodes ask of each other, and a node of its runner, about stages, models and files. Bodies are CBOR maps.
+// What nodes ask of each other, a node of its runner, and stages of each other beside the steps (ring_hello, stage_lost):
+// about stages, models and files. Bodies are CBOR maps.
 // Each message has encode() and decode_<message>(); a decode checks types, ranges and limits.h and never throws.
 #pragma once
 
@@ -56,9 +57,11 @@ struct RingConnected { PlacementId placement; Epoch epoch; std::uint32_t stage_i
 struct StopStage { PlacementId placement; Epoch epoch; };
 struct StageFailed { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string code, message; };
 struct RingHello { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string ring_key; };
-// From a runner, once a second while busy.
+// From a runner by its node to the head's, once a second while busy.
 struct StageStats {
-  PlacementId placement; std::uint64_t steps = 0, rows = 0, tokens = 0;
+  PlacementId placement;
+  std::uint32_t stage_index = 0;
+  std::uint64_t steps = 0, rows = 0, tokens = 0;  // tokens: the head's alone to count
   double compute_seconds = 0, wait_seconds = 0;
   std::uint32_t running = 0, queued = 0;
 };

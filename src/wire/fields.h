@@ -55,9 +55,8 @@ struct Count {  // of a list's items
 struct Plain {};   // whatever the type can hold; a described message as its own map
 struct Packed {};  // token ids, three bytes each, little-endian: a vocabulary ends far below 2^24
 
-// --- Reading
-// ---------------------------------------------------------------------------------------------------------- The first
-// thing found wrong in a body and where: ".devices[1].threads".
+// --- Reading -------------------------------------------------------------------------------------
+// The first thing found wrong in a body and where: ".devices[1].threads".
 class Complaint {
  public:
   bool any() const { return error_.has_value(); }
@@ -109,6 +108,11 @@ class MapReader {
   template <class T, class Rule = Plain>
   void field(const char* key, T& value, Rule rule = {}) {
     if (const Json* json = find(key, true)) inside(key, [&] { read(*json, value, rule, complaint_); });
+  }
+  // A field that a later release added: absent, from an older peer, it leaves what `value` has by default.
+  template <class T, class Rule = Plain>
+  void added(const char* key, T& value, Rule rule = {}) {
+    if (const Json* json = find(key, false)) inside(key, [&] { read(*json, value, rule, complaint_); });
   }
   // Absent is allowed, and leaves `value` empty.
   template <class T>
@@ -208,6 +212,10 @@ class MapWriter {
   template <class T, class Rule = Plain>
   void field(const char* key, const T& value, Rule rule = {}) {
     map_[key] = write(value, rule);
+  }
+  template <class T, class Rule = Plain>
+  void added(const char* key, const T& value, Rule rule = {}) {
+    field(key, value, rule);
   }
   template <class T>
   void optional(const char* key, const std::optional<T>& value) {

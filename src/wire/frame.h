@@ -37,7 +37,7 @@ enum class FrameKind : std::uint16_t {
   generate = 40, token_event = 41, cancel = 42, stage_stats = 43,
   // Bulk connection (control.h).
   range_request = 50, range_data = 51, range_end = 52, header_request = 53,
-  // Ring, stage to stage (step.h).
+  // Ring, stage to stage (step in step.h, the others in control.h). A kind that a stage does not know ends the ring.
   ring_hello = 60, step = 61, stage_lost = 62,
 };
 

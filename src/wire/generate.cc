@@ -59,8 +59,8 @@ void describe(Map& map, Is<GenerateRequest> auto& m) {
   map.field("sampling", m.sampling);
   map.field("top_logprobs", m.top_logprobs, Within{-1, limits::top_logprobs_max});
   map.field("prompt_logprobs", m.prompt_logprobs);
-  map.field("cache_scope", m.cache_scope);
-  map.field("speculate", m.speculate);
+  map.added("cache_scope", m.cache_scope);
+  map.added("speculate", m.speculate);
   map.choice("request_class", m.request_class, RequestClass::batch);
   map.field("deadline_ms", m.deadline_ms);
 }
@@ -73,7 +73,7 @@ void describe(Map& map, Is<TokenEvent> auto& m) {
   map.field("token", m.token, Within{0, token_max});
   map.field("logprob", m.logprob);
   map.list("top", m.top, Count{0, limits::top_logprobs_max});
-  map.field("prompt_reused", m.prompt_reused, Within{0u, limits::context_tokens_max});
+  map.added("prompt_reused", m.prompt_reused, Within{0u, limits::context_tokens_max});
   map.choice("finish", m.finish, FinishReason::failed);
   map.optional("error", m.error);
 }

@@ -167,7 +167,7 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(StopStage{placement, epoch}, decode_stop_stage);
   expect_round_trip(StageFailed{placement, epoch, 1, "no_memory", "why"}, decode_stage_failed);
   expect_round_trip(RingHello{placement, epoch, 1, "00ff"}, decode_ring_hello);
-  expect_round_trip(StageStats{placement, 1, 2, 3, 4.5, 5.25, 6, 7}, decode_stage_stats);
+  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7}, decode_stage_stats);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
   expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
   expect_round_trip(RangeEnd{true, 1, 2, 3, fingerprint, "corrupt", "why"}, decode_range_end);
@@ -191,6 +191,20 @@ TEST(Messages, AFieldOfANewerReleaseIsIgnored) {
   map["colour"] = {{"deep", {1, 2, nullptr}}};
   map["devices"][0]["price"] = 3.5;
   EXPECT_EQ(decode_node_info(bytes_from(map)).value(), some_node());
+}
+
+TEST(Messages, AFieldThatAnOlderReleaseDoesNotSendHasItsDefault) {
+  GenerateRequest request = some_request();
+  request.cache_scope = 7;
+  request.speculate = false;
+  json map = json_of(encode(request));
+  map.erase("cache_scope");
+  map.erase("speculate");
+  const auto older = decode_generate_request(bytes_from(map)).value();
+  EXPECT_EQ(older.cache_scope, 0u);
+  EXPECT_TRUE(older.speculate);
+  map["speculate"] = "yes";
+  EXPECT_EQ(decode_generate_request(bytes_from(map)).error().code, Code::corrupt) << "what is there is checked";
 }
 
 TEST(Messages, AMissingFieldIsRefusedByName) {

@@ -1,4 +1,5 @@
-// What goes round the ring: one step of the model for a batch of rows, and the rows' activations.
+// The ring's one binary message: one step of the model for a batch of rows, and the rows' activations. The ring's other
+// messages are maps, in control.h.
 //
 // A StepBatch is made by the scheduler on the head, travels with the activations from stage to stage, and says
 // everything a stage needs: stages keep a KV cache and infer nothing.

@@ -242,8 +242,13 @@ class Departures(unittest.TestCase):
             stream.close()
             # There is one place only: this is answered when the first request has given it back.
             fleet["a"].complete(SMOLLM2, "The capital of France is", 80, ignore_eos=True)
-            [placement] = fleet["a"].placements()
-            self.assertLess(placement["stats"]["tokens"], abandoned // 2)
+            stats = wait_until(lambda: self.told(fleet["a"]), 10, "the head's counters")
+            self.assertLess(stats["tokens"], abandoned // 2)
+            self.assertEqual(2, len(stats["stages"]))
+
+    def told(self, node):
+        [placement] = node.placements()
+        return placement["stats"] if placement["stats"]["tokens"] > 0 else None
 
     def test_a_killed_node_is_missed_within_five_seconds_and_the_others_go_on(self):
         with holder_of_the_file_is_a() as fleet:
