@@ -13,7 +13,7 @@
 #include "hub/disk.h"
 #include "hub/part.h"
 #include "hub/transfer.h"
-#include "model/printable.h"
+#include "model/excerpt.h"
 
 namespace flotilla {
 namespace {
@@ -216,7 +216,7 @@ Status FolderStore::serve(Link& link) {
       .find = [this](const std::string& model, const std::string& fingerprint) -> Result<Offer> {
         auto found = find(model, fingerprint);
         if (found) return Offer{.gguf = std::move(found->gguf), .files = std::move(found->files)};
-        return fail(Code::not_found, "[hub] expected the name of a model this node has but got '{}'", printable(model));
+        return fail(Code::not_found, "[hub] expected the name of a model this node has but got '{}'", excerpt(model));
       },
       .has = [this](const Offer& offer,
                     const FileRange& range) { return missing(offer.gguf->fingerprint(), {range}).empty(); }};

@@ -12,10 +12,10 @@
 #include "base/hex.h"
 #include "base/limits.h"
 #include "base/sha256.h"
+#include "model/excerpt.h"
 #include "model/gguf_files.h"
 #include "model/gguf_header.h"
 #include "model/gguf_state.h"
-#include "model/printable.h"
 
 namespace flotilla {
 
@@ -38,7 +38,7 @@ class GgmlMessages {
   std::string first() const {
     const std::string_view line = std::string_view(text_).substr(0, text_.find('\n'));
     const auto colon = line.find(": ");
-    return printable(colon == std::string_view::npos ? line : line.substr(colon + 2), 300);
+    return excerpt(colon == std::string_view::npos ? line : line.substr(colon + 2), 300);
   }
 
  private:
@@ -119,7 +119,7 @@ Status add_places(std::vector<TensorPlace>& places, const gguf_context& context,
       return fail(Code::corrupt,
                   "[model] expected tensor {} within the {} bytes of '{}' but it lies at {} + {} and is {} "
                   "bytes long; the file is cut short or lies, fetch it again",
-                  printable(place.name), file_bytes, name, data_offset, place.offset, place.bytes);
+                  excerpt(place.name), file_bytes, name, data_offset, place.offset, place.bytes);
     }
     place.offset += data_offset;
     const std::int64_t* shape = gguf_get_tensor_ne(&context, i);
@@ -223,7 +223,7 @@ Status Gguf::index(State& state) {
   for (std::size_t i = 0; i < state.places.size(); ++i) {
     if (!state.place_of.emplace(state.places[i].name, i).second) {
       return fail(Code::corrupt, "[model] expected one tensor {} in '{}' but got it in two parts",
-                  printable(state.places[i].name), state.name);
+                  excerpt(state.places[i].name), state.name);
     }
   }
   const auto total = gguf_integer(*state.metadata, "split.tensors.count");

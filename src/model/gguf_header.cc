@@ -7,7 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/limits.h"
-#include "model/printable.h"
+#include "model/excerpt.h"
 
 namespace flotilla {
 namespace {
@@ -81,7 +81,7 @@ class HeaderWalk {
     const std::uint64_t bytes_each = type == GGUF_TYPE_STRING ? sizeof(std::uint64_t) : scalar_bytes[type];
     if (count > limits::header_bytes_max / bytes_each) {
       return fail(Code::corrupt, "[model] expected the values of {} in '{}' to fit a header but got {} of them",
-                  printable(key), name_, count);
+                  excerpt(key), name_, count);
     }
     if (type == GGUF_TYPE_STRING) {
       for (std::uint64_t i = 0; i < count && reader_.ok(); ++i) FLOTILLA_TRY_STATUS(text(key));
@@ -91,7 +91,7 @@ class HeaderWalk {
     if (type != GGUF_TYPE_BOOL) return {};
     for (const std::byte value : raw) {
       if (std::to_integer<int>(value) > 1) {
-        return fail(Code::corrupt, "[model] expected true (1) or false (0) for {} in '{}' but got {}", printable(key),
+        return fail(Code::corrupt, "[model] expected true (1) or false (0) for {} in '{}' but got {}", excerpt(key),
                     name_, std::to_integer<int>(value));
       }
     }
@@ -116,13 +116,13 @@ class HeaderWalk {
     if (tensor_name.empty() || tensor_name.contains('\0')) return bad_name("a tensor's name", tensor_name);
     if (dimensions < 1 || dimensions > GGML_MAX_DIMS) {
       return fail(Code::corrupt, "[model] expected 1 to {} dimensions of {} in '{}' but got {}", GGML_MAX_DIMS,
-                  printable(tensor_name), name_, dimensions);
+                  excerpt(tensor_name), name_, dimensions);
     }
     for (std::uint32_t i = 0; i < dimensions; ++i) {
       const auto elements = reader_.number<std::int64_t>();
       if (reader_.ok() && elements < 1) {
         return fail(Code::corrupt, "[model] expected dimension {} of {} in '{}' to be positive but got {}", i,
-                    printable(tensor_name), name_, elements);
+                    excerpt(tensor_name), name_, elements);
       }
     }
     reader_.number<std::uint32_t>();
@@ -134,7 +134,7 @@ class HeaderWalk {
     const auto length = reader_.number<std::uint64_t>();
     if (length > limits::header_bytes_max) {
       return fail(Code::corrupt, "[model] expected a text that fits a header in '{}' ({}) but got {} bytes", name_,
-                  printable(what), length);
+                  excerpt(what), length);
     }
     const auto raw = reader_.raw(length);
     return std::string_view(reinterpret_cast<const char*>(raw.data()), raw.size());
@@ -148,7 +148,7 @@ class HeaderWalk {
                 what, name_, text.size());
   }
   Status unknown_type(std::string_view key, std::uint32_t type) {
-    return fail(Code::corrupt, "[model] expected a value type GGUF has for {} in '{}' but got type {}", printable(key),
+    return fail(Code::corrupt, "[model] expected a value type GGUF has for {} in '{}' but got type {}", excerpt(key),
                 name_, type);
   }
 

@@ -4,9 +4,9 @@
 #include <concepts>
 #include <cstring>
 
+#include "model/excerpt.h"
 #include "model/gguf.h"
 #include "model/gguf_state.h"
-#include "model/printable.h"
 
 namespace flotilla {
 namespace {
@@ -100,15 +100,15 @@ struct Question {
   std::int64_t place = gguf_find_key(&context, key.c_str());
 
   std::unexpected<Error> absent() const {
-    return fail(Code::not_found, "[model] expected key {} in '{}' but it has none", printable(key), file);
+    return fail(Code::not_found, "[model] expected key {} in '{}' but it has none", excerpt(key), file);
   }
   std::unexpected<Error> wrong(std::string_view expected) const {
-    return fail(Code::corrupt, "[model] expected {} to be {} in '{}' but got {}", printable(key), expected, file,
+    return fail(Code::corrupt, "[model] expected {} to be {} in '{}' but got {}", excerpt(key), expected, file,
                 type_at(context, place));
   }
   std::unexpected<Error> not_finite() const {
     return fail(Code::corrupt, "[model] expected {} to be finite in '{}' but got infinity or not a number",
-                printable(key), file);
+                excerpt(key), file);
   }
 };
 
@@ -133,8 +133,8 @@ Result<std::uint64_t> Gguf::number(std::string_view key) const {
   const auto value = integer_at(q.context, q.place);
   if (!value) return q.wrong("a whole number");
   if (*value < 0) {
-    return fail(Code::corrupt, "[model] expected {} not to be negative in '{}' but got {}", printable(key),
-                state_->name, *value);
+    return fail(Code::corrupt, "[model] expected {} not to be negative in '{}' but got {}", excerpt(key), state_->name,
+                *value);
   }
   return static_cast<std::uint64_t>(*value);
 }

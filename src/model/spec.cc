@@ -6,8 +6,8 @@
 #include <string_view>
 
 #include "base/limits.h"
+#include "model/excerpt.h"
 #include "model/hyper_keys.h"
-#include "model/printable.h"
 #include "model/spec_tensors.h"
 
 namespace flotilla {
@@ -51,7 +51,7 @@ Result<const Family*> find_family(const Gguf& gguf) {
     known += (known.empty() ? "" : ", ") + std::string(family.name);
   }
   return fail(Code::unsupported, "[model] expected a model of a family this version computes ({}) but '{}' is '{}'",
-              known, gguf.name(), printable(gguf.architecture()));
+              known, gguf.name(), excerpt(gguf.architecture()));
 }
 
 // Things other programs would do for this file and we do not: better refused than computed wrongly.
@@ -90,7 +90,7 @@ Status read_rope_scaling(const HyperKeys& keys, std::string_view file, std::uint
   if (type == "none") return {};
   if (type != "linear" && type != "yarn") {
     return fail(Code::unsupported, "[model] expected rope scaling none, linear or yarn in '{}' but got '{}'", file,
-                printable(type));
+                excerpt(type));
   }
   if (factor != 0) rope.frequency_scale = 1 / std::max(factor, 1e-6f);
   if (type == "linear") return {};

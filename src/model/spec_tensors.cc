@@ -5,7 +5,7 @@
 #include <format>
 #include <unordered_set>
 
-#include "model/printable.h"
+#include "model/excerpt.h"
 
 namespace flotilla {
 namespace {
@@ -44,7 +44,7 @@ class TensorCheck {
     for (const TensorPlace& place : gguf_.tensors()) {
       if (!place.name.contains("_exps") && !place.name.contains("ffn_gate_inp")) continue;
       return fail(Code::unsupported, "[model] expected a dense model but '{}' is a mixture of experts (it holds {})",
-                  gguf_.name(), printable(place.name));
+                  gguf_.name(), excerpt(place.name));
     }
     return {};
   }
@@ -54,7 +54,7 @@ class TensorCheck {
     for (const TensorPlace& place : gguf_.tensors()) {
       if (expected_.contains(place.name)) continue;
       return fail(Code::unsupported, "[model] expected only tensors this version computes with but '{}' holds {}",
-                  gguf_.name(), printable(place.name));
+                  gguf_.name(), excerpt(place.name));
     }
     return {};
   }

@@ -8,7 +8,7 @@
 namespace flotilla {
 
 // At most `bytes_max`; control bytes and bytes beyond ASCII become '?'.
-inline std::string printable(std::string_view text, std::size_t bytes_max = 80) {
+inline std::string excerpt(std::string_view text, std::size_t bytes_max = 80) {
   std::string out;
   for (const char c : text.substr(0, bytes_max)) out += c >= ' ' && c <= '~' ? c : '?';
   if (text.size() > bytes_max) out += "...";
