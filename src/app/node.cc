@@ -12,6 +12,7 @@
 #include "app/version.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "cluster/bulk.h"
 
 namespace flotilla {
 
@@ -258,7 +259,7 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
 }
 
 void Node::on_bulk(Descriptor socket) {
-  std::shared_ptr<Link> link = make_tcp_link(std::move(socket));
+  std::shared_ptr<Link> link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
   boost::asio::post(bulk_pool_, [this, link, links = bulk_links_] {
     {
       const std::scoped_lock lock(links->mutex);

@@ -1,23 +1,16 @@
 // A bulk connection's opening, on a helper thread: connect, prove, wait for the go-ahead.
 #include "cluster/bulk.h"
 
-#include <sys/socket.h>
-
 #include <cerrno>
 #include <cstring>
 
 #include "base/limits.h"
 #include "cluster/cluster.h"
 #include "io/link.h"
+#include "io/socket_calls.h"
 
 namespace flotilla {
 namespace {
-
-#ifdef MSG_NOSIGNAL
-constexpr int no_signal = MSG_NOSIGNAL;
-#else
-constexpr int no_signal = 0;  // macOS; a process of ours ignores SIGPIPE there
-#endif
 
 Status shake_hands(Link& link, const HandshakeIdentity& self) {
   auto handshake = Handshake::initiate(self, ConnectionClass::bulk);
@@ -51,7 +44,7 @@ Status send_go_ahead(const Descriptor& socket) {
 Result<std::unique_ptr<Link>> connect_bulk(const HandshakeIdentity& self, const std::string& host,
                                            std::uint16_t cluster_port) {
   FLOTILLA_TRY(auto socket, tcp_connect(host, cluster_port, limits::handshake_time_max));
-  auto link = make_tcp_link(std::move(socket));
+  auto link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
   FLOTILLA_TRY_STATUS(shake_hands(*link, self));
   return link;
 }

@@ -160,16 +160,25 @@ TokenId draw_from_all(std::span<float> logits, float temperature, double u) {
   return best_token(logits);  // rounding: the sums differ in their last bits
 }
 
+// Below, a logit's last bit decides more than any other token's chance, and 1 / temperature leaves a float's range.
+constexpr float coldest = 1e-6f;
+
 TokenId choose(std::span<float> logits, const SamplingParams& params, double u) {
-  if (params.temperature <= 0) return best_token(logits);
+  if (params.temperature < coldest) return best_token(logits);
   if (!narrows(params, logits.size())) return draw_from_all(logits, params.temperature, u);
   const auto best = shortlist(logits, params);
   return best.empty() ? best_token(logits) : draw_from_list(best, params.temperature, u);
 }
 
+// Finite, as JSON and the wire want it: a token that cannot be chosen has `logprob_min`, and so has one of no number.
+float reported(double logprob) {
+  constexpr double logprob_min = -9999;
+  return logprob > logprob_min ? static_cast<float>(logprob) : static_cast<float>(logprob_min);
+}
+
 std::vector<TokenLogprob> top_of(std::span<const float> logits, std::int32_t count, double log_sum) {
   auto top = best_logits(logits, static_cast<std::size_t>(std::max(count, 0)));
-  for (auto& entry : top) entry.logprob = static_cast<float>(entry.logprob - log_sum);
+  for (auto& entry : top) entry.logprob = reported(entry.logprob - log_sum);
   return top;
 }
 
@@ -195,14 +204,14 @@ SampledToken sample(std::span<float> logits, const SamplingParams& params, const
   penalize(logits, params, history);
   const double u = params.temperature > 0 ? uniform(params.seed, choice, position) : 0;
   sampled.token = choose(logits, params, u);
-  if (wants_logprobs) sampled.logprob = static_cast<float>(model[static_cast<std::size_t>(sampled.token)] - log_sum);
+  if (wants_logprobs) sampled.logprob = reported(model[static_cast<std::size_t>(sampled.token)] - log_sum);
   return sampled;
 }
 
 SampledToken score(std::span<const float> logits, TokenId token, std::int32_t top_logprobs) {
   const double log_sum = log_sum_exp(logits);
   const auto index = static_cast<std::size_t>(token);
-  return {token, static_cast<float>(logits[index] - log_sum), top_of(logits, top_logprobs, log_sum)};
+  return {token, reported(logits[index] - log_sum), top_of(logits, top_logprobs, log_sum)};
 }
 
 double uniform(std::uint64_t seed, std::uint32_t choice, std::uint32_t position) {

@@ -8,6 +8,9 @@
 namespace flotilla {
 namespace {
 
+// Between two requests: an asker checks what it has of a large model on its disk. Beyond, the place is another's.
+constexpr std::chrono::minutes request_patience{10};
+
 RangeEnd refusal(const Error& error) {
   return {.ok = false, .sha256 = {}, .code = std::string(to_string(error.code)), .message = error.message};
 }
@@ -107,7 +110,7 @@ Status answer(Link& link, const Shelf& shelf, const Frame& frame) {
 Status answer_requests(Link& link, const Shelf& shelf) {
   Frame frame;
   while (true) {
-    auto status = link.receive(frame, for_ever);
+    auto status = link.receive(frame, request_patience);
     if (!status && status.error().code == Code::closed) return {};
     if (status) status = answer(link, shelf, frame);
     if (status) continue;

@@ -20,12 +20,12 @@ class Link {
  public:
   virtual ~Link() = default;
 
-  // Sends header and body as one frame; fills body_bytes and the checksum. Blocks while the peer is slow. The body is not
-  // used after the return.
+  // Sends header and body as one frame; fills body_bytes and the checksum. Blocks while the peer is slow, without bound
+  // but that of the version (TcpLinkOptions::rest_max). The body is not used after the return.
   virtual Status send(const FrameHeader& header, std::span<const std::byte> body) = 0;
 
-  // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time; corrupt,
-  // version_mismatch, too_large, closed as in frame.h.
+  // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time (its
+  // rest may take longer, as in send); corrupt, version_mismatch, too_large, closed as in frame.h.
   virtual Status receive(Frame& frame, std::chrono::nanoseconds patience) = 0;
 
   // Wakes both ends' waiting calls, which answer `cause` (here) or closed (there).

@@ -302,13 +302,36 @@ TEST(TcpSockets, ClosedPortsAndNonsenseAreExplained) {
   EXPECT_EQ(tcp_listen("203.0.113.77", 0).error().code, Code::invalid_argument);
 }
 
-TEST(TcpSockets, AcceptTimesOutAndIsWokenByShutdown) {
+TEST(TcpSockets, AcceptTimesOut) {
   const Descriptor listener = tcp_listen("127.0.0.1", 0).value();
   EXPECT_EQ(tcp_accept(listener, 1ms).error().code, Code::timeout);
-  auto accepting = std::async(std::launch::async, [&] { return tcp_accept(listener, 60s).error().code; });
-  shutdown_listener(listener);
-  ASSERT_EQ(accepting.wait_for(long_enough), std::future_status::ready);
-  EXPECT_EQ(accepting.get(), Code::closed);
+}
+
+TEST(TcpLink, AFrameThatRestsTooLongEndsTheLink) {
+  auto sockets = socket_pair().value();
+  const auto link = make_tcp_link(std::move(sockets.first), {.rest_max = 20ms});
+  const FrameHeaderBytes head = encode_header({.kind = FrameKind::step}, some_bytes(100));
+  ASSERT_EQ(::send(sockets.second.get(), head.data(), head.size(), 0), static_cast<ssize_t>(head.size()));
+  Frame frame;
+  EXPECT_EQ(link->receive(frame, long_enough).error().code, Code::unavailable) << "the body never comes";
+  EXPECT_EQ(link->receive(frame, long_enough).error().code, Code::unavailable) << "the link is closed, its cause stays";
+}
+
+TEST(TcpLink, APeerThatTakesNothingTooLongEndsTheLink) {
+  auto sockets = socket_pair().value();
+  const auto link = make_tcp_link(std::move(sockets.first), {.rest_max = 20ms});
+  EXPECT_EQ(link->send({.kind = FrameKind::step}, some_bytes(8u << 20)).error().code, Code::unavailable);
+}
+
+TEST(TcpLink, TheSystemIsAskedToProbeASilentPeer) {
+  const Descriptor listener = tcp_listen("127.0.0.1", 0).value();
+  auto calling = tcp_connect("127.0.0.1", local_port(listener), 5s).value();
+  const int fd = calling.get();
+  const auto link = make_tcp_link(std::move(calling));
+  int probes = 0;
+  socklen_t bytes = sizeof probes;
+  ASSERT_EQ(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &probes, &bytes), 0);
+  EXPECT_NE(probes, 0);
 }
 
 // --- The modelled link ---------------------------------------------------------------------------

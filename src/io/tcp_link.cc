@@ -14,6 +14,7 @@
 #include <cstring>
 
 #include "io/link_check.h"
+#include "io/socket_calls.h"
 
 namespace flotilla {
 namespace {
@@ -24,16 +25,26 @@ using Clock = std::chrono::steady_clock;
 // in use has had such a frame before, so its body has the room and nothing is copied.
 constexpr std::size_t body_step_bytes = 1u << 20;
 
-#ifdef MSG_NOSIGNAL
-constexpr int no_signal = MSG_NOSIGNAL;
-#else
-constexpr int no_signal = 0;  // macOS: SO_NOSIGPIPE on the socket
-#endif
-
 Error system_error(std::string_view what) {
   const int number = errno;
   return {Code::closed,
           std::format("[io] {} failed: {}; the other end or the network is gone", what, std::strerror(number))};
+}
+
+// Who waits for a frame sends nothing, so without this it would never notice that the other machine is gone. The system
+// answers for a peer that is merely busy. Fails on a socketpair, whose end is always noticed.
+void probe_when_silent(int socket) {
+  const auto set = [socket](int level, int option, int value) {
+    setsockopt(socket, level, option, &value, sizeof value);
+  };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+#ifdef TCP_KEEPIDLE
+  set(IPPROTO_TCP, TCP_KEEPIDLE, 6);  // seconds
+#else
+  set(IPPROTO_TCP, TCP_KEEPALIVE, 6);  // macOS
+#endif
+  set(IPPROTO_TCP, TCP_KEEPINTVL, 3);
+  set(IPPROTO_TCP, TCP_KEEPCNT, 3);
 }
 
 class TcpLink : public Link {
@@ -42,6 +53,7 @@ class TcpLink : public Link {
     const int one = 1;
     // Fails on a socketpair, which has no such delay.
     setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    probe_when_silent(socket_.get());
 #ifdef SO_NOSIGPIPE
     setsockopt(socket_.get(), SOL_SOCKET, SO_NOSIGPIPE, &one, sizeof one);
 #endif
@@ -91,7 +103,7 @@ class TcpLink : public Link {
       if (sent < 0 && errno == EINTR) continue;
       if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return fail(system_error("sending"));
       if (sent < 0) {
-        FLOTILLA_TRY_STATUS(wait(POLLOUT, for_ever));
+        FLOTILLA_TRY_STATUS(wait_in_frame(POLLOUT));
         continue;
       }
       auto left = static_cast<std::size_t>(sent);
@@ -129,7 +141,7 @@ class TcpLink : public Link {
                     total, what, total - into.size());
       }
       into = into.subspan(count);
-      if (count == 0) FLOTILLA_TRY_STATUS(wait(POLLIN, for_ever));
+      if (count == 0) FLOTILLA_TRY_STATUS(wait_in_frame(POLLIN));
     }
     return {};
   }
@@ -175,18 +187,23 @@ class TcpLink : public Link {
     return fail(cause_.get());
   }
 
+  // Not timeout, which means that no frame began and that the link is as good as before.
+  Status wait_in_frame(short events) {
+    auto status = wait(events, options_.rest_max);
+    if (status || status.error().code != Code::timeout) return status;
+    return fail(Code::unavailable,
+                "[io] expected the other end to go on with a frame but nothing moved for {} ms; is it asleep?",
+                std::chrono::ceil<std::chrono::milliseconds>(options_.rest_max).count());
+  }
+
   // timeout, or the cause where close() ended the wait.
   Status wait(short events, std::chrono::nanoseconds patience) {
     const auto deadline = Clock::now() + std::min<std::chrono::nanoseconds>(patience, for_ever);
-    while (true) {
-      const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-      pollfd entry{.fd = socket_.get(), .events = events, .revents = 0};
-      const int ready = poll(&entry, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, INT32_MAX)));
-      if (cause_) return fail(cause_.get());
-      if (ready > 0) return {};
-      if (ready < 0 && errno != EINTR) return fail(system_error("waiting"));
-      if (ready == 0 && Clock::now() >= deadline) return fail(Code::timeout, "[io] nothing arrived in time");
-    }
+    const int ready = poll_until(socket_.get(), events, deadline);
+    if (cause_) return fail(cause_.get());
+    if (ready > 0) return {};
+    if (ready < 0) return fail(system_error("waiting"));
+    return fail(Code::timeout, "[io] nothing happened in time");
   }
 
   Descriptor socket_;

@@ -31,9 +31,13 @@ struct TcpLinkOptions {
   // Time to poll the socket before sleeping in the kernel. A wake-up costs 20–60 µs, a spin costs a core: a ring that has
   // a core per stage spins, one that shares cores does not.
   std::chrono::microseconds spin{0};
+  // A frame under way may rest so long, in either direction; then the link closes with unavailable. For ever in a ring, whose
+  // next stage reads nothing while it computes; a machine that is gone is noticed there too (below).
+  std::chrono::nanoseconds rest_max = for_ever;
 };
 
-// Takes a connected stream socket of either family; sets TCP_NODELAY where it is TCP.
+// Takes a connected stream socket of either family. Where it is TCP, sets TCP_NODELAY and has the system probe a silent
+// peer: one that lost its power or its network ends a waiting receive() with closed within about 15 s.
 std::unique_ptr<Link> make_tcp_link(Descriptor socket, TcpLinkOptions options = {});
 
 // host: "192.168.1.7", "fe80::1%eth0", "localhost". unavailable/timeout with the address in the message.
@@ -42,9 +46,8 @@ Result<Descriptor> tcp_connect(const std::string& host, std::uint16_t port, std:
 // Listens on `host` (empty: every address of both families). port 0: any; ask local_port(). busy where the port is taken.
 Result<Descriptor> tcp_listen(const std::string& host, std::uint16_t port);
 std::uint16_t local_port(const Descriptor& socket);
-// timeout where nobody came; closed where another thread shut the listener down with shutdown_listener().
+// timeout where nobody came.
 Result<Descriptor> tcp_accept(const Descriptor& listener, std::chrono::milliseconds patience);
-void shutdown_listener(const Descriptor& listener);
 
 // The numeric address of the other end: "192.168.1.7", "fe80::1%eth0"; empty where it has none (a socketpair).
 std::string remote_host(const Descriptor& socket);

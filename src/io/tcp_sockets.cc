@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/socket_calls.h"
 #include "io/tcp_link.h"
 
 namespace flotilla {
@@ -48,18 +49,6 @@ Descriptor new_socket(int family) {
 bool set_blocking(const Descriptor& socket, bool blocking) {
   const int flags = fcntl(socket.get(), F_GETFL);
   return flags >= 0 && fcntl(socket.get(), F_SETFL, blocking ? flags & ~O_NONBLOCK : flags | O_NONBLOCK) == 0;
-}
-
-// 1 where ready, 0 where the time is over, -1 (errno) where poll failed.
-int poll_until(int fd, short events, Clock::time_point deadline) {
-  while (true) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    pollfd entry{.fd = fd, .events = events, .revents = 0};
-    const int ready = poll(&entry, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, INT32_MAX)));
-    if (ready > 0) return 1;
-    if (ready < 0 && errno != EINTR) return -1;
-    if (ready == 0 && Clock::now() >= deadline) return 0;
-  }
 }
 
 std::string readable(const std::string& host, std::uint16_t port) {
@@ -180,12 +169,9 @@ Result<Descriptor> tcp_accept(const Descriptor& listener, std::chrono::milliseco
     if (socket) return socket;
     // A caller that gave up between poll and accept is not our failure.
     if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK || errno == ECONNABORTED) continue;
-    if (errno == EINVAL || errno == EBADF) return fail(Code::closed, "[io] the listener was shut down");
     return fail(Code::unavailable, "[io] could not accept a connection: {}", std::strerror(errno));
   }
 }
-
-void shutdown_listener(const Descriptor& listener) { shutdown(listener.get(), SHUT_RDWR); }
 
 std::string remote_host(const Descriptor& socket) {
   sockaddr_storage address{};

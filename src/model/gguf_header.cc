@@ -63,9 +63,9 @@ class HeaderWalk {
     const auto type = reader_.number<std::uint32_t>();
     if (!reader_.ok()) return {};
     if (key.empty() || key.size() > 65535 || key.contains('\0')) return bad_name("a key", key);
+    if (key == GGUF_KEY_GENERAL_ALIGNMENT) return alignment(type);  // first: ggml aborts on one of another type
     if (type == GGUF_TYPE_ARRAY) return array(key);
     if (type >= GGUF_TYPE_COUNT) return unknown_type(key, type);
-    if (key == GGUF_KEY_GENERAL_ALIGNMENT) return alignment(type);
     return values(key, type, 1);
   }
 

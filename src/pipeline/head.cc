@@ -1,11 +1,13 @@
 #include "pipeline/head.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "engine/sampler.h"
+#include "engine/softmax.h"
 #include "pipeline/meter.h"
 #include "scheduler/scheduler.h"
 
@@ -45,7 +47,7 @@ class Head {
   void submit(GenerateRequest request);
   void refuse(RequestId id, Error cause);
   Status check_request(const GenerateRequest& request) const;
-  Status step(const StepBatch& batch);
+  Result<StepTiming> step(const StepBatch& batch);
   Status receive_rows(const StepBatch& batch);
   Status sample_rows();
   void send_events(const std::vector<TokenEvent>& events);
@@ -61,9 +63,16 @@ class Head {
   std::vector<float> scratch_;
 };
 
+// Of answers; guesses that did not hold and scores of a prompt are none.
+std::uint64_t tokens_in(const std::vector<TokenEvent>& events) {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(events, [](const TokenEvent& event) { return event.has_token && event.index >= 0; }));
+}
+
 Status Head::serve() {
   while (!node_.ended()) {
     if (scheduler_->idle()) {
+      meter_.send_rest();
       auto command = node_.next();
       if (!command) break;
       obey(*std::move(command));
@@ -72,9 +81,11 @@ Status Head::serve() {
     const auto batch = scheduler_->next(plan_.epoch, Clock::now());
     send_events(scheduler_->take_events());
     if (!batch) continue;
-    FLOTILLA_TRY_STATUS(step(*batch));
+    FLOTILLA_TRY(const StepTiming timing, step(*batch));
     const auto now = Clock::now();
-    send_events(scheduler_->complete(results_, now));
+    const auto events = scheduler_->complete(results_, now);
+    send_events(events);
+    meter_.add_step(batch->rows.size(), tokens_in(events), timing);
     meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());
   }
   return {};
@@ -125,7 +136,7 @@ Status Head::check_request(const GenerateRequest& request) const {
   return {};
 }
 
-Status Head::step(const StepBatch& batch) {
+Result<StepTiming> Head::step(const StepBatch& batch) {
   const auto begun = Clock::now();
   FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
   FLOTILLA_TRY(const auto values, stage_.step(batch, embedded));
@@ -134,9 +145,7 @@ Status Head::step(const StepBatch& batch) {
   FLOTILLA_TRY_STATUS(receive_rows(batch));
   const auto received = Clock::now();
   FLOTILLA_TRY_STATUS(sample_rows());
-  meter_.add_step(batch.rows.size(), results_.size(),
-                  {.compute = computed - begun + (Clock::now() - received), .wait = received - computed});
-  return {};
+  return StepTiming{.compute = computed - begun + (Clock::now() - received), .wait = received - computed};
 }
 
 // The step comes back with the rows that want logits, or the ring is not one.
@@ -174,8 +183,13 @@ Status Head::sample_rows() {
   for (std::size_t first = 0; first < rows.size(); first += logits_rows_max) {
     const auto count = std::min(logits_rows_max, rows.size() - first);
     FLOTILLA_TRY(const auto logits, stage_.logits(returned.subspan(first * width, count * width)));
-    for (std::size_t row = 0; row < count; ++row)
-      results_.push_back(result_of(rows[first + row], logits.subspan(row * vocabulary, vocabulary), scratch_));
+    for (std::size_t row = 0; row < count; ++row) {
+      const auto of_row = logits.subspan(row * vocabulary, vocabulary);
+      if (!std::isfinite(largest(of_row)))
+        return fail(Code::internal, "[pipeline] expected numbers from the model but got none ({}); is {} damaged?",
+                    largest(of_row), plan_.model);
+      results_.push_back(result_of(rows[first + row], of_row, scratch_));
+    }
   }
   return {};
 }

@@ -10,6 +10,7 @@ double seconds(std::chrono::steady_clock::duration time) { return std::chrono::d
 }  // namespace
 
 void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing) {
+  told_all_ = false;
   total_.steps += 1;
   total_.rows += rows;
   total_.tokens += tokens;
@@ -20,6 +21,16 @@ void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming&
 void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {
   if (now - sent_ < stats_interval) return;
   sent_ = now;
+  send(running, queued);
+}
+
+void Meter::send_rest() {
+  if (told_all_) return;
+  send(0, 0);
+  told_all_ = true;
+}
+
+void Meter::send(std::uint32_t running, std::uint32_t queued) {
   total_.running = running;
   total_.queued = queued;
   node_.send(FrameKind::stage_stats, encode(total_), epoch_);

@@ -1,4 +1,4 @@
-// Counts what a stage does and tells the node once a second while there is work.
+// Counts what a stage does and tells the node once a second while there is work, and the head once more when it ends.
 // Thread: the computing thread.
 #pragma once
 
@@ -27,13 +27,17 @@ class Meter {
   // After every step.
   void add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing);
   void send_if_due(Now now, std::uint32_t running, std::uint32_t queued);
+  void send_rest();  // before a time without work: what was not told yet, and that nothing runs
   const StageStats& total() const { return total_; }
 
  private:
+  void send(std::uint32_t running, std::uint32_t queued);
+
   NodeLine& node_;
   const Epoch epoch_;
   StageStats total_;
   Now sent_{};
+  bool told_all_ = true;  // since the last step
 };
 
 }  // namespace flotilla

@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/sha256.h"
+#include "io/socket_calls.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -22,10 +23,9 @@ constexpr std::chrono::milliseconds look_up_interval{100};
 // has begun for as long as it takes, and makes room for the largest frame there is.
 Status read_exactly(int fd, std::span<std::byte> bytes, Clock::time_point until) {
   while (!bytes.empty()) {
-    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
-    if (left <= 0) return fail(Code::timeout, "[pipeline] expected a ring hello but the caller said nothing in time");
-    pollfd waiting{.fd = fd, .events = POLLIN, .revents = 0};
-    if (::poll(&waiting, 1, static_cast<int>(left)) <= 0) continue;
+    const int ready = poll_until(fd, POLLIN, until);
+    if (ready == 0) return fail(Code::timeout, "[pipeline] expected a ring hello but the caller said nothing in time");
+    if (ready < 0) return fail(Code::closed, "[pipeline] expected a ring hello but the connection broke");
     const auto count = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (count == 0) return fail(Code::closed, "[pipeline] expected a ring hello but the caller hung up");
     if (count < 0 && errno != EAGAIN && errno != EINTR)
