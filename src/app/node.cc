@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "app/fleet.h"
 #include "app/machine.h"
@@ -22,13 +22,15 @@ using namespace std::chrono_literals;
 // Links that copy threads block on; closing them is how those threads are ended.
 struct Node::BulkLinks {
   std::mutex mutex;
-  std::set<Link*> open;
+  std::map<Link*, NodeId> open;  // and who asks
+  std::size_t waiting = 0;       // sockets for which no thread is free yet
   bool closing = false;
 };
 
 namespace {
 
 constexpr auto models_rescan_interval = 5s;
+constexpr std::size_t bulk_waiting_max = 64;  // a machine fetches over one connection at a time, rarely two
 constexpr std::size_t secret_bytes_min = 16, secret_bytes_max = 4096;
 
 Result<std::string> read_secret(const std::filesystem::path& path) {
@@ -122,7 +124,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
           },
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
-      .on_bulk = [self](const HandshakePeer&, Descriptor socket) { self->on_bulk(std::move(socket)); }};
+      .on_bulk = [self](const HandshakePeer& peer, Descriptor socket) { self->on_bulk(peer.node, std::move(socket)); }};
   node->published_ = node->describe();
   FLOTILLA_TRY(node->cluster_, Cluster::start(loop, std::move(cluster), node->published_, std::move(events)));
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
@@ -135,7 +137,7 @@ Node::~Node() {
   {
     const std::scoped_lock lock(bulk_links_->mutex);
     bulk_links_->closing = true;
-    for (Link* link : bulk_links_->open) link->close({Code::closed, "[app] the node is stopping"});
+    for (const auto& [link, peer] : bulk_links_->open) link->close({Code::closed, "[app] the node is stopping"});
   }
   bulk_pool_.join();
 }
@@ -182,8 +184,13 @@ void Node::watch_models() {
   models_timer_.expires_after(models_rescan_interval);
   models_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    publish();
-    watch_models();
+    boost::asio::post(context_.copies, [this, store = store_.get(), loop = &context_.loop] {
+      store->refresh();
+      boost::asio::post(*loop, [this] {
+        publish();
+        if (!leaving_) watch_models();
+      });
+    });
   });
 }
 
@@ -256,15 +263,24 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
   stages_.on_node_lost(peer);
   loads_.on_node_lost(peer, cause);
   requests_.on_node_lost(peer, cause);
+  const std::scoped_lock lock(bulk_links_->mutex);
+  for (const auto& [link, asker] : bulk_links_->open)
+    if (asker == peer) link->close(cause);
 }
 
-void Node::on_bulk(Descriptor socket) {
+void Node::on_bulk(const NodeId& peer, Descriptor socket) {
+  {
+    const std::scoped_lock lock(bulk_links_->mutex);
+    if (bulk_links_->waiting == bulk_waiting_max) return;  // closes it; the asker says so and tries again
+    ++bulk_links_->waiting;
+  }
   std::shared_ptr<Link> link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
-  boost::asio::post(bulk_pool_, [this, link, links = bulk_links_] {
+  boost::asio::post(bulk_pool_, [this, peer, link, links = bulk_links_] {
     {
       const std::scoped_lock lock(links->mutex);
+      --links->waiting;
       if (links->closing) return;
-      links->open.insert(link.get());
+      links->open.emplace(link.get(), peer);
     }
     if (const auto served = store_->serve(*link); !served && served.error().code != Code::closed)
       log(LogLevel::info, "app", "a copy to another machine ended early: {}", served.error().message);
@@ -274,6 +290,7 @@ void Node::on_bulk(Descriptor socket) {
 }
 
 void Node::leave(const std::string& reason, std::function<void()> done) {
+  leaving_ = true;
   models_timer_.cancel();
   server_->stop();
   cluster_->leave(reason, std::move(done));
@@ -387,9 +404,10 @@ void Node::show(const std::string& model, OnJson on_done) {
 }
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {
-  boost::asio::post(context_.aside, [this, work = std::move(work), done = std::move(done)] {
+  // Moved, not copied: whatever `done` holds belongs to the loop's thread, its end too.
+  boost::asio::post(context_.aside, [context = &context_, work = std::move(work), done = std::move(done)]() mutable {
     work();
-    boost::asio::post(context_.loop, done);
+    boost::asio::post(context->loop, std::move(done));
   });
 }
 

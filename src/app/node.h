@@ -82,7 +82,7 @@ class Node : public Backend {
   void send(const NodeId& to, Frame frame);
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);
-  void on_bulk(Descriptor socket);
+  void on_bulk(const NodeId& peer, Descriptor socket);
   void on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open);
 
   Home home_;
@@ -99,6 +99,7 @@ class Node : public Backend {
   std::unique_ptr<Server> server_;
   NodeInfo published_;
   boost::asio::steady_timer models_timer_;
+  bool leaving_ = false;
   std::function<void()> observer_;
   struct BulkLinks;
   std::shared_ptr<BulkLinks> bulk_links_;

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "app/fleet.h"
+#include "model/excerpt.h"
 #include "model/spec.h"
 
 namespace flotilla {
@@ -45,6 +46,9 @@ json need_json(const PlannedStage& stage) {
           {"reason", stage.reason}};
 }
 
+// A client's value as a message shows it: short, and whatever its bytes are.
+std::string quoted(const json& value) { return excerpt(value.dump(-1, ' ', false, json::error_handler_t::replace)); }
+
 Result<std::uint32_t> count_from(std::string_view text, std::string_view field) {
   std::uint32_t number = 0;
   const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
@@ -56,7 +60,7 @@ Result<std::uint32_t> count_from(std::string_view text, std::string_view field) 
 Result<std::uint32_t> count_of(const json& value, std::string_view field) {
   if (value.is_number_integer() && value >= 0 && value <= 0xFFFFFFFFu) return value.get<std::uint32_t>();
   if (value.is_string()) return count_from(value.get_ref<const std::string&>(), field);
-  return fail(Code::invalid_argument, "[app] expected a whole number for '{}' but got {}", field, value.dump());
+  return fail(Code::invalid_argument, "[app] expected a whole number for '{}' but got {}", field, quoted(value));
 }
 
 // An array, or text with commas as a query or a flag has it.
@@ -72,7 +76,7 @@ Result<std::vector<json>> items_of(const json& value, std::string_view field) {
       at = comma + 1;
     }
   } else {
-    return fail(Code::invalid_argument, "[app] expected a list for '{}' but got {}", field, value.dump());
+    return fail(Code::invalid_argument, "[app] expected a list for '{}' but got {}", field, quoted(value));
   }
   return items;
 }
@@ -154,7 +158,7 @@ Result<LoadModel> load_model_from_json(const json& arguments) {
     FLOTILLA_TRY(const auto names, items_of(arguments["nodes"], "nodes"));
     for (const json& name : names) {
       if (!name.is_string())
-        return fail(Code::invalid_argument, "[app] expected names of machines in 'nodes' but got {}", name.dump());
+        return fail(Code::invalid_argument, "[app] expected names of machines in 'nodes' but got {}", quoted(name));
       order.nodes.push_back(name.get<std::string>());
     }
   }
@@ -169,7 +173,7 @@ Result<LoadModel> load_model_from_json(const json& arguments) {
     order.mode = arguments["mode"].is_string() ? arguments["mode"].get<std::string>() : "";
     if (order.mode != "auto" && order.mode != "pipeline" && order.mode != "tensor")
       return fail(Code::invalid_argument, "[app] expected mode auto, pipeline or tensor but got {}",
-                  arguments["mode"].dump());
+                  quoted(arguments["mode"]));
   }
   if (arguments.contains("context")) {
     FLOTILLA_TRY(order.context_tokens, count_of(arguments["context"], "context"));

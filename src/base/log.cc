@@ -24,24 +24,6 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
   return spdlog::level::info;
 }
 
-std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options) {
-  auto filter = std::make_shared<spdlog::sinks::dup_filter_sink_mt>(std::chrono::seconds(10));
-  filter->add_sink(std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  auto logger = std::make_shared<spdlog::logger>(options.name.empty() ? "flotilla" : options.name, filter);
-  logger->set_level(spdlog_level(options.level));
-  logger->set_pattern(options.json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","name":"%n",%v})"
-                                   : "%H:%M:%S.%e %^%l%$ %v");
-  logger->flush_on(spdlog::level::debug);
-  return logger;
-}
-
-std::shared_ptr<spdlog::logger>& logger() {
-  static std::shared_ptr<spdlog::logger> instance = make_logger({});
-  return instance;
-}
-
-bool json_lines = false;  // set once by start_log, before any other thread exists
-
 std::string json_escaped(std::string_view text) {
   std::string out;
   for (const char c : text) {
@@ -55,6 +37,45 @@ std::string json_escaped(std::string_view text) {
   return out;
 }
 
+std::string json_fields(std::string_view room, std::string_view message) {
+  return std::format(R"("room":"{}","message":"{}")", room, json_escaped(message));
+}
+
+// `%*`: a line's JSON fields. The filter has lines of its own ("Skipped 3 duplicate messages.."), which know no fields.
+class JsonFields : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& into) override {
+    const std::string_view payload(message.payload.data(), message.payload.size());
+    const std::string line = payload.starts_with(R"("room":")") ? std::string(payload) : json_fields("base", payload);
+    into.append(line.data(), line.data() + line.size());
+  }
+  std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonFields>(); }
+};
+
+std::unique_ptr<spdlog::formatter> make_formatter(bool json) {
+  auto formatter = std::make_unique<spdlog::pattern_formatter>();
+  formatter->add_flag<JsonFields>('*').set_pattern(
+      json ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","name":"%n",%*})" : "%H:%M:%S.%e %^%l%$ %v");
+  return formatter;
+}
+
+std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options) {
+  auto filter = std::make_shared<spdlog::sinks::dup_filter_sink_mt>(std::chrono::seconds(10));
+  filter->add_sink(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  auto logger = std::make_shared<spdlog::logger>(options.name.empty() ? "flotilla" : options.name, filter);
+  logger->set_level(spdlog_level(options.level));
+  logger->set_formatter(make_formatter(options.json));
+  logger->flush_on(spdlog::level::debug);
+  return logger;
+}
+
+std::shared_ptr<spdlog::logger>& logger() {
+  static std::shared_ptr<spdlog::logger> instance = make_logger({});
+  return instance;
+}
+
+bool json_lines = false;  // set once by start_log, before any other thread exists
+
 }  // namespace
 
 void start_log(const LogOptions& options) {
@@ -65,8 +86,7 @@ void start_log(const LogOptions& options) {
 bool log_enabled(LogLevel level) { return logger()->should_log(spdlog_level(level)); }
 
 void write_log(LogLevel level, std::string_view room, std::string_view message) {
-  const std::string line = json_lines ? std::format(R"("room":"{}","message":"{}")", room, json_escaped(message))
-                                      : std::format("[{}] {}", room, message);
+  const std::string line = json_lines ? json_fields(room, message) : std::format("[{}] {}", room, message);
   logger()->log(spdlog_level(level), spdlog::string_view_t(line));
 }
 

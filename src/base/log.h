@@ -1,6 +1,7 @@
 // The log: one line per event, human on a terminal, JSON lines otherwise. Never holds prompt text or secrets.
 //
-// Thread: any. `room` is the folder the line comes from. Repeats of a line within ten seconds are counted, not printed.
+// Thread: any. `room` is the folder the line comes from. A line that repeats the one before it within
+// ten seconds is counted, not printed.
 #pragma once
 
 #include <format>

@@ -12,7 +12,7 @@
 
 namespace flotilla {
 
-// Few codes, each with its HTTP status and whether trying again can help (error_code.cc).
+// Few codes, each with its HTTP status and whether trying again can help (result.cc).
 enum class Code {
   invalid_argument,  // the caller's input is wrong: a field, a flag, a file that is not what it claims
   not_found,         // no such model, file, node or route

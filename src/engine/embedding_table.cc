@@ -25,6 +25,11 @@ EmbeddingTable::EmbeddingTable(const Gguf& gguf, std::span<const std::filesystem
       file_(files),
       row_(ggml_row_size(static_cast<ggml_type>(place_.type), spec.embedding_length)) {}
 
+Status EmbeddingTable::open() {
+  if (const auto row = packed_row(0); !row) return fail(row.error());
+  return {};
+}
+
 Status EmbeddingTable::embed(const StepBatch& batch, std::vector<float>& rows) {
   const auto type = static_cast<ggml_type>(place_.type);
   const auto expand = ggml_get_type_traits(type)->to_float;  // null for F32 itself

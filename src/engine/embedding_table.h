@@ -21,6 +21,9 @@ class EmbeddingTable {
   EmbeddingTable(const Gguf& gguf, std::span<const std::filesystem::path> files, const HeadWeights& weights,
                  const ModelSpec& spec);
 
+  // Where rows come from the file, opens it now: what is loaded stays what it is, whatever becomes of the path later.
+  Status open();
+
   // Rows of the batch's tokens, scaled as the family wants: `rows` becomes [batch rows, embedding_length].
   // invalid_argument for a token outside the vocabulary; the file's errors where rows come from it.
   Status embed(const StepBatch& batch, std::vector<float>& rows);

@@ -23,6 +23,8 @@ class OutputHead {
   // computed at a time stays within a few MiB however large the vocabulary; the result has all rows.
   Result<std::span<const float>> logits(std::span<const float> rows);
 
+  Status reserve() { return prepare(slice_rows_max_); }  // memory for as many rows as are ever taken at a time
+
   std::size_t buffer_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
 
  private:

@@ -54,8 +54,11 @@ class GgmlStage final : public Stage {
     head_.emplace(spec_, weights_.head(), backend_);
   }
 
-  // What the largest step needs, so that a stage that loads also runs.
+  // What the largest step of one sequence needs, so that a stage that loads also runs. (Many sequences in a step take
+  // more masks and fewer cells each.)
   Status reserve() {
+    if (table_) FLOTILLA_TRY_STATUS(table_->open());
+    if (head_) FLOTILLA_TRY_STATUS(head_->reserve());
     if (layers_.range.count() == 0) return {};
     return graphs_.reserve(build_step_graph(parts(), largest_step(layers_, cache_, options_.step_rows_max)));
   }

@@ -51,7 +51,8 @@ class Stage {
 
   // Carries out the batch's cache orders, then runs the layers over [rows, embedding_length] activations. A stage that
   // holds the model's last layer gives only the rows that want logits, in order; every other stage gives all rows.
-  // Valid until the next call. invalid_argument for a batch that does not fit this stage (slot, position, row count).
+  // Valid until the next call. invalid_argument for a batch that does not fit this stage (slot, position, row count); its
+  // orders may have been carried out by then, and the stage is of no further use.
   virtual Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) = 0;
 
   // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call.

@@ -9,12 +9,16 @@
 #include <set>
 
 #include "base/log.h"
+#include "model/excerpt.h"
 #include "model/gguf_files.h"
+#include "wire/plain_text.h"
 
 namespace flotilla {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr std::size_t path_bytes_max = 400;  // of a path in a message
 
 // The *.gguf files of a folder that begin a model, in the order of their names.
 std::vector<fs::path> first_parts(const fs::path& folder) {
@@ -68,11 +72,19 @@ std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
 
 std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::path, Entry>& fresh) {
   const auto known = entries_.find(path);
-  Entry entry{.state = state_of(path), .gguf = nullptr};
-  if (known != entries_.end() && known->second.state == entry.state) {
+  Entry entry{.state = state_of(path), .read = true, .gguf = nullptr};
+  const bool same = known != entries_.end() && known->second.state == entry.state;
+  if (same && known->second.read) {
     entry = known->second;
+  } else if (known != entries_.end() && !same) {
+    entry.read = false;
   } else if (auto gguf = Gguf::open(path)) {
-    entry.gguf = *std::move(gguf);
+    if (is_name((*gguf)->name()))
+      entry.gguf = *std::move(gguf);
+    else  // other machines would refuse to hear of it, and of everything else with it
+      log(LogLevel::warning, "hub",
+          "'{}' is skipped: expected a name of at most {} bytes of UTF-8 without control characters; rename it",
+          excerpt(path.string(), path_bytes_max), name_bytes_max);
   } else {
     log(LogLevel::warning, "hub", "'{}' is skipped: {}", path.string(), gguf.error().message);
   }

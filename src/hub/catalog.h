@@ -19,8 +19,9 @@ class Catalog {
   // not_found or permission where a folder cannot be read.
   static Result<Catalog> open(std::vector<std::filesystem::path> folders);
 
-  // One model per name; where two folders have one, the first folder's. A file that is no GGUF is skipped and a warning
-  // says why, once per state of the file. A folder that went away is empty.
+  // One model per name; where two folders have one, the first folder's. A file that is no GGUF, or whose name no message
+  // could carry (wire/plain_text.h), is skipped and a warning says why, once per state of the file. A file that changes from
+  // one scan to the next is read when it has come to rest. A folder that went away is empty.
   std::vector<std::shared_ptr<const Gguf>> scan();
 
   const std::vector<std::filesystem::path>& folders() const { return folders_; }
@@ -30,6 +31,7 @@ class Catalog {
   using State = std::vector<std::pair<std::uint64_t, std::int64_t>>;
   struct Entry {
     State state;
+    bool read = false;                 // not yet where the file changed since the last look: it may be being copied
     std::shared_ptr<const Gguf> gguf;  // null where the file is no model
   };
   static State state_of(const std::filesystem::path& first);

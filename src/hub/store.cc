@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <format>
 #include <mutex>
-#include <unordered_map>
+#include <unordered_set>
 
 #include "base/limits.h"
 #include "base/log.h"
@@ -55,9 +55,22 @@ class FolderStore final : public Store {
     }
   }
 
+  void refresh() override {
+    const std::scoped_lock scanning(scan_mutex_);
+    std::vector<StoredModel> complete;
+    for (auto& gguf : catalog_.scan()) complete.push_back(stored(std::move(gguf), true));
+    const std::scoped_lock lock(mutex_);
+    complete_ = std::move(complete);
+  }
+
   std::vector<StoredModel> list() override {
     const std::scoped_lock lock(mutex_);
-    return list_locked();
+    std::vector<StoredModel> models = complete_;
+    std::unordered_set<std::string> complete;
+    for (const StoredModel& model : complete_) complete.insert(model.info.fingerprint);
+    for (const auto& [fingerprint, part] : parts_)
+      if (!complete.contains(fingerprint)) models.push_back(stored(part->gguf(), false));
+    return models;
   }
 
   Result<StoredModel> find(const std::string& model, const std::string& fingerprint) override {
@@ -85,16 +98,12 @@ class FolderStore final : public Store {
     }
     if (auto found = find(model, fingerprint)) return found;
     FLOTILLA_TRY(const auto header, request_gguf(link, model, fingerprint));
+    // One part of a model, however many ask at once; those who only look do not wait for the disk.
+    const std::scoped_lock creating(create_mutex_);
+    if (const auto part = part_of(header->fingerprint())) return stored(part->gguf(), false);
+    FLOTILLA_TRY(auto part, Part::create(parts_folder_, *header));
     const std::scoped_lock lock(mutex_);
-    auto& part = parts_[header->fingerprint()];
-    if (!part) {
-      auto made = Part::create(parts_folder_, *header);
-      if (!made) {
-        parts_.erase(header->fingerprint());
-        return fail(made.error());
-      }
-      part = *std::move(made);
-    }
+    parts_[header->fingerprint()] = part;
     return stored(part->gguf(), false);
   }
 
@@ -104,19 +113,6 @@ class FolderStore final : public Store {
   Status serve(Link& link) override;
 
  private:
-  std::vector<StoredModel> list_locked() {
-    std::vector<StoredModel> models;
-    std::unordered_map<std::string, bool> complete;
-    for (auto& gguf : catalog_.scan()) {
-      complete[gguf->fingerprint()] = true;
-      models.push_back(stored(std::move(gguf), true));
-    }
-    for (const auto& [fingerprint, part] : parts_) {
-      if (!complete.contains(fingerprint)) models.push_back(stored(part->gguf(), false));
-    }
-    return models;
-  }
-
   std::unexpected<Error> not_found(const std::string& model, const std::string& fingerprint,
                                    const std::vector<StoredModel>& models) const {
     std::string folders, close;
@@ -139,8 +135,11 @@ class FolderStore final : public Store {
   }
 
   const fs::path parts_folder_;
-  std::mutex mutex_;
-  Catalog catalog_;
+  std::mutex scan_mutex_;
+  Catalog catalog_;          // only under scan_mutex_
+  std::mutex create_mutex_;  // taken before mutex_, like scan_mutex_
+  std::mutex mutex_;         // held for moments: what follows
+  std::vector<StoredModel> complete_;
   std::map<std::string, std::shared_ptr<Part>> parts_;  // by fingerprint
 };
 
@@ -231,6 +230,7 @@ Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   FLOTILLA_TRY_STATUS(make_folder(parts_folder));
   auto store = std::make_unique<FolderStore>(parts_folder, std::move(catalog));
   store->open_parts();
+  store->refresh();
   return store;
 }
 

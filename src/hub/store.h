@@ -45,7 +45,9 @@ class Store {
   static Result<std::unique_ptr<Store>> open(StoreOptions options);
   virtual ~Store() = default;
 
-  virtual std::vector<StoredModel> list() = 0;  // rescans folders whose modification time changed
+  // Looks into the folders again. Reads the disk for as long as that takes, so on a helper thread, never on a loop.
+  virtual void refresh() = 0;
+  virtual std::vector<StoredModel> list() = 0;  // as refresh() (or open) last saw it, and every part; never waits
   // By fingerprint where one is given, whatever the file is called here; by name otherwise. not_found: names the
   // folders searched and the closest names.
   virtual Result<StoredModel> find(const std::string& model, const std::string& fingerprint) = 0;

@@ -130,6 +130,7 @@ TEST_F(HubTest, TheFirstFoldersModelWinsAndWhatIsNoModelIsSkipped) {
   std::filesystem::create_symlink(std::string(models_folder) + "/" + smollm2 + ".gguf", second / "small.gguf");
   write(first / "junk.gguf", "this is not a model");
   write(first / "notes.txt", "GGUF");
+  std::filesystem::create_symlink(std::string(models_folder) + "/" + smollm2 + ".gguf", first / "mod\xe8le.gguf");
   const auto store = open_store("other", {first, second});
   const auto models = store->list();
   ASSERT_EQ(models.size(), 2u);
@@ -140,12 +141,28 @@ TEST_F(HubTest, TheFirstFoldersModelWinsAndWhatIsNoModelIsSkipped) {
   EXPECT_EQ(models[1].info.name, "small");
   EXPECT_EQ(store->list()[0].gguf, models[0].gguf) << "an unchanged file is not read again";
   std::filesystem::remove(first / "chat.gguf");
+  store->refresh();
   EXPECT_EQ(store->list().front().gguf->architecture(), "llama");
   const auto missing = store->find("smoll", "");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, Code::not_found);
   EXPECT_THAT(missing.error().message, HasSubstr("'small'"));
   EXPECT_THAT(missing.error().message, HasSubstr(first.string()));
+}
+
+TEST_F(HubTest, AFileThatIsBeingCopiedIsReadWhenItRests) {
+  const auto folder = folder_ / "growing";
+  std::filesystem::create_directories(folder);
+  const auto store = open_store("other", {folder});
+  write(folder / "new.gguf", "half a model");
+  store->refresh();
+  EXPECT_TRUE(store->list().empty());
+  std::filesystem::remove(folder / "new.gguf");
+  std::filesystem::create_symlink(std::string(models_folder) + "/" + smollm2 + ".gguf", folder / "new.gguf");
+  store->refresh();
+  EXPECT_TRUE(store->list().empty()) << "it may go on changing";
+  store->refresh();
+  EXPECT_EQ(store->list().size(), 1u);
 }
 
 TEST_F(HubTest, AFolderThatIsMissingOrNotWritableIsNamed) {

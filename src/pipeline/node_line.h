@@ -44,7 +44,8 @@ class NodeLine {
   bool ended() const;                                     // the node closed the link or sent stop_stage
   Error end_cause() const;                                // only where ended()
 
-  // Calls `hook` once the line ends (from the reader thread; at once where it has), until the result is destroyed.
+  // Calls `hook` once the line ends (from the reader thread; at once where it has), until the result is destroyed. It
+  // must not call back into the line.
   using EndHook = std::function<void(const Error& cause)>;
   class [[nodiscard]] Hooked {
    public:

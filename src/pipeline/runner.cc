@@ -73,7 +73,7 @@ class Runner {
   LoadProgressFn progress_to_node();
   Result<Descriptor> listen_where_needed();
   void send_ready(const StageMemory& memory, std::uint16_t port);
-  Result<Ring> form_ring(const Descriptor& listener);
+  Result<Ring> form_ring(Descriptor listener);
 
   NodeLine& node_;
   const RunnerOptions& options_;
@@ -85,9 +85,9 @@ Status Runner::run() {
   FLOTILLA_TRY(plan_, wait_for<PrepareStage>());
   FLOTILLA_TRY_STATUS(check_plan(plan_));
   FLOTILLA_TRY(const auto stage, load_(plan_, progress_to_node()));
-  FLOTILLA_TRY(const auto listener, listen_where_needed());
+  FLOTILLA_TRY(auto listener, listen_where_needed());
   send_ready(stage->memory(), listener ? local_port(listener) : std::uint16_t{0});
-  FLOTILLA_TRY(auto ring, form_ring(listener));
+  FLOTILLA_TRY(auto ring, form_ring(std::move(listener)));
   const auto hooked = node_.on_end([&ring](const Error& cause) { ring.close(cause); });
   node_.send(
       FrameKind::ring_connected,
@@ -145,7 +145,8 @@ void Runner::send_ready(const StageMemory& memory, std::uint16_t port) {
   node_.send(FrameKind::stage_ready, encode(ready), plan_.epoch);
 }
 
-Result<Ring> Runner::form_ring(const Descriptor& listener) {
+// The door is closed once the neighbour is in: nobody else is to come.
+Result<Ring> Runner::form_ring(Descriptor listener) {
   if (plan_.stage_count == 1) return make_lone_ring(plan_);
   for (;;) {
     FLOTILLA_TRY(const auto next, wait_for<ConnectRing>());

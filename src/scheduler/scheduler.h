@@ -5,7 +5,8 @@
 //
 // An answer may have several rows in a step: its last token and tokens guessed to follow it (prompt_lookup). Each row
 // is sampled as if it were alone, and counts only where every guess before it was what sampling chose: so the answer is
-// the one without guesses, token for token, sampled ones included (randomness is a function of seed and position).
+// the one without guesses, sampled ones included (randomness is a function of seed and position), up to the rounding of
+// kernels that compute one row and several rows differently.
 #pragma once
 
 #include <chrono>

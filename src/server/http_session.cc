@@ -149,7 +149,7 @@ void HttpSession::request_read(const error_code& error) {
   auto message = parser_->release();
   auto target = parse_target(std::string_view(message.target().data(), message.target().size()));
   if (!target)
-    return refuse(refusal(Code::invalid_argument, 400, "expected a path that begins with / and is well escaped"));
+    return refuse(refusal(Code::invalid_argument, 400, "expected a path that begins with / and is well escaped UTF-8"));
 
   keep_alive_ = message.keep_alive();
   HttpRequest request{.method = std::string(message.method_string()),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "text/utf8.h"
+
 namespace flotilla {
 namespace {
 
@@ -13,6 +15,7 @@ int hex_digit(char c) {
   return -1;
 }
 
+// Nothing too where the bytes are no UTF-8: what comes of them goes into JSON and messages, which are.
 std::optional<std::string> percent_decode(std::string_view text, bool plus_is_space) {
   std::string decoded;
   decoded.reserve(text.size());
@@ -29,6 +32,7 @@ std::optional<std::string> percent_decode(std::string_view text, bool plus_is_sp
       decoded += text[i];
     }
   }
+  if (!is_valid_utf8(decoded)) return std::nullopt;
   return decoded;
 }
 

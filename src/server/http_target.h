@@ -13,7 +13,7 @@ struct HttpTarget {
   std::map<std::string, std::string> query;  // the last of equal names counts
 };
 
-// Nothing where the target is no path or holds a broken percent escape. Absolute form (http://host/path) is accepted.
+// Nothing where the target is no path, holds a broken percent escape or means bytes that are not UTF-8. Absolute form (http://host/path) is accepted.
 std::optional<HttpTarget> parse_target(std::string_view target);
 
 }  // namespace flotilla

@@ -22,7 +22,8 @@ TEST(HttpTarget, IsTakenApartAndDecoded) {
   EXPECT_EQ(target->query.at("flag"), "");
   EXPECT_EQ(parse_target("http://host:1/a?b=%41")->query.at("b"), "A");
   EXPECT_EQ(parse_target("http://host")->path, "/");
-  for (const auto* bad : {"", "*", "models", "/%", "/%4", "/%zz", "/?a=%"}) EXPECT_FALSE(parse_target(bad)) << bad;
+  for (const auto* bad : {"", "*", "models", "/%", "/%4", "/%zz", "/?a=%", "/%ff", "/?a=%c3", "/?%ed%a0%80=1"})
+    EXPECT_FALSE(parse_target(bad)) << bad;
 }
 
 TEST(Http, TheRootSaysWhatRunsHere) {

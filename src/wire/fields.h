@@ -27,6 +27,7 @@
 #include "base/bytes.h"
 #include "base/ids.h"
 #include "base/result.h"
+#include "wire/plain_text.h"
 
 namespace flotilla {
 
@@ -42,7 +43,7 @@ enum class Text {
   path,   // 4096 bytes, any but NUL, as the file system has them
   prose,  // 8 KiB for people; both sides make it tidy, so that it is never the reason to refuse a message
 };
-inline constexpr std::size_t name_bytes_max = 256, path_bytes_max = 4096, prose_bytes_max = 8192;
+inline constexpr std::size_t path_bytes_max = 4096;
 
 template <class Low, class High>
 struct Within {  // both ends included; numbers are always finite

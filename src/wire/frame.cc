@@ -154,8 +154,6 @@ std::string_view to_string(FrameKind kind) {
       return "stop_stage";
     case FrameKind::stage_failed:
       return "stage_failed";
-    case FrameKind::placement:
-      return "placement";
     case FrameKind::generate:
       return "generate";
     case FrameKind::token_event:

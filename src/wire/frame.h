@@ -32,7 +32,6 @@ enum class FrameKind : std::uint16_t {
   ping = 10, pong = 11, node_info = 12, goodbye = 13,
   load_model = 20, load_progress = 21, load_result = 22, unload_model = 23,
   prepare_stage = 24, stage_ready = 25, connect_ring = 26, ring_connected = 27, stop_stage = 28, stage_failed = 29,
-  placement = 30,
   // Node to head's node, node to runner, and back (generate.h).
   generate = 40, token_event = 41, cancel = 42, stage_stats = 43,
   // Bulk connection (control.h).

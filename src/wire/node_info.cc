@@ -60,7 +60,5 @@ std::string_view to_string(PlacementState state) {
 
 Bytes encode(const NodeInfo& info) { return encode_map(info); }
 Result<NodeInfo> decode_node_info(std::span<const std::byte> body) { return decode_map<NodeInfo>("node_info", body); }
-Bytes encode(const Placement& placement) { return encode_map(placement); }
-Result<Placement> decode_placement(std::span<const std::byte> body) { return decode_map<Placement>("placement", body); }
 
 }  // namespace flotilla

@@ -21,7 +21,7 @@ struct DeviceInfo {
   bool operator==(const DeviceInfo&) const = default;
 };
 
-// A model file this node has. The fingerprint (SHA-256 of the GGUF header) says whether two nodes mean the same file.
+// A model file this node has. The fingerprint (model/gguf.h) says whether two nodes mean the same file.
 struct ModelInfo {
   std::string name;          // stem of the file
   std::string fingerprint;   // 64 hex digits
@@ -71,7 +71,5 @@ struct NodeInfo {
 
 Bytes encode(const NodeInfo& info);
 Result<NodeInfo> decode_node_info(std::span<const std::byte> body);
-Bytes encode(const Placement& placement);
-Result<Placement> decode_placement(std::span<const std::byte> body);
 
 }  // namespace flotilla
