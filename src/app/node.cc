@@ -12,6 +12,7 @@
 #include "app/version.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "cluster/bulk.h"
 
 namespace flotilla {
 
@@ -93,7 +94,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.next_epoch = {microseconds_since_1970(), 0};
   context_.activation_type = options_.activations == "bf16" ? ActivationType::bf16 : ActivationType::f32;
   context_.runner = options_.runner;
-  context_.send = [this](const NodeId& to, Frame frame) { send(to, std::move(frame)); };
+  context_.send = [this](const NodeId& to, Frame frame) { return send(to, std::move(frame)); };
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
 }
@@ -186,14 +187,20 @@ void Node::watch_models() {
   });
 }
 
-void Node::send(const NodeId& to, Frame frame) {
+bool Node::send(const NodeId& to, Frame frame) {
   if (to == context_.identity.node) {
-    boost::asio::post(context_.loop,
-                      [this, to, frame = std::move(frame)]() mutable { on_frame(to, std::move(frame)); });
-    return;
+    deliver_to_self(std::move(frame));
+    return true;
   }
-  if (!cluster_->send(to, frame))
+  const bool sent = cluster_->send(to, frame);
+  if (!sent)
     log(LogLevel::debug, "app", "{} frame for {} dropped: not connected", to_string(frame.header.kind), to_string(to));
+  return sent;
+}
+
+void Node::deliver_to_self(Frame frame) {
+  boost::asio::post(context_.loop,
+                    [this, frame = std::move(frame)]() mutable { on_frame(context_.identity.node, std::move(frame)); });
 }
 
 namespace {

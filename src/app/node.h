@@ -79,7 +79,8 @@ class Node : public Backend {
   NodeInfo describe() const;
   void publish();
   void watch_models();
-  void send(const NodeId& to, Frame frame);
+  bool send(const NodeId& to, Frame frame);
+  void deliver_to_self(Frame frame);
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);
   void on_bulk(Descriptor socket);

@@ -69,7 +69,10 @@ void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   if (const auto found = routed_.find(event->id); found != routed_.end() && from == context_.identity.node) {
     const NodeId entry = found->second.entry;
     if (event->finish != FinishReason::none) routed_.erase(found);
-    if (entry != context_.identity.node) return context_.send(entry, std::move(frame));
+    if (entry != context_.identity.node) {
+      context_.send(entry, std::move(frame));
+      return;
+    }
   }
   const auto entered = entered_.find(event->id);
   if (entered != entered_.end() && entered->second.head == from) deliver(*std::move(event));

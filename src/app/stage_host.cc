@@ -159,7 +159,8 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       if (!progress) return;
       progress->ticket = held->order.placement.value;
       progress->text = std::format("loading layers on {}", context_.identity.name);
-      return context_.send(held->head, make_frame(FrameKind::load_progress, encode(*progress)));
+      context_.send(held->head, make_frame(FrameKind::load_progress, encode(*progress)));
+      return;
     }
     case FrameKind::stage_failed: {
       const auto failed = decode_stage_failed(frame.body);
@@ -170,7 +171,8 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
     case FrameKind::ring_connected:
     case FrameKind::token_event:
     case FrameKind::stage_stats:
-      return context_.send(held->head, std::move(frame));
+      context_.send(held->head, std::move(frame));
+      return;
     default:
       log(LogLevel::warning, "app", "a runner sent an unexpected {} frame", to_string(frame.header.kind));
   }
