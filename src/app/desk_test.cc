@@ -8,6 +8,8 @@
 
 #include "app/fleet.h"
 #include "app/load_desk.h"
+#include "app/request_desk.h"
+#include "app/stage_host.h"
 #include "model/test_gguf.h"
 
 namespace flotilla {
@@ -36,6 +38,11 @@ class Desks : public testing::Test {
       if (to == unreachable_) return false;
       sent_.emplace_back(to, frame);
       return true;
+    };
+    context_->offer = [this](const NodeId& to, const Frame& frame) -> Status {
+      if (to == crowded_) return fail(Code::busy, "[test] too much waits");
+      sent_.emplace_back(to, frame);
+      return {};
     };
     context_->changed = [this] { ++changes_; };
     context_->view = [this] { return view_; };
@@ -81,7 +88,7 @@ class Desks : public testing::Test {
   std::unique_ptr<Store> store_;
   std::optional<NodeContext> context_;
   ClusterView view_;
-  NodeId unreachable_;
+  NodeId unreachable_, crowded_;
   std::vector<std::pair<NodeId, Frame>> sent_;
   int changes_ = 0;
 };
@@ -121,6 +128,31 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   loads.on_result({.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
   ASSERT_TRUE(loaded && !*loaded);
   EXPECT_EQ(loaded->error().code, Code::unavailable);
+}
+
+// --- RequestDesk ---
+
+TEST_F(Desks, ARequestThatFindsTheWayToItsHeadFullIsBusyAndAlone) {
+  HeaderDesk headers(*context_);
+  StageHost stages(*context_, 8ull << 30, 1);
+  HeadDesk heads(*context_, headers, [](PlacementId, const Error&) {});
+  RequestDesk requests(*context_, heads, stages);
+  view_.members[1].info.placements = {placed_on(island_)};
+  std::vector<TokenEvent> events;
+  const auto ask = [&](std::uint64_t id) {
+    requests.generate({.id = {id}, .placement = {7}, .prompt = {1}, .tokens_max = 1},
+                      [&](const TokenEvent& event) { events.push_back(event); });
+  };
+  ask(1);
+  crowded_ = island_;
+  ask(2);
+  EXPECT_THAT(events, IsEmpty());  // never from inside the call
+  turn();
+  ASSERT_EQ(events.size(), 1u);
+  EXPECT_EQ(events[0].id, RequestId{2});
+  EXPECT_EQ(events[0].finish, FinishReason::failed);
+  EXPECT_EQ(events[0].error->code, Code::busy);
+  EXPECT_EQ(requests.open_requests(), 1u);
 }
 
 }  // namespace

@@ -95,6 +95,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.activation_type = options_.activations == "bf16" ? ActivationType::bf16 : ActivationType::f32;
   context_.runner = options_.runner;
   context_.send = [this](const NodeId& to, Frame frame) { return send(to, std::move(frame)); };
+  context_.offer = [this](const NodeId& to, Frame frame) { return offer(to, std::move(frame)); };
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
 }
@@ -196,6 +197,12 @@ bool Node::send(const NodeId& to, Frame frame) {
   if (!sent)
     log(LogLevel::debug, "app", "{} frame for {} dropped: not connected", to_string(frame.header.kind), to_string(to));
   return sent;
+}
+
+Status Node::offer(const NodeId& to, Frame frame) {
+  if (to != context_.identity.node) return cluster_->offer(to, frame);
+  deliver_to_self(std::move(frame));
+  return {};
 }
 
 void Node::deliver_to_self(Frame frame) {

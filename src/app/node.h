@@ -80,6 +80,7 @@ class Node : public Backend {
   void publish();
   void watch_models();
   bool send(const NodeId& to, Frame frame);
+  Status offer(const NodeId& to, Frame frame);
   void deliver_to_self(Frame frame);
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);

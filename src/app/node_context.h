@@ -30,6 +30,8 @@ struct NodeContext {
   // Set by the node once the cluster runs.
   // To self: delivered by the loop, like any other. False where `to` is not connected: no answer will come.
   std::function<bool(const NodeId& to, Frame frame)> send;
+  // The same for requests, which come in bursts: unavailable where not connected, busy where too much waits for `to`.
+  std::function<Status(const NodeId& to, Frame frame)> offer;
   std::function<void()> changed;  // something in NodeInfo changed: tell the others
   std::function<ClusterView()> view;
 

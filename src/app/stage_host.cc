@@ -196,6 +196,17 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
   if (find(head, order.placement, order.epoch)) drop(order.placement);
 }
 
+Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
+  const auto found = held_.find(placement);
+  if (found == held_.end() || !found->second->runner)
+    return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
+  if (found->second->runner->offer(frame)) return {};
+  return fail(Code::busy,
+              "[app] expected at most {} to wait for the process that computes {} but requests fill it; try "
+              "again in a moment",
+              format_bytes(FrameConnection::offered_bytes_max), found->second->order.model);
+}
+
 void StageHost::to_runner(PlacementId placement, const Frame& frame) {
   if (const auto found = held_.find(placement); found != held_.end() && found->second->runner)
     found->second->runner->send(frame);

@@ -46,6 +46,9 @@ class Cluster {
 
   virtual void set_self(NodeInfo self) = 0;                     // sends it to all
   virtual bool send(const NodeId& to, const Frame& frame) = 0;  // false where it is not joined
+  // The same for frames that come in bursts and that the caller can answer for: unavailable where it is not joined, busy
+  // where FrameConnection::offered_bytes_max wait for it already.
+  virtual Status offer(const NodeId& to, const Frame& frame) = 0;
   virtual ClusterView view() const = 0;
   // Says goodbye to all and closes; `done` once the frames are out or after a second.
   virtual void leave(std::string reason, std::function<void()> done) = 0;
