@@ -155,5 +155,31 @@ TEST_F(Desks, ARequestThatFindsTheWayToItsHeadFullIsBusyAndAlone) {
   EXPECT_EQ(requests.open_requests(), 1u);
 }
 
+// --- StageHost ---
+
+TEST_F(Desks, AStagesMemoryCountsFromItsOrderOnSoThatASecondIsRefused) {
+  const std::uint64_t offered = 100ull << 20;  // one stage and its reserve of 60 MiB
+  StageHost stages(*context_, offered, 1);
+  PrepareStage order{.placement = {1},
+                     .model = "tiny",
+                     .fingerprint = placed_on(island_).fingerprint,
+                     .layers = {0, 2},
+                     .is_head = true,
+                     .context_tokens = 256,
+                     .sequences = 1,
+                     .source = {}};
+  stages.on_prepare(island_, order);
+  EXPECT_GT(stages.memory_taken_bytes(), 60u << 20);
+  EXPECT_LE(stages.memory_taken_bytes(), offered);
+  EXPECT_EQ(changes_, 1);  // told to the others before a byte is copied
+  EXPECT_THAT(sent_, IsEmpty());
+  order.placement = {2};
+  stages.on_prepare(island_, order);
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::stage_failed));
+  EXPECT_EQ(decode_stage_failed(sent_[0].second.body)->code, to_string(Code::no_memory));
+  stages.on_stop(island_, {.placement = {1}, .epoch = order.epoch});
+  EXPECT_EQ(stages.memory_taken_bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace flotilla

@@ -33,7 +33,9 @@ class StageHost {
  private:
   struct Held;
   std::shared_ptr<Held> find(const NodeId& head, PlacementId placement, Epoch epoch);
-  void fetch(const std::shared_ptr<Held>& held);
+  void fetch_header(const std::shared_ptr<Held>& held);
+  void admit(const std::shared_ptr<Held>& held, const StoredModel& stored);
+  void fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored);
   void start_runner(const std::shared_ptr<Held>& held);
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
