@@ -8,6 +8,7 @@
 
 #include "app/fleet.h"
 #include "app/load_desk.h"
+#include "app/node.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
 #include "model/test_gguf.h"
@@ -179,6 +180,25 @@ TEST_F(Desks, AStagesMemoryCountsFromItsOrderOnSoThatASecondIsRefused) {
   EXPECT_EQ(decode_stage_failed(sent_[0].second.body)->code, to_string(Code::no_memory));
   stages.on_stop(island_, {.placement = {1}, .epoch = order.epoch});
   EXPECT_EQ(stages.memory_taken_bytes(), 0u);
+}
+
+// --- The whole node ---
+
+TEST_F(Desks, AModelThatIsNotLoadedIsListedWithTheContextItWasTrainedFor) {
+  const auto node = Node::start(loop_, {.home = folder_ / "home",
+                                        .name = "quay",
+                                        .discovery = false,
+                                        .model_folders = {folder_ / "models"},
+                                        .memory_bytes = 1 << 30,
+                                        .threads = 1});
+  ASSERT_TRUE(node) << node.error().message;
+  const auto models = (*node)->models();
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0].name, "tiny");
+  EXPECT_EQ(models[0].state, "on disk");
+  EXPECT_EQ(models[0].context_tokens, 256u);
+  (*node)->leave("the test is over", [this] { loop_.stop(); });
+  loop_.run_for(std::chrono::seconds(5));
 }
 
 }  // namespace

@@ -294,8 +294,22 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
 
 // --- Backend -------------------------------------------------------------------------------------
 
+namespace {
+
+// 0 where the model's header is not among these.
+std::uint32_t trained_context(const std::vector<StoredModel>& stored, const std::string& fingerprint) {
+  const auto model =
+      std::ranges::find(stored, fingerprint, [](const StoredModel& each) { return each.info.fingerprint; });
+  if (model == stored.end()) return 0;
+  const auto tokens = model->gguf->number(model->gguf->architecture() + ".context_length");
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(tokens.value_or(0), limits::context_tokens_max));
+}
+
+}  // namespace
+
 std::vector<ModelListing> Node::models() {
   const ClusterView view = this->view();
+  const auto stored = store_->list();
   std::vector<ModelListing> list;
   for (const ModelInfo& info : models_of(view)) {
     ModelListing listing{.name = info.name,
@@ -305,6 +319,8 @@ std::vector<ModelListing> Node::models() {
     if (const Placement* placement = placement_of(view, info.name)) {
       listing.state = to_string(placement->state);
       listing.context_tokens = placement->context_tokens;
+    } else {
+      listing.context_tokens = trained_context(stored, info.fingerprint);
     }
     list.push_back(std::move(listing));
   }

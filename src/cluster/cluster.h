@@ -37,7 +37,7 @@ class Cluster {
     std::function<void()> on_view;                                      // members or their info changed
     std::function<void(const NodeId& from, Frame frame)> on_frame;      // control frames that are not membership's own
     std::function<void(const NodeId& peer, const Error& cause)> on_lost;  // after it left or fell silent
-    std::function<void(HandshakePeer peer, Descriptor socket)> on_bulk;   // a bulk connection, handshake done, blocking
+    std::function<void(HandshakePeer peer, Descriptor socket)> on_bulk;   // a bulk connection, handshake done; for make_tcp_link()
   };
 
   // Binds the cluster port (busy: which port, what to do) and begins. `self` is the first NodeInfo.
