@@ -158,6 +158,28 @@ TEST(Fleet, APartIsNotAModelOthersCanTake) {
   EXPECT_FALSE(holder_of(view, "m", "another"));
 }
 
+TEST(Fleet, AModelIsListedAsLongAsItsPlacementIsReady) {
+  ClusterView view = two_machines();
+  Member& island = view.members[1];
+  const auto stages = std::vector<PlacedStage>{{.nodes = {island.info.id}, .layers = {0, 2}}};
+  island.info.models = {{.name = "m", .fingerprint = "f", .file_bytes = 5, .complete = false}};  // its own layers
+  island.info.placements = {{.id = {1}, .model = "m", .fingerprint = "f", .stages = stages}};
+  EXPECT_TRUE(models_of(view).empty());
+  EXPECT_FALSE(header_source(view, "m", ""));
+  island.info.placements[0].state = PlacementState::ready;
+  const auto models = models_of(view);
+  ASSERT_EQ(models.size(), 1u);
+  EXPECT_EQ(models[0], (ModelInfo{.name = "m", .fingerprint = "f", .file_bytes = 5, .complete = false}));
+  EXPECT_FALSE(holder_of(view, "m", "f"));  // no source of layers
+  for (const std::string fingerprint : {"", "f"}) {
+    const auto source = header_source(view, "m", fingerprint);
+    ASSERT_TRUE(source);
+    EXPECT_EQ(source->node, island.info.id);
+    EXPECT_EQ(source->fingerprint, "f");
+  }
+  EXPECT_FALSE(header_source(view, "m", "another"));
+}
+
 TEST(Terminal, ColumnsLineUpByCharacters) {
   EXPECT_EQ(draw_columns({{"A", "B"}, {"größer", "x"}}), "A       B\ngrößer  x\n");
 }

@@ -21,15 +21,40 @@ const Placement* find_placement(const ClusterView& view, const Matches& matches)
   return best;
 }
 
-}  // namespace
-
-std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint) {
+std::optional<HeaderSource> whole_file(const ClusterView& view, const std::string& model,
+                                       const std::string& fingerprint) {
   for (const Member& member : view.members)
     if (joined(member))
       for (const ModelInfo& info : member.info.models)
         if (info.complete && info.name == model && (fingerprint.empty() || info.fingerprint == fingerprint))
-          return member.info.id;
+          return HeaderSource{member.info.id, info.fingerprint};
   return std::nullopt;
+}
+
+// What its head says of the file that a placement was made from, of which it has at least its own layers.
+ModelInfo placed_model(const Member& head, const Placement& placement) {
+  ModelInfo model{.name = placement.model, .fingerprint = placement.fingerprint};
+  for (const ModelInfo& info : head.info.models)
+    if (info.fingerprint == placement.fingerprint) model.file_bytes = info.file_bytes;
+  return model;
+}
+
+}  // namespace
+
+std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint) {
+  const auto holder = whole_file(view, model, fingerprint);
+  return holder ? std::optional(holder->node) : std::nullopt;
+}
+
+std::optional<HeaderSource> header_source(const ClusterView& view, const std::string& model,
+                                          const std::string& fingerprint) {
+  if (auto holder = whole_file(view, model, fingerprint)) return holder;
+  const Placement* placement = find_placement(view, [&](const Placement& candidate) {
+    return candidate.state == PlacementState::ready && candidate.model == model &&
+           (fingerprint.empty() || candidate.fingerprint == fingerprint);
+  });
+  if (!placement) return std::nullopt;
+  return HeaderSource{placement->head(), placement->fingerprint};
 }
 
 const Placement* placement_of(const ClusterView& view, const std::string& model) {
@@ -46,6 +71,11 @@ std::vector<ModelInfo> models_of(const ClusterView& view) {
     if (joined(member))
       for (const ModelInfo& info : member.info.models)
         if (info.complete) by_name.emplace(info.name, info);
+  // A model answers as long as its placement does, also where the file's owner has left.
+  for (const Member& member : view.members)
+    if (joined(member))
+      for (const Placement& placement : member.info.placements)
+        if (placement.state == PlacementState::ready) by_name.emplace(placement.model, placed_model(member, placement));
   std::vector<ModelInfo> list;
   for (auto& [name, info] : by_name) list.push_back(std::move(info));
   return list;

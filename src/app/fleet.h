@@ -18,7 +18,16 @@ std::optional<NodeId> holder_of(const ClusterView& view, const std::string& mode
 const Placement* placement_of(const ClusterView& view, const std::string& model);
 const Placement* placement_of(const ClusterView& view, PlacementId id);
 
-// Every model that some joined node has whole, by name; self's first where names collide.
+// A joined node that has the model's header: one with the whole file, else the head of a ready placement.
+struct HeaderSource {
+  NodeId node;
+  std::string fingerprint;
+};
+std::optional<HeaderSource> header_source(const ClusterView& view, const std::string& model,
+                                          const std::string& fingerprint);
+
+// Every model that some joined node has whole or that a ready placement answers for, by name; self's first where names
+// collide.
 std::vector<ModelInfo> models_of(const ClusterView& view);
 
 // The view with the memory of a placement given back: a plan that replaces it may use what it holds.

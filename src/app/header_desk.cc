@@ -24,16 +24,13 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   auto stored = context_.store.find(model, fingerprint);
   if (stored) return answer(std::move(stored));
   const ClusterView view = context_.view();
-  const auto holder = holder_of(view, model, fingerprint);
-  if (!holder) return answer(fail(no_such_model(view, model)));
+  const auto source = header_source(view, model, fingerprint);
+  if (!source) return answer(fail(no_such_model(view, model)));
   // Listed a moment ago and no longer usable: the store knows more about it than the list.
-  if (*holder == context_.identity.node) return answer(std::move(stored));
-  const Member& member = *view.find(*holder);
-  std::string wanted = fingerprint;
-  for (const ModelInfo& info : member.info.models)
-    if (info.name == model) wanted = info.fingerprint;
-  boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted, host = member.host,
-                                      port = member.info.cluster_port] {
+  if (source->node == context_.identity.node) return answer(std::move(stored));
+  const Member& member = *view.find(source->node);
+  boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted = source->fingerprint,
+                                      host = member.host, port = member.info.cluster_port] {
     auto link = connect_bulk(context->identity, host, port);
     auto fetched = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
     boost::asio::post(context->loop, [on_header, fetched = std::move(fetched)] { on_header(fetched); });

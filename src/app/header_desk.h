@@ -1,5 +1,5 @@
-// Gets a model's header: from the store, or from a node that has the file. The header is all that planning and text
-// need, so any node can answer for any model, also one that holds no layer.
+// Gets a model's header: from the store, from a node that has the file, or from the head that computes with it. The
+// header is all that planning and text need, so any node can answer for any model, also one that holds no layer.
 //
 // Thread: the loop's; fetching happens on the copy pool.
 #pragma once

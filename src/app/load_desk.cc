@@ -53,7 +53,17 @@ void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgr
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {
   order.ticket = random_u64();
   waiting_[order.ticket] = {head, std::move(on_progress), std::move(on_done)};
-  context_.send(head, make_frame(FrameKind::load_model, encode(order)));
+  send(order.ticket, head, make_frame(FrameKind::load_model, encode(order)));
+}
+
+// A head that left before its place in `waiting_` was taken is not announced as lost again: who waits is told here.
+void LoadDesk::send(std::uint64_t ticket, const NodeId& head, Frame frame) {
+  if (context_.send(head, std::move(frame))) return;
+  const auto node = waiting_.extract(ticket);
+  if (node.empty()) return;
+  node.mapped().on_done(fail(Code::unavailable,
+                             "[app] {}, which was to head the model, is no longer connected; send the request again",
+                             name_of(context_.view(), head)));
 }
 
 void LoadDesk::unload(const std::string& model, OnDone on_done) {
@@ -62,7 +72,7 @@ void LoadDesk::unload(const std::string& model, OnDone on_done) {
   if (!placement) return on_done(fail(Code::not_found, "[app] {} is not loaded; `flotilla ps` lists what is", model));
   const UnloadModel order{random_u64(), model};
   waiting_[order.ticket] = {placement->head(), nullptr, std::move(on_done)};
-  context_.send(placement->head(), make_frame(FrameKind::unload_model, encode(order)));
+  send(order.ticket, placement->head(), make_frame(FrameKind::unload_model, encode(order)));
 }
 
 void LoadDesk::on_progress(const LoadProgress& progress) {

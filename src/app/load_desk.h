@@ -37,6 +37,7 @@ class LoadDesk {
   };
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
+  void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;
   HeaderDesk& headers_;

@@ -96,7 +96,8 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.next_epoch = {microseconds_since_1970(), 0};
   context_.activation_type = options_.activations == "bf16" ? ActivationType::bf16 : ActivationType::f32;
   context_.runner = options_.runner;
-  context_.send = [this](const NodeId& to, Frame frame) { send(to, std::move(frame)); };
+  context_.send = [this](const NodeId& to, Frame frame) { return send(to, std::move(frame)); };
+  context_.offer = [this](const NodeId& to, Frame frame) { return offer(to, std::move(frame)); };
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
 }
@@ -194,14 +195,26 @@ void Node::watch_models() {
   });
 }
 
-void Node::send(const NodeId& to, Frame frame) {
+bool Node::send(const NodeId& to, Frame frame) {
   if (to == context_.identity.node) {
-    boost::asio::post(context_.loop,
-                      [this, to, frame = std::move(frame)]() mutable { on_frame(to, std::move(frame)); });
-    return;
+    deliver_to_self(std::move(frame));
+    return true;
   }
-  if (!cluster_->send(to, frame))
+  const bool sent = cluster_->send(to, frame);
+  if (!sent)
     log(LogLevel::debug, "app", "{} frame for {} dropped: not connected", to_string(frame.header.kind), to_string(to));
+  return sent;
+}
+
+Status Node::offer(const NodeId& to, Frame frame) {
+  if (to != context_.identity.node) return cluster_->offer(to, frame);
+  deliver_to_self(std::move(frame));
+  return {};
+}
+
+void Node::deliver_to_self(Frame frame) {
+  boost::asio::post(context_.loop,
+                    [this, frame = std::move(frame)]() mutable { on_frame(context_.identity.node, std::move(frame)); });
 }
 
 namespace {
@@ -298,8 +311,22 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
 
 // --- Backend -------------------------------------------------------------------------------------
 
+namespace {
+
+// 0 where the model's header is not among these.
+std::uint32_t trained_context(const std::vector<StoredModel>& stored, const std::string& fingerprint) {
+  const auto model =
+      std::ranges::find(stored, fingerprint, [](const StoredModel& each) { return each.info.fingerprint; });
+  if (model == stored.end()) return 0;
+  const auto tokens = model->gguf->number(model->gguf->architecture() + ".context_length");
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(tokens.value_or(0), limits::context_tokens_max));
+}
+
+}  // namespace
+
 std::vector<ModelListing> Node::models() {
   const ClusterView view = this->view();
+  const auto stored = store_->list();
   std::vector<ModelListing> list;
   for (const ModelInfo& info : models_of(view)) {
     ModelListing listing{.name = info.name,
@@ -309,6 +336,8 @@ std::vector<ModelListing> Node::models() {
     if (const Placement* placement = placement_of(view, info.name)) {
       listing.state = to_string(placement->state);
       listing.context_tokens = placement->context_tokens;
+    } else {
+      listing.context_tokens = trained_context(stored, info.fingerprint);
     }
     list.push_back(std::move(listing));
   }

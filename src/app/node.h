@@ -79,7 +79,9 @@ class Node : public Backend {
   NodeInfo describe() const;
   void publish();
   void watch_models();
-  void send(const NodeId& to, Frame frame);
+  bool send(const NodeId& to, Frame frame);
+  Status offer(const NodeId& to, Frame frame);
+  void deliver_to_self(Frame frame);
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);
   void on_bulk(const NodeId& peer, Descriptor socket);

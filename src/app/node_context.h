@@ -28,8 +28,11 @@ struct NodeContext {
   boost::asio::thread_pool aside{1};   // text work
   boost::asio::thread_pool copies{4};  // fetching layers from others, and verifying them
   // Set by the node once the cluster runs.
-  std::function<void(const NodeId& to, Frame frame)> send;  // to self: delivered by the loop, like any other
-  std::function<void()> changed;                            // something in NodeInfo changed: tell the others
+  // To self: delivered by the loop, like any other. False where `to` is not connected: no answer will come.
+  std::function<bool(const NodeId& to, Frame frame)> send;
+  // The same for requests, which come in bursts: unavailable where not connected, busy where too much waits for `to`.
+  std::function<Status(const NodeId& to, Frame frame)> offer;
+  std::function<void()> changed;  // something in NodeInfo changed: tell the others
   std::function<ClusterView()> view;
 
   NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)

@@ -20,16 +20,16 @@ void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
   const Placement* placement = placement_of(view, request.placement);
   Entered& entered = entered_[id];
   entered.on_token = std::move(on_token);
-  if (!placement || placement->state != PlacementState::ready) {
-    // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
-    boost::asio::post(context_.loop, [this, id] {
-      fail_request(id, {Code::unavailable,
-                        "[app] the model was unloaded just now; send the request again and it will be loaded"});
-    });
-    return;
-  }
+  // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
+  const auto refuse = [&](const Error& cause) {
+    boost::asio::post(context_.loop, [this, id, cause] { fail_request(id, cause); });
+  };
+  if (!placement || placement->state != PlacementState::ready)
+    return refuse(
+        {Code::unavailable, "[app] the model was unloaded just now; send the request again and it will be loaded"});
   entered.head = placement->head();
-  context_.send(entered.head, make_frame(FrameKind::generate, encode(request)));
+  if (const auto sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(request))); !sent)
+    return refuse(sent.error());
   entered.journal_request = std::move(request);
 }
 
@@ -50,8 +50,8 @@ void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
     return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"});
   if (routed_.contains(request->id))
     return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
+  if (const auto taken = stages_.offer_to_runner(request->placement, frame); !taken) return refuse(taken.error());
   routed_[request->id] = {entry, request->placement};
-  stages_.to_runner(request->placement, frame);
 }
 
 void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
@@ -69,7 +69,10 @@ void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   if (const auto found = routed_.find(event->id); found != routed_.end() && from == context_.identity.node) {
     const NodeId entry = found->second.entry;
     if (event->finish != FinishReason::none) routed_.erase(found);
-    if (entry != context_.identity.node) return context_.send(entry, std::move(frame));
+    if (entry != context_.identity.node) {
+      context_.send(entry, std::move(frame));
+      return;
+    }
   }
   const auto entered = entered_.find(event->id);
   if (entered != entered_.end() && entered->second.head == from) deliver(*std::move(event));

@@ -116,6 +116,8 @@ RunnerProcess::~RunnerProcess() {
 
 void RunnerProcess::send(const Frame& frame) { link_->send(frame); }
 
+bool RunnerProcess::offer(const Frame& frame) { return link_->offer(frame); }
+
 void RunnerProcess::stop() {
   on_frame_ = nullptr;
   on_exit_ = nullptr;

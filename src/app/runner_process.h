@@ -32,6 +32,7 @@ class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
                                                       OnFrame on_frame, OnExit on_exit);
   ~RunnerProcess();
   void send(const Frame& frame);
+  bool offer(const Frame& frame);  // as FrameConnection's
   // No callback follows.
   void stop();
   int pid() const { return pid_; }

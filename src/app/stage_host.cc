@@ -1,5 +1,7 @@
 #include "app/stage_host.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "base/units.h"
 #include "model/spec.h"
@@ -10,7 +12,7 @@ namespace flotilla {
 struct StageHost::Held {
   NodeId head;
   PrepareStage order;
-  std::uint64_t memory_bytes = 0;  // counted against the offer from the order on
+  std::uint64_t memory_bytes = 0;  // counted against the offer from the moment the header is here
   std::shared_ptr<RunnerProcess> runner;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
 };
@@ -50,39 +52,46 @@ void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
   held->order.files.clear();  // a peer names a model, never a path
   held->order.threads = threads_;
   held_[held->order.placement] = held;
-  fetch(held);
+  if (const auto stored = context_.store.find(held->order.model, held->order.fingerprint)) return admit(held, *stored);
+  fetch_header(held);
 }
 
 namespace {
 
-// Blocking, on the copy pool: afterwards every byte the stage reads is on this disk and has its digest.
-Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order, const std::string& source_host,
-                                 std::uint16_t source_port, const FetchProgressFn& progress,
-                                 const std::atomic<bool>& stop) {
-  auto stored = context.store.find(order.model, order.fingerprint);
-  std::unique_ptr<Link> link;
-  const auto connect = [&]() -> Status {
-    if (link) return {};
-    if (source_host.empty())
-      return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from",
-                  context.identity.name, order.model);
-    FLOTILLA_TRY(link, connect_bulk(context.identity, source_host, source_port));
-    return {};
-  };
-  if (!stored) {
-    FLOTILLA_TRY_STATUS(connect());
-    FLOTILLA_TRY(stored, context.store.fetch_header(*link, order.model, order.fingerprint));
-  }
-  const auto ranges = stage_ranges(*stored->gguf, order.layers, order.is_head);
-  if (!stored->info.complete) {
-    // Bytes kept from an earlier time are read once more before they are trusted.
-    FLOTILLA_TRY_STATUS(context.store.verify(order.fingerprint, ranges));
-    if (!context.store.missing(order.fingerprint, ranges).empty()) {
-      FLOTILLA_TRY_STATUS(connect());
-      FLOTILLA_TRY(stored, context.store.fetch_ranges(*link, *stored, ranges, progress, stop));
-    }
-  }
-  return stored;
+// Where the bytes that this node lacks can be had.
+struct Source {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+Source source_of(const ClusterView& view, const PrepareStage& order) {
+  const Member* member = view.find(order.source);
+  if (!member || member->state == MemberState::self) return {};
+  return {member->host, member->info.cluster_port};
+}
+
+Result<std::unique_ptr<Link>> connect(NodeContext& context, const PrepareStage& order, const Source& source) {
+  if (source.host.empty())
+    return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from",
+                context.identity.name, order.model);
+  return connect_bulk(context.identity, source.host, source.port);
+}
+
+// Both blocking, on the copy pool. After the second, every byte the stage reads is on this disk and has its digest.
+Result<StoredModel> bring_header(NodeContext& context, const PrepareStage& order, const Source& source) {
+  FLOTILLA_TRY(const auto link, connect(context, order, source));
+  return context.store.fetch_header(*link, order.model, order.fingerprint);
+}
+
+Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order, const StoredModel& stored,
+                                 const Source& source, const FetchProgressFn& progress, const std::atomic<bool>& stop) {
+  if (stored.info.complete) return stored;
+  const auto ranges = stage_ranges(*stored.gguf, order.layers, order.is_head);
+  // Bytes kept from an earlier time are read once more before they are trusted.
+  FLOTILLA_TRY_STATUS(context.store.verify(order.fingerprint, ranges));
+  if (context.store.missing(order.fingerprint, ranges).empty()) return stored;
+  FLOTILLA_TRY(const auto link, connect(context, order, source));
+  return context.store.fetch_ranges(*link, stored, ranges, progress, stop);
 }
 
 Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& order) {
@@ -93,15 +102,37 @@ Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& 
 
 }  // namespace
 
-void StageHost::fetch(const std::shared_ptr<Held>& held) {
-  const PrepareStage order = held->order;
-  std::string host;
-  std::uint16_t port = 0;
-  if (const ClusterView view = context_.view(); const Member* source = view.find(order.source))
-    if (source->state != MemberState::self) host = source->host, port = source->info.cluster_port;
+// The copy pool may outlive this object by a moment: there, only the context is touched.
+void StageHost::fetch_header(const std::shared_ptr<Held>& held) {
+  const Source source = source_of(context_.view(), held->order);
+  boost::asio::post(context_.copies, [this, context = &context_, held, order = held->order, source] {
+    auto stored = bring_header(*context, order, source);
+    boost::asio::post(context->loop, [this, held, stored = std::move(stored)] {
+      if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
+      if (!stored) return fail_stage(held, stored.error());
+      admit(held, *stored);
+    });
+  });
+}
 
-  // The copy pool may outlive this object by a moment: there, only the context is touched.
+// Before the layers are copied, which may take minutes: whoever plans meanwhile must not count on this memory.
+void StageHost::admit(const std::shared_ptr<Held>& held, const StoredModel& stored) {
+  const auto memory = memory_for(stored, held->order);
+  if (!memory) return fail_stage(held, memory.error());
+  const std::uint64_t free = memory_offered_bytes_ - std::min(memory_offered_bytes_, memory_taken_bytes());
+  if (*memory > free)
+    return fail_stage(
+        held, {Code::no_memory,
+               std::format("[app] {} was asked to hold {} but offers only {}; unload another model or raise --memory",
+                           context_.identity.name, format_bytes(*memory), format_bytes(free))});
+  held->memory_bytes = *memory;
+  context_.changed();
+  fetch_layers(held, stored);
+}
+
+void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored) {
   NodeContext* context = &context_;
+  const Source source = source_of(context_.view(), held->order);
   const auto progress = [context, held, last = std::chrono::steady_clock::time_point{}](std::uint64_t done,
                                                                                         std::uint64_t total) mutable {
     const auto now = std::chrono::steady_clock::now();
@@ -113,27 +144,17 @@ void StageHost::fetch(const std::shared_ptr<Held>& held) {
       context->send(held->head, make_frame(FrameKind::load_progress, encode(message)));
     });
   };
-  boost::asio::post(context_.copies, [this, context, held, order, host, port, progress, stop = held->stop_copy] {
-    auto stored = bring_layers(*context, order, host, port, progress, *stop);
-    Result<std::uint64_t> memory = 0;
-    if (stored) memory = memory_for(*stored, order);
-    boost::asio::post(context->loop, [this, held, stored = std::move(stored), memory = std::move(memory)] {
-      if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
-      if (!stored) return fail_stage(held, stored.error());
-      if (!memory) return fail_stage(held, memory.error());
-      if (memory_taken_bytes() + *memory > memory_offered_bytes_)
-        return fail_stage(
-            held,
-            {Code::no_memory,
-             std::format("[app] {} was asked to hold {} but offers only {}; unload another model or raise --memory",
-                         context_.identity.name, format_bytes(*memory),
-                         format_bytes(memory_offered_bytes_ - std::min(memory_offered_bytes_, memory_taken_bytes())))});
-      held->memory_bytes = *memory;
-      for (const auto& file : stored->files) held->order.files.push_back(file.string());
-      start_runner(held);
-      context_.changed();
-    });
-  });
+  boost::asio::post(context_.copies,
+                    [this, context, held, order = held->order, stored, source, progress, stop = held->stop_copy] {
+                      auto brought = bring_layers(*context, order, stored, source, progress, *stop);
+                      boost::asio::post(context->loop, [this, held, brought = std::move(brought)] {
+                        if (find(held->head, held->order.placement, held->order.epoch) != held)
+                          return;  // stopped meanwhile
+                        if (!brought) return fail_stage(held, brought.error());
+                        for (const auto& file : brought->files) held->order.files.push_back(file.string());
+                        start_runner(held);
+                      });
+                    });
 }
 
 void StageHost::start_runner(const std::shared_ptr<Held>& held) {
@@ -159,7 +180,8 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       if (!progress) return;
       progress->ticket = held->order.placement.value;
       progress->text = std::format("loading layers on {}", context_.identity.name);
-      return context_.send(held->head, make_frame(FrameKind::load_progress, encode(*progress)));
+      context_.send(held->head, make_frame(FrameKind::load_progress, encode(*progress)));
+      return;
     }
     case FrameKind::stage_failed: {
       const auto failed = decode_stage_failed(frame.body);
@@ -170,7 +192,8 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
     case FrameKind::ring_connected:
     case FrameKind::token_event:
     case FrameKind::stage_stats:
-      return context_.send(held->head, std::move(frame));
+      context_.send(held->head, std::move(frame));
+      return;
     default:
       log(LogLevel::warning, "app", "a runner sent an unexpected {} frame", to_string(frame.header.kind));
   }
@@ -192,6 +215,17 @@ void StageHost::on_connect_ring(const NodeId& head, ConnectRing order) {
 
 void StageHost::on_stop(const NodeId& head, const StopStage& order) {
   if (find(head, order.placement, order.epoch)) drop(order.placement);
+}
+
+Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
+  const auto found = held_.find(placement);
+  if (found == held_.end() || !found->second->runner)
+    return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
+  if (found->second->runner->offer(frame)) return {};
+  return fail(Code::busy,
+              "[app] expected at most {} to wait for the process that computes {} but requests fill it; try "
+              "again in a moment",
+              format_bytes(FrameConnection::offered_bytes_max), found->second->order.model);
 }
 
 void StageHost::to_runner(PlacementId placement, const Frame& frame) {

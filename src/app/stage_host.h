@@ -21,8 +21,10 @@ class StageHost {
   void on_prepare(const NodeId& head, PrepareStage order);
   void on_connect_ring(const NodeId& head, ConnectRing order);
   void on_stop(const NodeId& head, const StopStage& order);
-  void to_runner(PlacementId placement, const Frame& frame);  // generate and cancel, on the head's node
-  void on_node_lost(const NodeId& node);                      // its stages serve nobody now
+  // On the head's node: generate (busy where too much waits for the runner, unavailable where there is none), cancel.
+  Status offer_to_runner(PlacementId placement, const Frame& frame);
+  void to_runner(PlacementId placement, const Frame& frame);
+  void on_node_lost(const NodeId& node);  // its stages serve nobody now
 
   std::uint64_t memory_taken_bytes() const;
   std::uint64_t memory_offered_bytes() const { return memory_offered_bytes_; }
@@ -31,7 +33,9 @@ class StageHost {
  private:
   struct Held;
   std::shared_ptr<Held> find(const NodeId& head, PlacementId placement, Epoch epoch);
-  void fetch(const std::shared_ptr<Held>& held);
+  void fetch_header(const std::shared_ptr<Held>& held);
+  void admit(const std::shared_ptr<Held>& held, const StoredModel& stored);
+  void fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored);
   void start_runner(const std::shared_ptr<Held>& held);
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);

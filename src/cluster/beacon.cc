@@ -1,5 +1,7 @@
 #include "cluster/beacon.h"
 
+#include <utf8proc.h>
+
 #include <algorithm>
 
 #include "base/bytes.h"
@@ -11,17 +13,14 @@ namespace {
 constexpr std::uint32_t beacon_magic = 0x42544C46;  // "FLTB" as it lies in the bytes
 constexpr std::uint16_t flag_answer = 1;
 
-// Well-formed UTF-8 of printable characters: a name ends up in terminals and logs.
+// Well-formed UTF-8 without control characters: a name ends up in terminals and logs.
 bool is_clean_name(std::string_view name) {
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(name.data());
   for (std::size_t i = 0; i < name.size();) {
-    const auto lead = static_cast<unsigned char>(name[i]);
-    const std::size_t length = lead < 0x80 ? 1 : lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-    if (lead < 0x20 || lead == 0x7F || (lead >= 0x80 && lead < 0xC2) || lead > 0xF4 || i + length > name.size())
-      return false;
-    for (std::size_t k = 1; k < length; ++k)
-      if ((static_cast<unsigned char>(name[i + k]) & 0xC0) != 0x80) return false;
-    if (lead == 0xC2 && static_cast<unsigned char>(name[i + 1]) < 0xA0) return false;  // C1 controls
-    i += length;
+    utf8proc_int32_t value = -1;
+    const auto length = utf8proc_iterate(bytes + i, static_cast<utf8proc_ssize_t>(name.size() - i), &value);
+    if (length <= 0 || utf8proc_category(value) == UTF8PROC_CATEGORY_CC) return false;
+    i += static_cast<std::size_t>(length);
   }
   return !name.empty();
 }

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/units.h"
 #include "cluster/acceptor.h"
 #include "cluster/bulk.h"
 #include "cluster/complaints.h"
@@ -87,12 +88,22 @@ class Shell : public Cluster {
   }
 
   bool send(const NodeId& to, const Frame& frame) override {
-    const auto id = membership_.connection_to(to);
-    if (!id) return false;
-    const auto channel = channels_.find(*id);
-    if (channel == channels_.end() || !channel->second.connection->is_open()) return false;
-    channel->second.connection->send(frame);
-    return true;
+    const auto connection = connection_to(to);
+    if (connection) connection->send(frame);
+    return connection != nullptr;
+  }
+
+  Status offer(const NodeId& to, const Frame& frame) override {
+    const auto connection = connection_to(to);
+    if (!connection)
+      return fail(Code::unavailable,
+                  "[cluster] the machine that should have got a {} is no longer connected; try again",
+                  to_string(frame.header.kind));
+    if (connection->offer(frame)) return {};
+    return fail(
+        Code::busy,
+        "[cluster] expected at most {} to wait for {} but requests sent just before fill it; try again in a moment",
+        format_bytes(FrameConnection::offered_bytes_max), connection->remote_host());
   }
 
   ClusterView view() const override { return membership_.view(); }
@@ -214,6 +225,13 @@ class Shell : public Cluster {
     } else if (!known) {
       log(LogLevel::debug, "cluster", "{}", socket.error().message);
     }
+  }
+
+  // The open one to a member; null where there is none.
+  std::shared_ptr<FrameConnection> connection_to(const NodeId& to) const {
+    const auto id = membership_.connection_to(to);
+    const auto channel = id ? channels_.find(*id) : channels_.end();
+    return channel == channels_.end() || !channel->second.connection->is_open() ? nullptr : channel->second.connection;
   }
 
   void open_channel(Descriptor socket, Handshake handshake, std::optional<PeerAddress> dialled) {

@@ -37,7 +37,7 @@ class Cluster {
     std::function<void()> on_view;                                      // members or their info changed
     std::function<void(const NodeId& from, Frame frame)> on_frame;      // control frames that are not membership's own
     std::function<void(const NodeId& peer, const Error& cause)> on_lost;  // after it left or fell silent
-    std::function<void(HandshakePeer peer, Descriptor socket)> on_bulk;   // a bulk connection, handshake done, blocking
+    std::function<void(HandshakePeer peer, Descriptor socket)> on_bulk;   // a bulk connection, handshake done; for make_tcp_link()
   };
 
   // Binds the cluster port (busy: which port, what to do) and begins. `self` is the first NodeInfo.
@@ -46,6 +46,9 @@ class Cluster {
 
   virtual void set_self(NodeInfo self) = 0;                     // sends it to all
   virtual bool send(const NodeId& to, const Frame& frame) = 0;  // false where it is not joined
+  // The same for frames that come in bursts and that the caller can answer for: unavailable where it is not joined, busy
+  // where FrameConnection::offered_bytes_max wait for it already.
+  virtual Status offer(const NodeId& to, const Frame& frame) = 0;
   virtual ClusterView view() const = 0;
   // Says goodbye to all and closes; `done` once the frames are out or after a second.
   virtual void leave(std::string reason, std::function<void()> done) = 0;

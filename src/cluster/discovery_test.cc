@@ -93,7 +93,9 @@ TEST_F(Beacons, ParserSurvivesGarbage) {
 
 TEST_F(Beacons, WithUnprintableNamesAreRefused) {
   for (const std::string& name :
-       {std::string("\x1b[2J"), std::string("a\nb"), std::string("\xff\xfe"), std::string("\xc2\x85"), std::string()}) {
+       {std::string("\x1b[2J"), std::string("a\nb"), std::string("\xff\xfe"), std::string("\xc2\x85"), std::string(),
+        std::string("\xe0\x80\xaf"), std::string("\xf0\x80\x80\xaf"),     // a slash in too many bytes
+        std::string("\xed\xa0\x80"), std::string("\xf4\x90\x80\x80")}) {  // half of a pair; beyond U+10FFFF
     auto beacon = beacon_of(1, 1);
     beacon.name = name;
     EXPECT_FALSE(decode_beacon(encode_beacon(beacon))) << name;

@@ -162,9 +162,8 @@ void Membership::arbitrate(ConnectionId id, Connection& incoming, Joined& member
   auto& existing = connections_.at(member.current);
   bool keep_existing = incoming.initiated_by_us;  // we dialled although joined: a second address of the same machine
   if (existing.initiated_by_us != incoming.initiated_by_us) {
-    const bool crossed = now - existing.since <= simultaneous;
-    const bool we_are_lower = self_.id < incoming.peer.node;
-    if (crossed) keep_existing = existing.initiated_by_us == we_are_lower;
+    // The lower id's, however long one stood before the other: each end sees its own times, but both see the ids.
+    keep_existing = existing.initiated_by_us == (self_.id < incoming.peer.node);
   } else if (!incoming.initiated_by_us) {
     // The peer dialled twice and decides which to keep; it talks on the newer one unless it closes it.
     make_current(member, id);
@@ -279,7 +278,7 @@ bool Membership::watch(ConnectionId id, Connection& connection, Instant now) {
     drop(id, Error{Code::timeout, std::format("[cluster] {} did not introduce itself", connection.peer.name)});
     return false;
   }
-  if (connection.retire_at && now >= *connection.retire_at) {
+  if (connection.retire_at && now >= *connection.retire_at && !replaces_silent(id, connection, now)) {
     drop(id, Error{Code::closed, "[cluster] there are two connections and the other one stays"});
     return false;
   }
@@ -288,6 +287,17 @@ bool Membership::watch(ConnectionId id, Connection& connection, Instant now) {
   const bool suspect = silence >= limits::peer_silence_suspect;
   if (suspect != member->second.suspect) effects_.view_changed = true;
   member->second.suspect = suspect;
+  return true;
+}
+
+// A loser that is heard while the winner is not stays and becomes the current one: the peer may have lost its end of
+// the other without our hearing of it, and would lose us a second time.
+bool Membership::replaces_silent(ConnectionId id, const Connection& connection, Instant now) {
+  const auto member = members_.find(connection.peer.node);
+  if (member == members_.end() || member->second.current == id) return false;
+  const auto& current = connections_.at(member->second.current);
+  if (now - current.heard < limits::peer_silence_suspect || connection.heard <= current.heard) return false;
+  make_current(member->second, id);
   return true;
 }
 

@@ -35,8 +35,6 @@ class Membership {
   static constexpr auto tick_interval = std::chrono::milliseconds(100);
   static constexpr auto tick_late = std::chrono::seconds(1);     // beyond it, we doubt ourselves and not the others
   static constexpr auto retire_after = std::chrono::seconds(2);  // the losing one of two connections still drains
-  static constexpr auto simultaneous =
-      limits::handshake_time_max;  // connections this close together crossed each other
   static constexpr auto seen_kept = std::chrono::seconds(60);
 
   struct Effects {  // to be carried out once; a lost node that is also joined has restarted
@@ -108,6 +106,7 @@ class Membership {
   void forgive_lateness(Instant now);
   void ping_all();
   bool watch(ConnectionId id, Connection& connection, Instant now);
+  bool replaces_silent(ConnectionId id, const Connection& connection, Instant now);
 
   NodeInfo self_;
   std::map<ConnectionId, Connection> connections_;

@@ -94,6 +94,14 @@ class World {
     rules(side.node).on_closed(side.id, Error{Code::closed, "reset by peer"});
     rules(other.node).on_closed(other.id, Error{Code::closed, "reset by peer"});
   }
+  // This end is closed, and neither that nor anything else reaches the other one.
+  void lose_unnoticed(const Side& side) {
+    const auto other = peers_.at(side);
+    peers_.erase(side);
+    peers_.erase(other);
+    rules(side.node).on_closed(side.id, Error{Code::closed, "the network is gone"});
+    settle();
+  }
   void send_raw(const Side& from, Frame frame) { under_way_.emplace_back(peers_.at(from), std::move(frame)); }
 
   Membership& rules(std::size_t index) { return nodes_[index]->rules; }
@@ -287,6 +295,43 @@ TEST_F(TwoNodes, ASecondDialToAnotherAddressOfAMemberChangesNothing) {
   EXPECT_EQ(world.rules(a).connection_to(world.view(b).self().info.id), first.initiator.id);
   EXPECT_EQ(world.rules(b).connection_to(world.view(a).self().info.id), first.responder.id);
   EXPECT_EQ(world.rules(a).node_of(second.initiator.id), std::nullopt);
+  EXPECT_THAT(world.lost(a), IsEmpty());
+  EXPECT_THAT(world.lost(b), IsEmpty());
+}
+
+// As where a --peer address of a member is reached for the first time long after the other side's dial.
+TEST_F(TwoNodes, ALateDialFromTheOtherSideLosesNobody) {
+  for (const auto& [first, second] : {std::pair(a, b), std::pair(b, a)}) {
+    World fresh;
+    fresh.add(node("a", 1, 100));
+    fresh.add(node("b", 2, 200));
+    const auto early = fresh.connect(first, second);
+    fresh.settle();
+    fresh.pass(20s);
+    const auto late = fresh.connect(second, first);
+    fresh.settle();
+    fresh.pass(10s);
+    const auto& kept = first == a ? early : late;  // the one of the lower id
+    const auto& of_first = first == a ? kept.initiator : kept.responder;
+    EXPECT_EQ(fresh.rules(of_first.node).connection_to(fresh.view(1 - of_first.node).self().info.id), of_first.id);
+    for (const auto each : {a, b}) {
+      EXPECT_THAT(fresh.lost(each), IsEmpty());
+      EXPECT_EQ(fresh.joins(each), 1u);
+    }
+  }
+}
+
+// The peer lost its end without our hearing of it (it left a wireless network for a cable) and has dialled again.
+TEST_F(TwoNodes, AConnectionThatHasFallenSilentDoesNotOutliveTheOneThatReplacesIt) {
+  const auto old = world.connect(a, b);
+  world.settle();
+  world.pass(20s);
+  world.lose_unnoticed(old.responder);
+  EXPECT_EQ(world.lost(b).size(), 1u);
+  const auto again = world.connect(b, a);
+  world.settle();
+  world.pass(10s);
+  EXPECT_EQ(world.rules(a).connection_to(world.view(b).self().info.id), again.responder.id);
   EXPECT_THAT(world.lost(a), IsEmpty());
   EXPECT_THAT(world.lost(b), IsEmpty());
 }

@@ -76,6 +76,12 @@ class AsioFrameConnection : public FrameConnection {
     if (queue_.size() == 1) write_next();
   }
 
+  bool offer(const Frame& frame) override {
+    if (!is_open() || queued_bytes_ + frame_header_bytes + frame.body.size() > offered_bytes_max) return false;
+    send(frame);
+    return true;
+  }
+
   void close(Error cause) override {
     if (state_ == State::idle) state_ = State::closed;
     if (state_ != State::open) return;

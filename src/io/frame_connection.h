@@ -1,14 +1,16 @@
 // A framed connection on the event loop: the node's control connections and its pipe to each runner.
 //
 // Thread: the loop's thread only. Errors stick: on_close is called once, with the first cause, never from inside a call.
-// A peer that does not read is closed once limits::send_queue_bytes_max wait for it. Carries control frames only: a body
-// beyond limits::control_body_bytes_max closes it when it arrives, and is logged and dropped when it should be sent.
+// A peer that does not read is closed once limits::send_queue_bytes_max wait for it; frames that come in bursts of our
+// own making are offered instead, and leave half of that to all others. Carries control frames only: a body beyond
+// limits::control_body_bytes_max closes it when it arrives, and is logged and dropped when it should be sent.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
 #include <functional>
 #include <memory>
 
+#include "base/limits.h"
 #include "base/result.h"
 #include "io/tcp_link.h"
 #include "wire/frame.h"
@@ -19,6 +21,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
  public:
   using OnFrame = std::function<void(Frame)>;
   using OnClose = std::function<void(Error)>;
+  static constexpr std::size_t offered_bytes_max = limits::send_queue_bytes_max / 2;
 
   // Takes a connected stream socket. Nothing is read before start().
   static std::shared_ptr<FrameConnection> adopt(boost::asio::any_io_executor executor, Descriptor socket);
@@ -26,6 +29,9 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
 
   virtual void start(OnFrame on_frame, OnClose on_close) = 0;
   virtual void send(const Frame& frame) = 0;  // queued; silently dropped once closed (on_close has said why)
+  // The same for a frame that its sender can keep and answer for: false, and nothing happens, where more than
+  // offered_bytes_max would wait or the connection is closed.
+  virtual bool offer(const Frame& frame) = 0;
   // Sends what is queued first, and waits for the peer to have read it, together for at most a second; then on_close.
   virtual void close(Error cause) = 0;
   virtual bool is_open() const = 0;

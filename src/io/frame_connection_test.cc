@@ -108,6 +108,31 @@ TEST_F(FrameConnectionTest, APeerThatDoesNotReadIsClosedAtTheBoundAndNotFromInsi
   EXPECT_EQ(causes_.size(), 1u);
 }
 
+TEST_F(FrameConnectionTest, AnOfferBeyondHalfTheQueueIsRefusedAndTheConnectionLivesOn) {
+  start();
+  const Frame prompt = make_frame(FrameKind::generate, some_bytes(1u << 20));
+  int taken = 0;
+  while (taken < 100 && connection_->offer(prompt)) ++taken;
+  EXPECT_EQ(taken, 7);  // each with its header
+  EXPECT_TRUE(connection_->is_open());
+  for (int i = 0; i < 7; ++i) connection_->send(make_frame(FrameKind::token_event, some_bytes(1u << 20)));
+  EXPECT_FALSE(connection_->offer(make_frame(FrameKind::generate, {})));
+  EXPECT_TRUE(connection_->is_open());  // the other half was left to what cannot be refused
+  auto peer = std::async(std::launch::async, [&] {
+    const auto link = make_tcp_link(std::move(other_));
+    Frame frame;
+    int count = 0;
+    while (count < 15 && link->receive(frame, long_enough)) ++count;
+    return count;
+  });
+  bool taken_again = false;  // once the peer has read
+  EXPECT_TRUE(turn_until([&] { return taken_again = taken_again || connection_->offer(prompt); }));
+  EXPECT_TRUE(turn_until_closed());
+  EXPECT_EQ(peer.get(), 15);
+  EXPECT_EQ(causes_[0].code, Code::closed);
+  EXPECT_FALSE(connection_->offer(prompt));
+}
+
 TEST_F(FrameConnectionTest, GarbageClosesWithCorrupt) {
   start();
   write(some_bytes(frame_header_bytes));

@@ -147,6 +147,18 @@ TEST(Planner, AnUnevenOrderIsTakenWhereOnlyItFits) {
   expect_sound(*result, shape);
 }
 
+TEST(Planner, AMachineLeavesALayerThatTheNextCannotBeginWith) {
+  auto shape = model_of(4, 10 * mib);
+  shape.layers[2].weight_bytes = 500 * mib;
+  // In proportion, "large" would take two layers, and "small" begin at the one that it cannot hold.
+  const auto small = stage_need(shape, {0, 2}, false, 4096, 4).total() + memory_reserve_bytes;
+  const Fleet fleet = Fleet().with("large", 1000 * gib).with("small", small).with("third", 100 * gib);
+  const auto result = plan(fleet.view, shape, {.nodes = {"large", "small", "third"}});
+  ASSERT_TRUE(result) << result.error().message;
+  EXPECT_THAT(counts(*result), ElementsAre(1, 1, 2));
+  expect_sound(*result, shape);
+}
+
 TEST(Planner, WishedMachinesAndLayersAreTakenAsGiven) {
   const auto shape = model_of(30, 4 * mib);
   const Fleet fleet = Fleet().with("a", 100 * gib).with("b", 100 * gib).with("c", 100 * gib);
@@ -324,6 +336,36 @@ TEST(Planner, AgreesWithBruteForceOnSmallFleets) {
   }
   EXPECT_GT(feasible, 50);
   EXPECT_GT(infeasible, 50);
+}
+
+// Machines in an order that is wished for: what the split gives up is what no division could have.
+TEST(Planner, AgreesWithBruteForceOnWishedOrders) {
+  std::mt19937 random(74);
+  const auto between = [&](std::uint64_t low, std::uint64_t high) {
+    return std::uniform_int_distribution(low, high)(random);
+  };
+  int feasible = 0, infeasible = 0;
+  for (int round = 0; round < 3000; ++round) {
+    auto shape = model_of(static_cast<std::uint32_t>(between(2, 9)), 0, between(0, 100) * mib);
+    for (auto& layer : shape.layers) layer.weight_bytes = (between(0, 2) == 0 ? between(300, 500) : 10) * mib;
+    Fleet fleet;
+    PlanWishes wishes;
+    for (std::uint64_t machines = between(1, std::min<std::uint64_t>(5, shape.layers.size())), i = 0; i < machines;
+         ++i) {
+      wishes.nodes.emplace_back(1, static_cast<char>('a' + i));
+      fleet.with(wishes.nodes.back(), (between(0, 1) == 0 ? between(130, 200) : between(400, 2000)) * mib);
+    }
+    std::vector<std::uint64_t> usable;
+    for (const auto& member : fleet.view.members)
+      usable.push_back(member.info.memory_free_bytes - memory_reserve_bytes);
+    const bool fits = fits_in_order(usable, shape, 0, 0);
+    const auto result = plan(fleet.view, shape, wishes);
+    ASSERT_EQ(result.has_value(), fits) << "round " << round << (result ? "" : result.error().message);
+    if (result) expect_sound(*result, shape);
+    ++(fits ? feasible : infeasible);
+  }
+  EXPECT_GT(feasible, 500);
+  EXPECT_GT(infeasible, 500);
 }
 
 TEST(Planner, WindowsAndUnevenLayersKeepWithinEveryOffer) {

@@ -3,30 +3,40 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/check.h"
+
 namespace flotilla {
 namespace {
 
-// begin[i]: the earliest layer from which machines i, i+1, ... can hold all to the end; begin[0] is 0 where the ring
-// can. An entry beyond the last layer says that not even the last layers fit.
-std::vector<std::uint32_t> earliest_begins(const std::vector<Candidate>& candidates, const Ring& ring,
-                                           const Workload& work) {
+// For each machine of the ring and each layer: whether that machine and those after it can hold all from there to the
+// end, each at least one layer. These places need not lie together: a small machine holds the small layer before a
+// large one and the small one after it.
+using Begins = std::vector<std::vector<bool>>;
+
+Begins possible_begins(const std::vector<Candidate>& candidates, const Ring& ring, const Workload& work) {
   const auto layers = work.layer_count();
-  std::vector<std::uint32_t> begin(ring.size() + 1, layers + 1);
-  begin.back() = layers;
+  Begins possible(ring.size() + 1, std::vector<bool>(layers + 1));
+  possible.back()[layers] = true;
   for (std::size_t i = ring.size(); i-- > 0;) {
-    if (begin[i + 1] > layers) return begin;
-    const auto& candidate = candidates[ring[i]];
-    const auto last_first =
-        layers - static_cast<std::uint32_t>(ring.size() - i);  // leaves one layer for each that follows
-    for (std::uint32_t first = 0; first <= last_first; ++first) {
-      if (i == 0 && first > 0) break;  // the head begins at 0 or not at all
-      const auto end = candidate.end(first, i == 0);
-      if (end <= first || end < begin[i + 1]) continue;
-      begin[i] = first;
-      break;
+    const auto& next = possible[i + 1];
+    const std::uint32_t firsts = i == 0 ? 1 : layers;  // the head begins at 0 or not at all
+    for (std::uint32_t first = 0; first < firsts; ++first) {
+      const auto end = candidates[ring[i]].end(first, i == 0);
+      possible[i][first] = std::find(next.begin() + first + 1, next.begin() + end + 1, true) != next.begin() + end + 1;
     }
   }
-  return begin;
+  return possible;
+}
+
+// Of the layers from `lowest` to `highest` that are `possible` (one is), the nearest to the wanted one.
+std::uint32_t nearest(const std::vector<bool>& possible, std::uint32_t wanted, std::uint32_t lowest,
+                      std::uint32_t highest) {
+  const auto distance = [&](std::uint32_t layer) { return layer < wanted ? wanted - layer : layer - wanted; };
+  std::optional<std::uint32_t> best;
+  for (auto layer = lowest; layer <= highest; ++layer)
+    if (possible[layer] && (!best || distance(layer) < distance(*best))) best = layer;
+  check(best.has_value(), "a machine begins only where the ones after it can follow");
+  return *best;
 }
 
 std::vector<std::uint64_t> shares(const std::vector<Candidate>& candidates, const Ring& ring, const Workload& work) {
@@ -41,23 +51,19 @@ std::vector<std::uint64_t> shares(const std::vector<Candidate>& candidates, cons
 }  // namespace
 
 bool can_hold(const std::vector<Candidate>& candidates, const Ring& ring, const Workload& work) {
-  return !ring.empty() && ring.size() <= work.layer_count() && earliest_begins(candidates, ring, work).front() == 0;
+  return !ring.empty() && ring.size() <= work.layer_count() && possible_begins(candidates, ring, work)[0][0];
 }
 
 std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>& candidates, const Ring& ring,
                                                     const Workload& work) {
   if (!can_hold(candidates, ring, work)) return std::nullopt;
-  const auto begin = earliest_begins(candidates, ring, work);
+  const auto possible = possible_begins(candidates, ring, work);
   const auto wanted = largest_remainder(work.layer_count(), shares(candidates, ring, work));
   std::vector<LayerRange> ranges;
   std::uint32_t first = 0, wanted_end = 0;
   for (std::size_t i = 0; i < ring.size(); ++i) {
     wanted_end += wanted[i];
-    const auto followers = static_cast<std::uint32_t>(ring.size() - i - 1);
-    // Never empty: `first` is not before begin[i], and what fits from begin[i] reaches begin[i + 1].
-    const auto lowest = std::max(first + 1, begin[i + 1]);
-    const auto highest = std::min(candidates[ring[i]].end(first, i == 0), work.layer_count() - followers);
-    const auto end = std::clamp(wanted_end, lowest, highest);
+    const auto end = nearest(possible[i + 1], wanted_end, first + 1, candidates[ring[i]].end(first, i == 0));
     ranges.push_back({first, end});
     first = end;
   }

@@ -20,9 +20,9 @@ namespace flotilla {
 
 struct ModelListing {
   std::string name, state;   // state: "ready", "loading", "on disk"
-  std::int64_t created = 0;  // seconds since 1970: the file's age
+  std::int64_t created = 0;  // seconds since 1970; OpenAI's clients want one: when this node started
   std::uint64_t file_bytes = 0;
-  std::uint32_t context_tokens = 0;  // of the placement, or trained
+  std::uint32_t context_tokens = 0;  // of the placement, else trained; 0 where only other nodes have the file
 };
 
 // A model that can answer now.
@@ -49,7 +49,7 @@ class Backend {
   virtual void cancel(RequestId id) = 0;
 
   virtual bool ready() = 0;              // a model can answer
-  virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (design §6)
+  virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (docs/api.md)
   // Management, each answering with a JSON body. `arguments` is an object: the request's JSON body, or its query (then
   // every value is a string). load: what `on_progress` gets goes out as a line {"progress": …}, what `on_done` gets as
   // the last line {"placement": …}.

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "base/sha256.h"
+#include "base/units.h"
+#include "wire/frame.h"
 
 namespace flotilla {
 namespace {
@@ -107,7 +109,22 @@ ApiResult<void> Generation::check_order() const {
                       model_->tokenizer->size(), token);
     }
   }
-  return {};
+  return check_bytes();
+}
+
+// Every choice takes its prompt along. They leave in one turn of the loop, so together they must fit a connection.
+ApiResult<void> Generation::check_bytes() const {
+  std::size_t bytes = 0, tokens = 0;
+  for (const auto& prompt : *prompts_) {
+    bytes += (frame_header_bytes + encode(request_for(prompt, 0)).size()) * order_->choices;
+    tokens += prompt.tokens.size();
+  }
+  if (bytes <= host_->limits.request_bytes_max) return {};
+  return api_fail(
+      Code::invalid_argument, dialect_->prompt_field(),
+      "[server] expected the choices of one request, each with its prompt, to take at most {} but got {} for "
+      "{} tokens in {} prompts and n of {}; send fewer prompts at a time or ask for fewer choices",
+      format_bytes(host_->limits.request_bytes_max), format_bytes(bytes), tokens, prompts_->size(), order_->choices);
 }
 
 // Prompts share what was computed for them only among requests with the same key and salt: otherwise a quick first

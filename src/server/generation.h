@@ -49,6 +49,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void make_prompts(std::shared_ptr<const OpenModel> model);
   void submit();
   ApiResult<void> check_order() const;
+  ApiResult<void> check_bytes() const;
   std::uint64_t cache_scope() const;
   GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
 

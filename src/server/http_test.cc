@@ -95,6 +95,17 @@ TEST(Http, AModelWhoseNameHoldsASlashIsFoundEscapedOrNot) {
   EXPECT_EQ(absent.json()["error"]["code"], "model_not_found");
 }
 
+TEST(Http, AContextThatIsNotKnownIsLeftOutOfTheList) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  EXPECT_EQ(client.get("/v1/models/tiny").json()["max_model_len"], 4096);
+  server.on_loop([&] { server.backend().context_tokens = 0; });
+  const auto model = client.get("/v1/models").json()["data"][0];
+  EXPECT_EQ(model["id"], "tiny");
+  EXPECT_FALSE(model.contains("max_model_len"));
+  EXPECT_FALSE(model.contains("context_tokens"));
+}
+
 TEST(Http, AShownModelIsAnOpenAiModelToo) {
   ServerUnderTest server;
   TestClient client(server.port());

@@ -126,5 +126,27 @@ TEST(Completions, BadFieldsAreNamed) {
   EXPECT_EQ(error["code"], "context_length_exceeded");
   EXPECT_EQ(error["param"], "prompt");
 }
+
+TEST(Completions, ChoicesThatTakeMoreThanAConnectionDoesAreRefusedWithWhatToDo) {
+  ServerLimits limits;
+  limits.request_bytes_max = 64u << 10;
+  ServerUnderTest server(limits);
+  TestClient client(server.port());
+  const std::vector<std::vector<TokenId>> prompts(8, std::vector<TokenId>(1000, 'x'));  // three bytes a token
+  EXPECT_EQ(client.post(path, completion(prompts, {{"n", 2}, {"max_tokens", 1}})).status, 200);
+  std::size_t reached = 0;
+  server.on_loop([&] { server.backend().on_generate = [&](const GenerateRequest&) { ++reached; }; });
+  const auto refused = client.post(path, completion(prompts, {{"n", 3}, {"max_tokens", 1}}));
+  EXPECT_EQ(refused.status, 400);
+  EXPECT_EQ(refused.json()["error"]["param"], "prompt");
+  const auto message = refused.json()["error"]["message"].get<std::string>();
+  for (const auto* words : {"at most 64", "but got 7", "8000 tokens in 8 prompts and n of 3", "fewer"})
+    EXPECT_THAT(message, HasSubstr(words));
+  nlohmann::json bias;
+  for (int token = 0; token < 250; ++token) bias[std::to_string(token)] = 1;
+  EXPECT_EQ(client.post(path, completion(prompts, {{"n", 2}, {"max_tokens", 1}, {"logit_bias", bias}})).status, 400);
+  server.on_loop([&] { EXPECT_EQ(reached, 0u); });
+}
+
 }  // namespace
 }  // namespace flotilla

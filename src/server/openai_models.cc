@@ -6,14 +6,13 @@
 namespace flotilla {
 
 Json model_json(const ModelListing& listing) {
-  return {{"id", listing.name},
-          {"object", "model"},
-          {"created", listing.created},
-          {"owned_by", "flotilla"},
-          {"state", listing.state},
-          {"file_bytes", listing.file_bytes},
-          {"context_tokens", listing.context_tokens},
-          {"max_model_len", listing.context_tokens}};  // the name under which other servers' clients look for it
+  Json model{{"id", listing.name},     {"object", "model"},      {"created", listing.created},
+             {"owned_by", "flotilla"}, {"state", listing.state}, {"file_bytes", listing.file_bytes}};
+  if (listing.context_tokens > 0) {
+    model["context_tokens"] = listing.context_tokens;
+    model["max_model_len"] = listing.context_tokens;  // the name under which other servers' clients look for it
+  }
+  return model;
 }
 
 ApiError model_not_found(const std::string& model) {

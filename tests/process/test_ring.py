@@ -203,6 +203,18 @@ class AnyNode(unittest.TestCase):
             self.assertTrue(fleet["c"].complete(SMOLLM2, "Once", 4)["text"])
             self.assertEqual(200, fleet["c"].get("/ready").status)
 
+    def test_a_loaded_model_answers_everywhere_after_the_files_owner_has_left(self):
+        with holder_of_the_file_is_a() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, nodes=["b"], context=512, sequences=1)
+            text = fleet["b"].complete(SMOLLM2, "The capital of France is", 8)["text"]
+            self.assertEqual(0, fleet["a"].terminate())
+            wait_until(lambda: fleet["c"].joined() == ["b", "c"], 5, "c to hear a's goodbye")
+            # c has never seen the model's header, and nobody has the whole file.
+            [model] = fleet["c"].get("/v1/models").json()["data"]
+            self.assertEqual((SMOLLM2, "ready", 512), (model["id"], model["state"], model["max_model_len"]))
+            self.assertEqual(text, fleet["c"].complete(SMOLLM2, "The capital of France is", 8)["text"])
+
     def test_answers_to_several_clients_are_those_to_one(self):
         prompts = [p for p in recording(SMOLLM2) if len(p["prompt_tokens"]) < 100][:6]
         with holder_of_the_file_is_a() as fleet:
