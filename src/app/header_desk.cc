@@ -25,7 +25,7 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   if (stored) return answer(std::move(stored));
   const ClusterView view = context_.view();
   const auto source = header_source(view, model, fingerprint);
-  if (!source) return answer(fail(no_such_model(view, model)));
+  if (!source) return look_again(model, fingerprint, on_header);
   // Listed a moment ago and no longer usable: the store knows more about it than the list.
   if (source->node == context_.identity.node) return answer(std::move(stored));
   const Member& member = *view.find(source->node);
@@ -34,6 +34,18 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
     auto link = connect_bulk(context->identity, host, port);
     auto fetched = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
     boost::asio::post(context->loop, [on_header, fetched = std::move(fetched)] { on_header(fetched); });
+  });
+}
+
+// A file may have come since the folders were looked into last.
+void HeaderDesk::look_again(const std::string& model, const std::string& fingerprint, const OnHeader& on_header) {
+  boost::asio::post(context_.copies, [context = &context_, model, fingerprint, on_header] {
+    context->store.refresh();
+    auto stored = context->store.find(model, fingerprint);
+    boost::asio::post(context->loop, [context, model, on_header, stored = std::move(stored)] {
+      if (stored) return on_header(stored);
+      on_header(fail(no_such_model(context->view(), model)));
+    });
   });
 }
 

@@ -21,6 +21,8 @@ class HeaderDesk {
   void want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header);
 
  private:
+  void look_again(const std::string& model, const std::string& fingerprint, const OnHeader& on_header);
+
   NodeContext& context_;
 };
 

@@ -1,29 +1,16 @@
 #include "cluster/beacon.h"
 
-#include <utf8proc.h>
-
 #include <algorithm>
 
 #include "base/bytes.h"
 #include "wire/frame.h"
+#include "wire/plain_text.h"
 
 namespace flotilla {
 namespace {
 
 constexpr std::uint32_t beacon_magic = 0x42544C46;  // "FLTB" as it lies in the bytes
 constexpr std::uint16_t flag_answer = 1;
-
-// Well-formed UTF-8 without control characters: a name ends up in terminals and logs.
-bool is_clean_name(std::string_view name) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(name.data());
-  for (std::size_t i = 0; i < name.size();) {
-    utf8proc_int32_t value = -1;
-    const auto length = utf8proc_iterate(bytes + i, static_cast<utf8proc_ssize_t>(name.size() - i), &value);
-    if (length <= 0 || utf8proc_category(value) == UTF8PROC_CATEGORY_CC) return false;
-    i += static_cast<std::size_t>(length);
-  }
-  return !name.empty();
-}
 
 std::string_view cut_name(std::string_view name) {
   if (name.size() <= beacon_name_bytes_max) return name;
@@ -76,7 +63,7 @@ Result<Beacon> decode_beacon(std::span<const std::byte> datagram) {
   const bool known_version = beacon.version == protocol_version;
   if (known_version && ((flags & ~flag_answer) != 0 || zero != 0 || datagram.size() != beacon_bytes))
     return fail(Code::corrupt, "[cluster] beacon with bits set that version {} does not know", beacon.version);
-  if (beacon.cluster_port == 0 || !is_clean_name(beacon.name))
+  if (beacon.cluster_port == 0 || beacon.name.empty() || !is_name(beacon.name))
     return fail(Code::corrupt, "[cluster] beacon without a usable port or name");
   return beacon;
 }

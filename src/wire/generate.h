@@ -16,8 +16,9 @@
 namespace flotilla {
 
 // How a token is chosen from logits. Order of the samplers: bias, penalties, then (temperature > 0) top-k, top-p, min-p,
-// temperature, draw (engine/sampler.cc: what narrows the choice stands in shortlist() and narrows()). Randomness is a function of (seed, choice, position): no hidden generator state, so that a resumed
-// request goes on as the unbroken one would have.
+// temperature, draw (engine/sampler.cc: what narrows the choice stands in shortlist() and in narrows()). Randomness is a
+// function of (seed, choice, position): no hidden generator state, so that a resumed request goes on as the unbroken one
+// would have.
 struct SamplingParams {
   float temperature = 1.0f;        // 0: greedy, lowest token id among equals
   std::int32_t top_k = 0;          // 0: off
