@@ -12,7 +12,6 @@
 #include "app/version.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "cluster/bulk.h"
 
 namespace flotilla {
 

@@ -10,7 +10,6 @@ double seconds(std::chrono::steady_clock::duration time) { return std::chrono::d
 }  // namespace
 
 void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming& timing) {
-  told_all_ = false;
   total_.steps += 1;
   total_.rows += rows;
   total_.tokens += tokens;
@@ -25,14 +24,13 @@ void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {
 }
 
 void Meter::send_rest() {
-  if (told_all_) return;
-  send(0, 0);
-  told_all_ = true;
+  if (steps_sent_ != total_.steps) send(0, 0);
 }
 
 void Meter::send(std::uint32_t running, std::uint32_t queued) {
   total_.running = running;
   total_.queued = queued;
+  steps_sent_ = running == 0 ? total_.steps : 0;
   node_.send(FrameKind::stage_stats, encode(total_), epoch_);
 }
 

@@ -31,13 +31,11 @@ class Meter {
   const StageStats& total() const { return total_; }
 
  private:
-  void send(std::uint32_t running, std::uint32_t queued);
-
   NodeLine& node_;
   const Epoch epoch_;
   StageStats total_;
   Now sent_{};
-  bool told_all_ = true;  // since the last step
+  std::uint64_t steps_sent_ = 0;  // total_.steps when it was sent last
 };
 
 }  // namespace flotilla
