@@ -14,7 +14,10 @@ namespace flotilla {
 
 class Guard {
  public:
+  // Takes memory in proportion to the texts, which are valid UTF-8.
   explicit Guard(const std::vector<std::string>& reserved_texts);
+  Guard(const Guard&) = delete;  // the lengths point into texts_
+  Guard& operator=(const Guard&) = delete;
 
   // The text with `character` put after the first character of each place that spells a reserved text in any case, that
   // ends as one begins, or that begins as one ends. Linear in the text.
@@ -27,11 +30,11 @@ class Guard {
   struct Length {  // reserved texts of one length
     std::size_t bytes;
     std::bitset<256> first_bytes;
-    std::unordered_set<std::string> texts;
+    std::unordered_set<std::string_view> texts;
   };
 
+  std::vector<std::string> texts_, reversed_texts_;  // sorted: those that begin alike lie side by side
   std::vector<Length> lengths_;
-  std::unordered_set<std::string> heads_, tails_;  // what reserved texts begin and end with, short of the whole
   std::size_t bytes_max_ = 0;
 };
 
