@@ -27,10 +27,9 @@ struct VocabularyData {
   std::vector<std::int32_t> kinds;  // tokenizer.ggml.token_type
   std::vector<std::string> merges;  // BPE, "left right"
   std::map<std::string, TokenId>
-      special;  // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
-  std::map<std::string, bool>
-      flags;                  // "add_bos", "add_eos", "add_space_prefix", "clean_spaces" where the file has them
-  std::string chat_template;  // empty: none
+      special;                        // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
+  std::map<std::string, bool> flags;  // "add_bos", "add_eos", "add_space_prefix" where the file has them
+  std::string chat_template;          // empty: none
 };
 
 // Text with the places that may hold special tokens told apart: template text is trusted, a user's is not.
