@@ -140,6 +140,7 @@ void add_serve(CLI::App& app, int& exit_code) {
                    "Poll the ring's sockets this long before sleeping, in microseconds")
       ->envname("FLOTILLA_SPIN_US")
       ->group("Experiments");
+  verb->add_option("--leave-with-fd", flags->options.leave_with_fd)->group("");  // set by app/borrowed_node
   add_log_flags(*verb, flags->log);
   verb->callback([flags, &exit_code] {
     start_log_from(flags->log, "node");
