@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`flotilla run` where no node runs: the node it borrows goes with it, however it ends.
+"""`flotilla run` where no node runs: the node it borrows goes with it, however it ends; and what it refuses to send.
 
     FLOTILLA_BINARY=build/flotilla tests/process/test_run.py [TEST...]
 """
@@ -18,7 +18,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "harness"))
 
-from flotilla import BINARY, LOAD_SECONDS, MODELS_FOLDER, SMOLLM2, free_port, wait_until  # noqa: E402
+from flotilla import BINARY, LOAD_SECONDS, MODELS_FOLDER, SMOLLM2, START_SECONDS, free_port, wait_until  # noqa: E402
 
 GONE_SECONDS = 15  # a node leaves in well under a second; the machine may be busy
 
@@ -103,6 +103,27 @@ class Run(unittest.TestCase):
         self.assertEqual(0, run.returncode, errors)
         self.assertTrue(out.strip())
         self.assertIsNone(self.placements())
+
+    def test_text_that_is_no_utf8_is_refused_before_anything_is_sent(self):
+        latin1 = "na\u00efve".encode("latin-1")
+        for words, given, what in [
+            (["-"], latin1, b"the prompt"),
+            ([latin1], b"", b"the prompt"),
+            (["--system", latin1, "Hi"], b"", b"--system"),
+        ]:
+            with self.subTest(words=words):
+                run = self.launch(*words)
+                _, errors = run.communicate(given, timeout=START_SECONDS)
+                self.assertEqual(1, run.returncode, errors)
+                for part in (b"expected " + what + b" in UTF-8", b"offset 2", b"iconv"):
+                    self.assertIn(part, errors)
+                self.assertFalse(os.path.exists(os.path.join(self.folder, "run.log")), "no node was started for it")
+
+    def test_a_line_of_a_conversation_that_is_no_utf8_is_refused(self):
+        run = self.launch("--max-tokens", "4")
+        _, errors = run.communicate("na\u00efve\n".encode("latin-1"), timeout=LOAD_SECONDS)
+        self.assertEqual(1, run.returncode, errors)
+        self.assertIn(b"offset 2", errors)
 
 
 if __name__ == "__main__":
