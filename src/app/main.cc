@@ -122,7 +122,8 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->envname("FLOTILLA_MODELS")
       ->delimiter(',');
   verb->add_option("--memory", flags->memory,
-                   "Memory offered to models, such as 8G (default: 80 % of what is free at start)")
+                   "Memory offered to models, such as 8G; 0 holds no layers, this machine then only takes requests for "
+                   "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
       ->check(size_validator());
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
