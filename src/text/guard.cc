@@ -38,6 +38,11 @@ Guard::Guard(const std::vector<std::string>& reserved_texts) {
     length.first_bytes.set(static_cast<unsigned char>(text[0]));
     length.texts.insert(text);
     bytes_max_ = std::max(bytes_max_, text.size());
+    first_bytes_ |= length.first_bytes;
+  }
+  for (char letter = 'a'; letter <= 'z'; ++letter) {
+    if (first_bytes_.test(static_cast<unsigned char>(letter)))
+      first_bytes_.set(static_cast<unsigned char>(letter - 'a' + 'A'));
   }
   for (auto& [bytes, length] : by_length) lengths_.push_back(std::move(length));
 }
@@ -73,6 +78,22 @@ std::string Guard::protect(std::string_view text, std::string_view character) co
     done = place;
   }
   return out.append(text.substr(done));
+}
+
+std::string Guard::protect_throughout(std::string_view text, std::string_view character) const {
+  const std::string owned = protect(text, character);
+  std::string out;
+  for (std::string_view rest = owned; !rest.empty();) {
+    const std::string_view letter = rest.substr(0, utf8_step(rest).bytes);
+    out.append(letter);
+    if (letter != character && could_begin_one(letter.substr(0, 1))) out.append(character);
+    rest.remove_prefix(letter.size());
+  }
+  return out;
+}
+
+bool Guard::could_begin_one(std::string_view text) const {
+  return std::ranges::any_of(text, [&](char byte) { return first_bytes_.test(static_cast<unsigned char>(byte)); });
 }
 
 std::vector<TextPiece> Guard::cut(std::string_view text, std::string_view character) {

@@ -23,6 +23,12 @@ class Guard {
   // ends as one begins, or that begins as one ends. Linear in the text.
   std::string protect(std::string_view text, std::string_view character) const;
 
+  // The text with `character` also put after each character that reserved texts begin with: what is left of it spells
+  // none of them either, whatever parts a template takes out.
+  std::string protect_throughout(std::string_view text, std::string_view character) const;
+  // Whether protect_throughout() does more than protect() may.
+  bool could_begin_one(std::string_view text) const;
+
   // Trusted pieces between the guards: no special token spans two of them.
   static std::vector<TextPiece> cut(std::string_view text, std::string_view character);
 
@@ -35,6 +41,7 @@ class Guard {
 
   std::vector<std::string> texts_, reversed_texts_;  // sorted: those that begin alike lie side by side
   std::vector<Length> lengths_;
+  std::bitset<256> first_bytes_;  // of all, in either case
   std::size_t bytes_max_ = 0;
 };
 
