@@ -50,8 +50,7 @@ pub fn strftime(seconds: i64, format: &str) -> String {
         match letters.next() {
             Some('-') => match letters.next() {
                 Some(directive) => match field(&now, directive) {
-                    Some(text) if text.len() > 1 => out.push_str(text.trim_start_matches(['0', ' '])),
-                    Some(text) => out.push_str(&text),
+                    Some(text) => out.push_str(without_padding(&text)),
                     None => out.extend(['%', '-', directive]),
                 },
                 None => out.push_str("%-"),
@@ -64,6 +63,13 @@ pub fn strftime(seconds: i64, format: &str) -> String {
         }
     }
     out
+}
+
+/// A number keeps its last digit, a zero too; what is no number, `00:00:00` for one, stays as it is.
+fn without_padding(text: &str) -> &str {
+    let number = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_digit());
+    let significant = text.find(|letter| !matches!(letter, '0' | ' ')).unwrap_or(text.len() - 1);
+    if number { &text[significant..] } else { text }
 }
 
 fn field(now: &Moment, directive: char) -> Option<String> {
@@ -104,6 +110,7 @@ mod tests {
         assert_eq!(strftime(1_709_210_096, "%a %e %b %y %I:%M %p day %j"), "Thu 29 Feb 24 12:34 PM day 060");
         assert_eq!(strftime(1_735_689_599, "%F %T %j"), "2024-12-31 23:59:59 366");
         assert_eq!(strftime(-1, "%Y-%m-%d %H"), "1969-12-31 23");
+        assert_eq!(strftime(946_684_800, "%-H %-M %-S %-y %-d %-e %-j %-I %-T %-p"), "0 0 0 0 1 1 1 12 00:00:00 AM");
         assert_eq!(strftime(951_782_400, "%D %-d %-m %% %Q %-"), "02/29/00 29 2 % %Q %-");
     }
 }

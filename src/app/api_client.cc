@@ -89,6 +89,15 @@ Result<std::string> transfer(const std::string& url, const std::optional<std::st
   return std::move(state.body);
 }
 
+// Text that is no UTF-8 has no form in JSON.
+Result<std::string> serialized(const json& body) {
+  try {
+    return body.dump();
+  } catch (const json::type_error&) {
+    return fail(Code::invalid_argument, "[app] expected UTF-8 but got text with other bytes; convert it with iconv");
+  }
+}
+
 Result<json> parsed(Result<std::string> body) {
   if (!body) return fail(std::move(body).error());
   json value = json::parse(*body, nullptr, false);
@@ -114,11 +123,13 @@ Result<json> ApiClient::get(std::string_view path) {
 }
 
 Result<json> ApiClient::post(std::string_view path, const json& body) {
-  return parsed(transfer(base_url_ + std::string(path), body.dump(), nullptr));
+  FLOTILLA_TRY(const std::string text, serialized(body));
+  return parsed(transfer(base_url_ + std::string(path), text, nullptr));
 }
 
 Status ApiClient::post_lines(std::string_view path, const json& body, const OnLine& on_line) {
-  FLOTILLA_TRY([[maybe_unused]] const auto rest, transfer(base_url_ + std::string(path), body.dump(), &on_line));
+  FLOTILLA_TRY(const std::string text, serialized(body));
+  FLOTILLA_TRY([[maybe_unused]] const auto rest, transfer(base_url_ + std::string(path), text, &on_line));
   return {};
 }
 

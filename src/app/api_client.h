@@ -1,7 +1,7 @@
 // A client of the node's HTTP API, for the command line, by libcurl.
 //
 // Thread: one. Errors: unavailable where nobody answers at the address (the message says how to start a node), else the
-// code and message the node gave.
+// code and message the node gave; invalid_argument, with nothing sent, for a body with text that is no UTF-8.
 #pragma once
 
 #include <functional>

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "app/api_client.h"
 #include "app/fleet.h"
 #include "app/home.h"
 #include "app/model_name.h"
@@ -68,6 +69,19 @@ TEST(Home, ADamagedIdentityIsNotReplacedSilently) {
   ASSERT_FALSE(home);
   EXPECT_EQ(home.error().code, Code::corrupt);
   EXPECT_TRUE(fs::exists(scratch.path() / "node.json"));
+}
+
+TEST(ApiClient, TextThatIsNoUtf8IsRefusedBeforeAnythingIsSent) {
+  ApiClient client("http://127.0.0.1:1");  // nobody answers there: a request that is sent is unavailable
+  const json body{{"prompt", "na\xEFve"}};
+  const auto posted = client.post("/v1/completions", body);
+  ASSERT_FALSE(posted);
+  EXPECT_EQ(posted.error().code, Code::invalid_argument);
+  const auto streamed = client.post_lines("/load", body, [](std::string_view) { return true; });
+  ASSERT_FALSE(streamed);
+  EXPECT_EQ(streamed.error().code, Code::invalid_argument);
+  EXPECT_NE(streamed.error().message.find("UTF-8"), std::string::npos);
+  EXPECT_EQ(client.post("/v1/completions", json{{"prompt", "naïve"}}).error().code, Code::unavailable);
 }
 
 TEST(ModelName, ABeginningInAnyCaseIsEnoughWhereItFitsOne) {

@@ -16,6 +16,7 @@
 #include "app/borrowed_node.h"
 #include "app/model_name.h"
 #include "app/terminal.h"
+#include "text/utf8.h"
 
 namespace flotilla {
 namespace {
@@ -106,6 +107,16 @@ Result<Answer> answer_to(ApiClient& client, const ChatOptions& options, const st
   return ask(client, "/v1/completions", completion, "/text");
 }
 
+Status check_utf8(std::string_view what, std::string_view text) {
+  const std::size_t offset = valid_utf8_bytes(text);
+  if (offset == text.size()) return {};
+  return fail(
+      Code::invalid_argument,
+      "[app] expected {} in UTF-8 but got bytes that are not, at offset {}; convert it first, for instance with: "
+      "iconv -f LATIN1 -t UTF-8",
+      what, offset);
+}
+
 void print_speed(const Answer& answer) {
   const double seconds = answer.total_seconds - answer.first_token_seconds;
   if (answer.tokens < 2 || seconds <= 0) return;
@@ -126,6 +137,11 @@ int converse(ApiClient& client, const ChatOptions& options, const std::string& m
   for (std::string line;;) {
     if (is_terminal(STDIN_FILENO)) std::print(stderr, "> ");
     if (!std::getline(std::cin, line) || line.empty()) return 0;
+    if (const auto readable = check_utf8("what is asked", line); !readable) {
+      const int code = report(readable.error());
+      if (is_terminal(STDIN_FILENO)) continue;
+      return code;
+    }
     messages.push_back({{"role", "user"}, {"content", line}});
     const auto answer = answer_to(client, options, model, messages);
     std::println("");
@@ -166,6 +182,10 @@ Status load_with_progress(ApiClient& client, const std::string& model) {
 }  // namespace
 
 int run_chat(const ChatOptions& options) {
+  const bool from_input = options.prompt == "-";
+  const std::string prompt = from_input ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : options.prompt;
+  if (const auto readable = check_utf8("the prompt", prompt); !readable) return report(readable.error());
+  if (const auto readable = check_utf8("--system", options.system); !readable) return report(readable.error());
   ApiClient client(options.verb.api_url);
   std::optional<BorrowedNode> borrowed;
   if (!client.answers()) {
@@ -180,8 +200,6 @@ int run_chat(const ChatOptions& options) {
   if (!model) return report(model.error());
   if (const auto loaded = load_with_progress(client, *model); !loaded) return report(loaded.error());
   if (options.prompt.empty()) return converse(client, options, *model);
-  if (options.prompt != "-") return answer_once(client, options, *model, options.prompt);
-  const std::string prompt(std::istreambuf_iterator<char>(std::cin), {});
   return answer_once(client, options, *model, prompt);
 }
 

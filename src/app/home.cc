@@ -10,6 +10,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "base/replace_file.h"
+
 namespace flotilla {
 namespace {
 
@@ -48,16 +50,7 @@ Result<NodeId> read_identity(const fs::path& path) {
 }
 
 Status write_identity(const fs::path& path, const NodeId& id) {
-  const fs::path temporary = path.string() + ".new";
-  std::ofstream file(temporary);
-  file << nlohmann::json{{"id", to_string(id)}}.dump() << '\n';
-  file.close();
-  if (!file) return fail(Code::no_space, "[app] cannot write {}; is the disk full?", temporary.string());
-  std::error_code error;
-  fs::permissions(temporary, fs::perms::owner_read | fs::perms::owner_write, error);
-  fs::rename(temporary, path, error);
-  if (error) return fail(Code::permission, "[app] cannot write {} ({})", path.string(), error.message());
-  return {};
+  return replace_file(path, nlohmann::json{{"id", to_string(id)}}.dump() + '\n', 0600);
 }
 
 }  // namespace

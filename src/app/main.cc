@@ -120,9 +120,11 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->envname("FLOTILLA_CLUSTER_SECRET");
   verb->add_option("--models", node.model_folders, "Folder with GGUF files, besides HOME/models; may be repeated")
       ->envname("FLOTILLA_MODELS")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_option("--memory", flags->memory,
-                   "Memory offered to models, such as 8G (default: 80 % of what is free at start)")
+                   "Memory offered to models, such as 8G; 0 holds no layers, this machine then only takes requests for "
+                   "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
       ->check(size_validator());
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
@@ -140,6 +142,7 @@ void add_serve(CLI::App& app, int& exit_code) {
                    "Poll the ring's sockets this long before sleeping, in microseconds")
       ->envname("FLOTILLA_SPIN_US")
       ->group("Experiments");
+  verb->add_option("--leave-with-fd", flags->options.leave_with_fd)->group("");  // set by app/borrowed_node
   add_log_flags(*verb, flags->log);
   verb->callback([flags, &exit_code] {
     start_log_from(flags->log, "node");
@@ -227,7 +230,8 @@ void add_run(CLI::App& app, int& exit_code) {
   verb->add_option("--seed", chat.seed, "The same seed gives the same answer")->check(CLI::NonNegativeNumber);
   verb->add_option("--models", chat.model_folders, "Folders with GGUF files, for the node started where none runs")
       ->envname("FLOTILLA_MODELS")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_option("--home", chat.home, "Home of the node started where none runs")
       ->envname("FLOTILLA_HOME")
       ->capture_default_str();

@@ -16,8 +16,7 @@ constexpr std::array special_keys{std::pair{"bos", "bos_token_id"},         std:
                                   std::pair{"fim_sep", "fim_sep_token_id"}};
 
 constexpr std::array flag_keys{std::pair{"add_bos", "add_bos_token"}, std::pair{"add_eos", "add_eos_token"},
-                               std::pair{"add_space_prefix", "add_space_prefix"},
-                               std::pair{"clean_spaces", "remove_extra_whitespaces"}};
+                               std::pair{"add_space_prefix", "add_space_prefix"}};
 
 std::string key(std::string_view name) { return std::format("tokenizer.ggml.{}", name); }
 

@@ -71,7 +71,7 @@ std::uint64_t microseconds_since_1970() {
 }
 
 NodeOptions with_defaults(NodeOptions options) {
-  if (options.memory_bytes == 0) options.memory_bytes = memory_available_bytes() / 5 * 4;
+  if (!options.memory_bytes) options.memory_bytes = memory_available_bytes() / 5 * 4;
   if (options.threads == 0) options.threads = processors_allowed();
   return options;
 }
@@ -84,7 +84,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       options_(options),
       store_(std::move(store)),
       context_(loop, *store_, std::move(identity)),
-      stages_(context_, options_.memory_bytes, options_.threads),
+      stages_(context_, *options_.memory_bytes, options_.threads),
       headers_(context_),
       heads_(context_, headers_,
              [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
@@ -156,13 +156,11 @@ NodeInfo Node::describe() const {
   info.version = flotilla_version;
   info.incarnation = context_.next_epoch.incarnation;
   info.revision = published_.revision;
-  info.memory_bytes = options_.memory_bytes;
+  info.memory_bytes = *options_.memory_bytes;
   const std::uint64_t taken = stages_.memory_taken_bytes();
-  info.memory_free_bytes = options_.memory_bytes - std::min(taken, options_.memory_bytes);
-  info.devices = {{.kind = "CPU",
-                   .description = processor_name(),
-                   .threads = options_.threads,
-                   .memory_bytes = options_.memory_bytes}};
+  info.memory_free_bytes = info.memory_bytes - std::min(taken, info.memory_bytes);
+  info.devices = {
+      {.kind = "CPU", .description = processor_name(), .threads = options_.threads, .memory_bytes = info.memory_bytes}};
   for (const StoredModel& model : store_->list()) info.models.push_back(model.info);
   info.placements = heads_.placements();
   info.api_port = server_ ? server_->port() : options_.api_port;

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,7 +43,7 @@ struct NodeOptions {
   bool trust_lan = false;
   std::filesystem::path cluster_secret_file;         // empty: none
   std::vector<std::filesystem::path> model_folders;  // besides HOME/models
-  std::uint64_t memory_bytes = 0;                    // 0: 80 % of what is available at start
+  std::optional<std::uint64_t> memory_bytes;         // offered to models; none: 80 % of what is available at start
   std::uint32_t threads = 0;                         // 0: every allowed processor
   std::string activations = "f32";                   // f32 | bf16
   RunnerSpawnOptions runner;

@@ -1,8 +1,11 @@
 // Decides where requests go and where their tokens return. Two roles, often on one node:
-//   entry  the node the client entered: knows whom to tell of each token, keeps the request's journal (its parameters
-//   and
-//          the tokens emitted so far), from which a later version resumes it when a ring breaks;
-//   head   the node whose runner computes: knows which node each request came from.
+//
+//   entry  the node the client entered: knows whom to tell of each token, and keeps the request's journal
+//   head   the node whose runner computes: knows which node each request came from
+//
+// The journal is the request's parameters and the tokens emitted so far; from it a later version resumes the request
+// when a ring breaks.
+//
 // In: requests of the server, generate, cancel and token_event frames, lost nodes, ended placements.
 // Out: the same frames to the other role.  Thread: the loop's.
 #pragma once

@@ -1,12 +1,17 @@
 #include "app/serve.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
+#include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
 #include <cstdio>
+#include <functional>
 #include <print>
+#include <utility>
 
 #include "app/terminal.h"
 #include "app/verbs.h"
@@ -50,6 +55,36 @@ class TablePrinter {
   bool waiting_ = false;
 };
 
+// Sees the end of the process that holds the other end, however that process ended.
+class LeaveWatch {
+ public:
+  LeaveWatch(boost::asio::io_context& loop, int fd, std::function<void()> on_end)
+      : stream_(loop), on_end_(std::move(on_end)) {
+    if (fd < 0) return;
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    boost::system::error_code error;
+    stream_.assign(fd, error);
+    if (error) {
+      on_end_();
+    } else {
+      read();
+    }
+  }
+
+ private:
+  void read() {
+    stream_.async_read_some(boost::asio::buffer(bytes_), [this](const boost::system::error_code& error, std::size_t) {
+      if (error == boost::asio::error::operation_aborted) return;
+      if (error) return on_end_();
+      read();
+    });
+  }
+
+  boost::asio::posix::stream_descriptor stream_;
+  std::function<void()> on_end_;
+  std::array<char, 16> bytes_{};
+};
+
 }  // namespace
 
 int serve(const ServeOptions& options) {
@@ -66,13 +101,18 @@ int serve(const ServeOptions& options) {
                  "--trust-lan: every machine on this network that says the same may join, read prompts and use this "
                  "one. For a lab only.");
 
+  bool leaving = false;
+  const auto leave = [&](const char* reason) {
+    if (!std::exchange(leaving, true)) node->leave(reason, [&] { loop.stop(); });
+  };
+  const LeaveWatch watch(loop, options.leave_with_fd, [&] { leave("the command that started it ended"); });
   boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
   signals.async_wait([&](const boost::system::error_code& error, int) {
     if (error) return;
     signals.async_wait([](const boost::system::error_code& again, int number) {
       if (!again) std::_Exit(128 + number);  // asked twice: at once
     });
-    node->leave("stopped by its owner", [&] { loop.stop(); });
+    leave("stopped by its owner");
   });
   loop.run();
   return 0;

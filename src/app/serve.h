@@ -7,7 +7,7 @@ namespace flotilla {
 
 struct ServeOptions {
   NodeOptions node;
-  bool json_log = false;
+  int leave_with_fd = -1;  // the node leaves when this pipe or socket ends; -1: none
 };
 
 int serve(const ServeOptions& options);  // the process's exit code

@@ -1,11 +1,11 @@
 #include "cluster/peers_file.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 #include <fstream>
 #include <ranges>
 #include <string>
+
+#include "base/replace_file.h"
 
 namespace flotilla {
 namespace {
@@ -29,23 +29,9 @@ std::vector<PeerAddress> read_peers_file(const std::filesystem::path& path) {
 }
 
 Status write_peers_file(const std::filesystem::path& path, const std::vector<PeerAddress>& peers) {
-  auto beside = path;
-  beside += ".new";
-  std::error_code error;
-  {
-    std::ofstream file(beside, std::ios::trunc);
-    for (const auto& peer : peers | std::views::take(remembered_peers_max)) file << to_string(peer) << '\n';
-    file.close();
-    if (!file) {
-      const Code code = errno == ENOSPC ? Code::no_space : Code::permission;
-      return fail(code, "[cluster] expected to write {} but got: {}; members' addresses are not remembered",
-                  beside.string(), std::strerror(errno));
-    }
-  }
-  std::filesystem::rename(beside, path, error);
-  if (error)
-    return fail(Code::permission, "[cluster] expected to replace {} but got: {}", path.string(), error.message());
-  return {};
+  std::string text;
+  for (const auto& peer : peers | std::views::take(remembered_peers_max)) text += to_string(peer) + '\n';
+  return replace_file(path, text);
 }
 
 }  // namespace flotilla

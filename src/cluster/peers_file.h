@@ -17,7 +17,7 @@ inline constexpr std::size_t remembered_peers_max = 64;
 // A missing file is empty; lines that are no address are skipped; only the first 64 addresses are read.
 std::vector<PeerAddress> read_peers_file(const std::filesystem::path& path);
 
-// Replaces the file in one step: a crash leaves the old one. permission or no_space with the path.
+// Replaces the file in one step: a crash leaves the old one. Errors are those of base/replace_file.h.
 Status write_peers_file(const std::filesystem::path& path, const std::vector<PeerAddress>& peers);
 
 }  // namespace flotilla

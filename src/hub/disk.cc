@@ -5,51 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
+#include "base/replace_file.h"
 #include "base/units.h"
 
 namespace flotilla {
-namespace {
 
 namespace fs = std::filesystem;
-
-std::unexpected<Error> disk_error(std::string_view verb, const fs::path& path, int cause) {
-  switch (cause) {
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG:
-      return fail(Code::no_space,
-                  "[hub] expected to {} '{}' but the disk is full ({}); free some space or choose another home", verb,
-                  path.string(), std::strerror(cause));
-    case EACCES:
-    case EPERM:
-    case EROFS:
-      return fail(Code::permission,
-                  "[hub] expected to {} '{}' but the system refused ({}); make the folder writable for this "
-                  "user or choose another home",
-                  verb, path.string(), std::strerror(cause));
-    case ENOENT:
-    case ENOTDIR:
-      return fail(Code::not_found, "[hub] expected to {} '{}' but got: {}", verb, path.string(), std::strerror(cause));
-    default:
-      return fail(Code::unavailable, "[hub] expected to {} '{}' but got: {}", verb, path.string(),
-                  std::strerror(cause));
-  }
-}
-
-// A rename is lasting only once its folder is on the disk too.
-Status sync_folder(const fs::path& folder) {
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return disk_error("open the folder", folder, errno);
-  const int result = ::fsync(fd), cause = errno;
-  ::close(fd);
-  if (result != 0 && cause != EINVAL) return disk_error("sync the folder", folder, cause);
-  return {};
-}
-
-}  // namespace
 
 Result<DiskFile> DiskFile::open_to_read(const fs::path& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -119,18 +82,6 @@ Status make_folder(const fs::path& folder) {
   if (::faccessat(AT_FDCWD, folder.c_str(), R_OK | W_OK | X_OK, AT_EACCESS) != 0)
     return disk_error("write into the folder", folder, errno);
   return {};
-}
-
-Status write_atomically(const fs::path& path, std::string_view text) {
-  const fs::path fresh = path.string() + ".new";
-  {
-    FLOTILLA_TRY(auto file, DiskFile::open_to_write(fresh));
-    FLOTILLA_TRY_STATUS(file.set_size(0));
-    FLOTILLA_TRY_STATUS(file.write(0, std::as_bytes(std::span(text.data(), text.size()))));
-    FLOTILLA_TRY_STATUS(file.sync());
-  }
-  if (::rename(fresh.c_str(), path.c_str()) != 0) return disk_error("replace", path, errno);
-  return sync_folder(path.parent_path());
 }
 
 Result<std::string> read_text(const fs::path& path, std::uint64_t bytes_max) {

@@ -1,6 +1,5 @@
-// The few calls to the disk that the hub makes, with errors that say which folder and what to do.
-// no_space: the disk (or a quota, or the process's file size limit) is full. permission: the folder is not ours to
-// write.
+// The few calls to the disk that the hub makes. Their errors are those of base/replace_file.h: they say which folder
+// and what to do.
 #pragma once
 
 #include <cstdint>
@@ -36,9 +35,6 @@ class DiskFile {
 };
 
 Status make_folder(const std::filesystem::path& folder);  // with its parents; must be writable in the end
-
-// Replaces the file as a whole: after a crash it holds either the old text or the new.
-Status write_atomically(const std::filesystem::path& path, std::string_view text);
 
 Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t bytes_max);
 

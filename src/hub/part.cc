@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/replace_file.h"
 
 namespace flotilla {
 namespace {
@@ -191,7 +192,7 @@ Status Part::save_index(const std::vector<Verified>& verified) const {
                                {"sha256", have.sha256}});
   }
   // A name that is not UTF-8 is written with replacement marks: it is for people.
-  return write_atomically(folder_ / "ranges.json", index.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
+  return replace_file(folder_ / "ranges.json", index.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }
 
 Result<Digest> hash_range(const fs::path& path, std::uint64_t offset, std::uint64_t bytes) {

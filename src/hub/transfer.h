@@ -23,6 +23,7 @@ namespace flotilla {
 inline constexpr std::uint64_t transfer_piece_bytes_max = 64u << 20;
 
 // --- Asking --------------------------------------------------------------------------------------
+
 struct Received {
   RangeEnd end;
   Digest digest{};  // of the bytes that came; equal to end.sha256
@@ -41,9 +42,9 @@ Result<Received> request_range(Link& link, const RangeRequest& request, const On
 // The headers of all parts. corrupt where they are not those of `fingerprint` (empty: any).
 Result<std::shared_ptr<const Gguf>> request_gguf(Link& link, const std::string& model, const std::string& fingerprint);
 
-// --- Answering
-// -------------------------------------------------------------------------------------------------------- What may be
-// given away of a model: its header, and where its files lie.
+// --- Answering -----------------------------------------------------------------------------------
+
+// What may be given away of a model: its header, and where its files lie.
 struct Offer {
   std::shared_ptr<const Gguf> gguf;
   std::vector<std::filesystem::path> files;

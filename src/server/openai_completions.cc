@@ -93,7 +93,34 @@ void OpenAiCompletions::read_prompts(JsonFields& fields) {
   }
 }
 
+// Tokenizing takes many times a text's bytes of memory, and the one text thread: a text that cannot fit is not begun.
+ApiResult<void> OpenAiCompletions::check_texts(const OpenModel& model) const {
+  const std::size_t longest = model.tokenizer->token_bytes_max();
+  std::size_t bytes = 0;
+  for (const auto& source : sources_) {
+    const auto* text = std::get_if<std::string>(&source);
+    if (text == nullptr) continue;
+    bytes += text->size();
+    const std::size_t tokens_least = (text->size() + longest - 1) / longest;
+    if (tokens_least >= model.context_tokens) {
+      return api_fail(Code::context_length, "prompt",
+                      "[server] expected a prompt and an answer that fit {}'s context of {} tokens but got a prompt of "
+                      "{} bytes, which are at least {} tokens; shorten the prompt or load the model with a larger "
+                      "context",
+                      model.name, model.context_tokens, text->size(), tokens_least);
+    }
+  }
+  if (bytes > limits::template_output_bytes_max) {
+    return api_fail(Code::context_length, "prompt",
+                    "[server] expected at most {} bytes of prompts but got {}; shorten them, send fewer at a time or "
+                    "send token ids",
+                    limits::template_output_bytes_max, bytes);
+  }
+  return {};
+}
+
 ApiResult<std::vector<Prompt>> OpenAiCompletions::prompts(const OpenModel& model) {
+  if (auto fit = check_texts(model); !fit) return std::unexpected(std::move(fit).error());
   const auto& tokenizer = *model.tokenizer;
   std::vector<Prompt> prompts;
   for (auto& source : sources_) {

@@ -23,6 +23,7 @@ class OpenAiCompletions : public Dialect {
  private:
   using PromptSource = std::variant<std::string, std::vector<TokenId>>;
   void read_prompts(JsonFields& fields);
+  ApiResult<void> check_texts(const OpenModel& model) const;
   Json choice(const ChoicePiece& piece) const;
   Json logprobs(const std::vector<ScoredToken>& scores) const;
 

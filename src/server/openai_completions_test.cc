@@ -148,5 +148,24 @@ TEST(Completions, ChoicesThatTakeMoreThanAConnectionDoesAreRefusedWithWhatToDo) 
   server.on_loop([&] { EXPECT_EQ(reached, 0u); });
 }
 
+TEST(Completions, ATextThatCannotFitIsRefusedBeforeItIsTokenized) {
+  ServerUnderTest server;
+  server.on_loop([&] { server.backend().context_tokens = 10; });
+  TestClient client(server.port());
+  const auto refused = [&](const json& prompt, const char* words) {
+    const auto response = client.post(path, completion(prompt));
+    EXPECT_EQ(response.status, 400);
+    const auto error = response.json()["error"];
+    EXPECT_EQ(error["code"], "context_length_exceeded");
+    EXPECT_EQ(error["param"], "prompt");
+    EXPECT_THAT(error["message"].get<std::string>(), HasSubstr(words));
+  };
+  refused(std::string(4u << 20, 'x'), "a prompt of 4194304 bytes, which are at least 4194304 tokens");
+  refused({"fits", std::string(11, 'x')}, "a prompt of 11 bytes");
+  // Together they are bounded like the messages of a chat.
+  server.on_loop([&] { server.backend().context_tokens = 1u << 20; });
+  refused(std::vector<std::string>(9, std::string(1'000'000, 'x')), "8388608 bytes of prompts but got 9000000");
+}
+
 }  // namespace
 }  // namespace flotilla

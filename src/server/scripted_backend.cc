@@ -41,7 +41,7 @@ class ByteTokenizer : public Tokenizer {
   TokenId find(std::string_view text) const override {
     return text.size() == 1 ? static_cast<unsigned char>(text.front()) : -1;
   }
-
+  std::size_t token_bytes_max() const override { return 1; }
   const std::vector<std::string>& reserved_texts() const override { return reserved_; }
 
  private:

@@ -4,12 +4,19 @@
 // Afterwards the text is cut at the guards, and special tokens never span a cut. Text that spells no control token is
 // not touched at all, so templates may trim, split and compare it as they like.
 //
+// A template may also take parts out of a message and so make a control token of what is left: "<|im_/thinkend|>"
+// without
+// "/think". Where a message holds a character that control tokens begin with, the prompt is therefore rendered a second
+// time with a guard after each of those. Guards everywhere hinder templates that look for "</think>", so this second
+// prompt is taken only where its control tokens are not those of the first.
+//
 // The road not taken: marking where each message begins and ends. Templates trim and cut messages, and lose such marks.
 #include "text/chat_template.h"
 
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
@@ -69,8 +76,15 @@ class JinjaTemplate final : public ChatTemplate {
   Result<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const override;
 
  private:
-  Result<std::vector<TextPiece>> render_pieces(const std::vector<ChatMessage>& messages,
-                                               bool add_generation_prompt) const;
+  struct Prompt {
+    std::vector<TextPiece> pieces;
+    std::vector<TokenId> tokens;
+  };
+  enum class Protection { where_spelled, throughout };
+  Result<Prompt> render_prompt(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  Result<Prompt> render_once(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
+                             Protection protection) const;
+  std::vector<TokenId> control_tokens(const Prompt& prompt) const;
   Result<std::string> run(const nlohmann::ordered_json& context) const;
 
   TemplatePointer compiled_;
@@ -97,13 +111,34 @@ Status check_messages(const std::vector<ChatMessage>& messages) {
   return {};
 }
 
-Result<std::vector<TextPiece>> JinjaTemplate::render_pieces(const std::vector<ChatMessage>& messages,
-                                                            bool add_generation_prompt) const {
+std::vector<TokenId> JinjaTemplate::control_tokens(const Prompt& prompt) const {
+  std::vector<TokenId> tokens;
+  std::ranges::copy_if(prompt.tokens, std::back_inserter(tokens),
+                       [&](TokenId token) { return tokenizer_->kind(token) == TokenKind::control; });
+  return tokens;
+}
+
+Result<JinjaTemplate::Prompt> JinjaTemplate::render_prompt(const std::vector<ChatMessage>& messages,
+                                                           bool add_generation_prompt) const {
   FLOTILLA_TRY_STATUS(check_messages(messages));
+  FLOTILLA_TRY(Prompt prompt, render_once(messages, add_generation_prompt, Protection::where_spelled));
+  const bool harmless = std::ranges::none_of(messages, [&](const ChatMessage& message) {
+    return guard_.could_begin_one(message.content) || guard_.could_begin_one(message.name);
+  });
+  if (harmless) return prompt;
+  FLOTILLA_TRY(Prompt guarded, render_once(messages, add_generation_prompt, Protection::throughout));
+  return control_tokens(prompt) == control_tokens(guarded) ? std::move(prompt) : std::move(guarded);
+}
+
+Result<JinjaTemplate::Prompt> JinjaTemplate::render_once(const std::vector<ChatMessage>& messages,
+                                                         bool add_generation_prompt, Protection protection) const {
   std::vector<const std::string*> texts = {&source_};
   for (const ChatMessage& message : messages) texts.insert(texts.end(), {&message.content, &message.name});
   FLOTILLA_TRY(const std::string character, unused_character(texts));
-  const auto safe = [&](const std::string& text) { return guard_.protect(valid_utf8(text), character); };
+  const auto safe = [&](const std::string& text) {
+    return protection == Protection::throughout ? guard_.protect_throughout(valid_utf8(text), character)
+                                                : guard_.protect(valid_utf8(text), character);
+  };
 
   nlohmann::ordered_json context;
   auto& list = context["messages"] = nlohmann::ordered_json::array();
@@ -118,7 +153,9 @@ Result<std::vector<TextPiece>> JinjaTemplate::render_pieces(const std::vector<Ch
   if (tokenizer_->bos() >= 0) context["bos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->bos(), true));
   if (tokenizer_->eos() >= 0) context["eos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->eos(), true));
   FLOTILLA_TRY(const std::string text, run(context));
-  return Guard::cut(text, character);
+  Prompt prompt{.pieces = Guard::cut(text, character), .tokens = {}};
+  prompt.tokens = tokenizer_->encode(prompt.pieces, false);
+  return prompt;
 }
 
 Result<std::string> JinjaTemplate::run(const nlohmann::ordered_json& context) const {
@@ -148,8 +185,8 @@ Result<std::string> JinjaTemplate::run(const nlohmann::ordered_json& context) co
 
 Result<std::vector<TokenId>> JinjaTemplate::render(const std::vector<ChatMessage>& messages,
                                                    bool add_generation_prompt) const {
-  FLOTILLA_TRY(const auto pieces, render_pieces(messages, add_generation_prompt));
-  std::vector<TokenId> tokens = tokenizer_->encode(pieces, false);
+  FLOTILLA_TRY(auto prompt, render_prompt(messages, add_generation_prompt));
+  std::vector<TokenId> tokens = std::move(prompt.tokens);
   const TokenId bos = tokenizer_->bos();
   if (bos < 0) return tokens;
   // Some templates write BOS and some files ask for it; some do both.
@@ -162,9 +199,9 @@ Result<std::vector<TokenId>> JinjaTemplate::render(const std::vector<ChatMessage
 
 Result<std::string> JinjaTemplate::render_text(const std::vector<ChatMessage>& messages,
                                                bool add_generation_prompt) const {
-  FLOTILLA_TRY(const auto pieces, render_pieces(messages, add_generation_prompt));
+  FLOTILLA_TRY(const auto prompt, render_prompt(messages, add_generation_prompt));
   std::string text;
-  for (const TextPiece& piece : pieces) text += piece.text;
+  for (const TextPiece& piece : prompt.pieces) text += piece.text;
   return text;
 }
 

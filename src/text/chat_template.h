@@ -28,9 +28,11 @@ class ChatTemplate {
                                                             std::shared_ptr<const Tokenizer> tokenizer);
   virtual ~ChatTemplate() = default;
 
-  // The prompt's tokens. Text of the messages never yields control tokens, however it is written; the template's own
-  // text does. BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception), with
-  // its words; too_large beyond template_steps_max or template_output_bytes_max.
+  // The prompt's tokens. Text of the messages never yields control tokens, however it is written, nor what is left of
+  // it where the template takes parts out; the template's own text does. Beyond that promise: a template that picks
+  // single characters of a message by their place, or writes the "<" of a control token itself in place of a message's
+  // "&lt;". BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception), with its
+  // words; too_large beyond template_steps_max or template_output_bytes_max.
   virtual Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages,
                                               bool add_generation_prompt) const = 0;
   // The same as text, for people and tests.

@@ -1,5 +1,7 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
+
 #include "base/log.h"
 #include "text/bpe.h"
 #include "text/sentencepiece.h"
@@ -12,7 +14,10 @@ namespace {
 // What both families share: special tokens, BOS and EOS, pieces by kind. The family itself is the segmenter.
 class VocabularyTokenizer final : public Tokenizer {
  public:
-  explicit VocabularyTokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)), special_(vocabulary_) {}
+  explicit VocabularyTokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)), special_(vocabulary_) {
+    for (const std::string& text : vocabulary_.data().tokens)
+      token_bytes_max_ = std::max(token_bytes_max_, text.size());
+  }
 
   Status set_family();
 
@@ -32,12 +37,14 @@ class VocabularyTokenizer final : public Tokenizer {
     return vocabulary_.contains(token) ? vocabulary_.kind(token) : TokenKind::unused;
   }
   TokenId find(std::string_view token_text) const override { return vocabulary_.find(token_text); }
+  std::size_t token_bytes_max() const override { return token_bytes_max_; }
   const std::vector<std::string>& reserved_texts() const override { return special_.reserved(); }
 
  private:
   Vocabulary vocabulary_;
   SpecialTokens special_;
   std::unique_ptr<Segmenter> segmenter_;
+  std::size_t token_bytes_max_ = 1;
   bool adds_bos_ = false, adds_eos_ = false, strips_leading_space_ = false;
 };
 

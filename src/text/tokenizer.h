@@ -27,10 +27,9 @@ struct VocabularyData {
   std::vector<std::int32_t> kinds;  // tokenizer.ggml.token_type
   std::vector<std::string> merges;  // BPE, "left right"
   std::map<std::string, TokenId>
-      special;  // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
-  std::map<std::string, bool>
-      flags;                  // "add_bos", "add_eos", "add_space_prefix", "clean_spaces" where the file has them
-  std::string chat_template;  // empty: none
+      special;                        // "bos", "eos", "eot", "eom", "unk", "pad", "fim_pad", ... as the file names them
+  std::map<std::string, bool> flags;  // "add_bos", "add_eos", "add_space_prefix" where the file has them
+  std::string chat_template;          // empty: none
 };
 
 // Text with the places that may hold special tokens told apart: template text is trusted, a user's is not.
@@ -68,6 +67,8 @@ class Tokenizer {
   virtual const std::string& chat_template() const = 0;
   virtual TokenKind kind(TokenId token) const = 0;
   virtual TokenId find(std::string_view token_text) const = 0;  // -1: none
+  // The longest token's text: n bytes of text are at least n / token_bytes_max() tokens.
+  virtual std::size_t token_bytes_max() const = 0;
   // Texts of all control and unknown tokens: what a user's text must never become.
   virtual const std::vector<std::string>& reserved_texts() const = 0;
 };

@@ -177,6 +177,17 @@ TEST(Tokenizer, OneEndlessWordTakesTimeInProportion) {
   }
 }
 
+TEST(Tokenizer, TenThousandSpecialTokensCostAPassPerLength) {
+  std::vector<std::string> special;
+  for (std::size_t i = 0; i < 10'000; ++i) special.push_back("<" + std::string(i % 250, 'a') + std::to_string(i) + ">");
+  const auto tokenizer = make(small_bpe("gpt-2", {"a b"}, special));
+  std::string text;
+  while (text.size() < 1u << 20) text += "<aaaa";
+  const auto tokens = tokenizer->encode(text + special[777] + "x", false, true);
+  EXPECT_EQ(tokens.size(), text.size() + 2);
+  EXPECT_EQ(tokenizer->piece(tokens[text.size()], true), special[777]);
+}
+
 TEST(Tokenizer, AnUnknownFamilyIsRefusedByName) {
   VocabularyData data = small_sentencepiece();
   data.model = "bert";
@@ -202,6 +213,20 @@ TEST(Tokenizer, AVocabularyThatContradictsItselfIsCorrupt) {
   EXPECT_EQ(broken([](VocabularyData& data) { data.kinds[0] = 7; }), Code::corrupt);
   EXPECT_EQ(broken([](VocabularyData& data) { data.tokens[5] = data.tokens[6]; }), Code::corrupt);
   EXPECT_EQ(broken([](VocabularyData& data) { data.special["eos"] = 1 << 20; }), Code::corrupt);
+  for (const auto kind : {TokenKind::control, TokenKind::unknown, TokenKind::user_defined}) {
+    const auto special = [kind](const std::string& text) {
+      return [=](VocabularyData& data) {
+        data.tokens[5] = text;
+        data.kinds[5] = static_cast<std::int32_t>(kind);
+      };
+    };
+    EXPECT_EQ(broken(special("<" + std::string(1 << 20, 'x'))), Code::corrupt);
+    EXPECT_EQ(broken(special(std::string(257, 'x'))), Code::corrupt);
+    VocabularyData longest = small_sentencepiece();
+    special(std::string(256, 'x'))(longest);
+    EXPECT_TRUE(Tokenizer::create(std::move(longest)));
+    if (kind != TokenKind::user_defined) EXPECT_EQ(broken(special("half of \xF0\x9F")), Code::corrupt);
+  }
   VocabularyData data = small_bpe("gpt-2", {"a b"}, {});
   data.merges.push_back("nospace");
   EXPECT_EQ(refused(data).code, Code::corrupt);

@@ -77,13 +77,16 @@ std::string valid_utf8(std::string_view text) {
   return out;
 }
 
-bool is_valid_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const Utf8Step step = utf8_step(text);
-    if (!step.valid) return false;
-    text.remove_prefix(step.bytes);
+std::size_t valid_utf8_bytes(std::string_view text) {
+  std::size_t bytes = 0;
+  while (bytes < text.size()) {
+    const Utf8Step step = utf8_step(text.substr(bytes));
+    if (!step.valid) break;
+    bytes += step.bytes;
   }
-  return true;
+  return bytes;
 }
+
+bool is_valid_utf8(std::string_view text) { return valid_utf8_bytes(text) == text.size(); }
 
 }  // namespace flotilla

@@ -26,5 +26,6 @@ std::string utf8_of(char32_t code);
 // The text with each byte that belongs to no character replaced by U+FFFD.
 std::string valid_utf8(std::string_view text);
 bool is_valid_utf8(std::string_view text);
+std::size_t valid_utf8_bytes(std::string_view text);  // those before the first that belongs to no character
 
 }  // namespace flotilla

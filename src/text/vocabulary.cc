@@ -8,6 +8,7 @@
 #include <set>
 
 #include "base/limits.h"
+#include "text/utf8.h"
 
 namespace flotilla {
 namespace {
@@ -75,6 +76,7 @@ Result<Vocabulary> Vocabulary::create(VocabularyData data) {
   vocabulary.set_defaults();
   FLOTILLA_TRY_STATUS(vocabulary.check_special());
   vocabulary.settle_roles();
+  FLOTILLA_TRY_STATUS(vocabulary.check_special_texts());
   vocabulary.find_byte_tokens();
   return vocabulary;
 }
@@ -177,6 +179,29 @@ void Vocabulary::settle_roles() {
 
 void Vocabulary::find_byte_tokens() {
   for (unsigned byte = 0; byte < 256; ++byte) bytes_[byte] = find(std::format("<0x{:02X}>", byte));
+}
+
+// A control token that is half a character would be found in the middle of one.
+Status Vocabulary::check_special_texts() const {
+  for (TokenId token = 0; contains(token); ++token) {
+    const TokenKind kind = this->kind(token);
+    const bool reserved = kind == TokenKind::control || kind == TokenKind::unknown;
+    if (!reserved && kind != TokenKind::user_defined) continue;
+    const std::string& text = this->text(token);
+    if (text.size() > special_token_bytes_max) {
+      return fail(Code::corrupt,
+                  "[text] expected a special token's text of at most {} bytes but token {} has {}; try another file of "
+                  "this model",
+                  special_token_bytes_max, token, text.size());
+    }
+    if (reserved && !is_valid_utf8(text)) {
+      return fail(Code::corrupt,
+                  "[text] expected a control token's text in UTF-8 but token {} has other bytes; try another file of "
+                  "this model",
+                  token);
+    }
+  }
+  return {};
 }
 
 TokenId Vocabulary::find(std::string_view text) const {

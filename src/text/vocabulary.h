@@ -12,10 +12,14 @@
 
 namespace flotilla {
 
+// Text of a control, unknown or user-defined token. The longest published ones, runs of 31 spaces spelled ▁, have 93;
+// each length that occurs costs a pass over every prompt (special_tokens.cc, guard.cc).
+inline constexpr std::size_t special_token_bytes_max = 256;
+
 class Vocabulary {
  public:
-  // corrupt where counts disagree, a text comes twice, an id or a kind is out of range; too_large beyond
-  // vocabulary_max.
+  // corrupt where counts disagree, a text comes twice, an id or a kind is out of range, a special token's text is too
+  // long or a control token's is no UTF-8; too_large beyond vocabulary_max.
   static Result<Vocabulary> create(VocabularyData data);
   Vocabulary(Vocabulary&&) = default;  // the index below points into texts, which moving does not touch
   Vocabulary& operator=(Vocabulary&&) = default;
@@ -43,6 +47,7 @@ class Vocabulary {
   Status index();
   Status read_kinds();
   Status check_special();
+  Status check_special_texts() const;
   void set_defaults();
   void settle_roles();
   void find_byte_tokens();

@@ -313,5 +313,24 @@ class Departures(unittest.TestCase):
         return answer.json()["choices"][0]["text"] if answer.status == 200 else None
 
 
+class NoMemoryOffered(unittest.TestCase):
+    def test_a_node_that_offers_none_takes_requests_and_holds_no_layers(self):
+        with Fleet(
+            ["a", "b"],
+            models={"a": [MODELS_FOLDER], "b": [MODELS_FOLDER]},
+            flags=["--threads", "1"],
+            node_flags={"b": ["--memory", "0"]},
+        ) as fleet:
+            fleet.wait_joined()
+            self.assertEqual(0, fleet["b"].members()["b"]["memory_bytes"])
+            plan = fleet["b"].get("/plan?model=" + SMOLLM2).json()
+            self.assertEqual(["b"], [left["node"] for left in plan["left_out"]])
+            self.assertIn("offers 0", plan["left_out"][0]["reason"])
+            placement = fleet["b"].load(SMOLLM2, context=256, sequences=1)
+            self.assertEqual([["a"]], [stage["nodes"] for stage in placement["stages"]])
+            self.assertEqual(2, len(fleet["b"].complete(SMOLLM2, "The capital of France is", 2)["token_ids"]))
+            self.assertEqual([], fleet["b"].runner_pids())
+
+
 if __name__ == "__main__":
     unittest.main(verbosity=2)

@@ -1,0 +1,130 @@
+#!/usr/bin/env python3
+"""`flotilla run` where no node runs: the node it borrows goes with it, however it ends; and what it refuses to send.
+
+    FLOTILLA_BINARY=build/flotilla tests/process/test_run.py [TEST...]
+"""
+
+import contextlib
+import http.client
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "harness"))
+
+from flotilla import BINARY, LOAD_SECONDS, MODELS_FOLDER, SMOLLM2, START_SECONDS, free_port, wait_until  # noqa: E402
+
+GONE_SECONDS = 15  # a node leaves in well under a second; the machine may be busy
+
+
+def process_state(pid):
+    """The parent and the state letter; None where there is no such process."""
+    with contextlib.suppress(OSError), open("/proc/%d/stat" % pid) as file:
+        words = file.read().rsplit(")", 1)[1].split()
+        return int(words[1]), words[0]
+    return None
+
+
+def children(pid):
+    pids = [int(entry) for entry in os.listdir("/proc") if entry.isdigit()]
+    return [each for each in pids if (process_state(each) or [0])[0] == pid]
+
+
+def gone(pid):
+    state = process_state(pid)
+    return state is None or state[1] in "ZX"  # in a container nobody may reap what lost its parent
+
+
+class Run(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="flotilla-run-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.port = free_port()
+
+    def launch(self, *words, stdin=subprocess.PIPE):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
+        environment["FLOTILLA_CONFIG"] = os.devnull
+        command = [BINARY, "run", SMOLLM2, *words, "--api", "http://127.0.0.1:%d" % self.port, "--home", self.folder]
+        run = subprocess.Popen(
+            command + ["--models", MODELS_FOLDER],
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=environment,
+        )
+        self.addCleanup(self.end, run)
+        return run
+
+    def end(self, run):
+        run.kill()
+        run.communicate()
+
+    def placements(self):
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
+            connection.request("GET", "/placements")
+            return json.loads(connection.getresponse().read())["placements"]
+        return None
+
+    def loaded(self):
+        return any(placement["state"] == "ready" for placement in self.placements() or [])
+
+    def ended_by(self, number, question, what):
+        """Ends `run` by the signal once the answer is true: its node, that node's runners and their port go too."""
+        run = self.launch()
+        wait_until(question, LOAD_SECONDS, what)
+        nodes = children(run.pid)
+        self.assertEqual(1, len(nodes))
+        processes = nodes + children(nodes[0])
+        run.send_signal(number)
+        self.assertEqual(-number, run.wait(GONE_SECONDS))
+        for pid in processes:
+            wait_until(lambda pid=pid: gone(pid), GONE_SECONDS, "process %d of %s to end" % (pid, processes))
+        self.assertIsNone(self.placements())
+
+    def test_the_borrowed_node_goes_with_ctrl_c_at_the_prompt(self):
+        self.ended_by(signal.SIGINT, self.loaded, "the model to be loaded")
+
+    def test_the_borrowed_node_goes_with_ctrl_c_while_the_model_loads(self):
+        self.ended_by(signal.SIGINT, lambda: self.placements() is not None, "the node to answer")
+
+    def test_the_borrowed_node_goes_when_run_is_killed(self):
+        self.ended_by(signal.SIGKILL, self.loaded, "the model to be loaded")
+
+    def test_a_conversation_that_ends_takes_its_node_along(self):
+        run = self.launch("--max-tokens", "4")
+        out, errors = run.communicate(b"Hi\n\n", timeout=LOAD_SECONDS)
+        self.assertEqual(0, run.returncode, errors)
+        self.assertTrue(out.strip())
+        self.assertIsNone(self.placements())
+
+    def test_text_that_is_no_utf8_is_refused_before_anything_is_sent(self):
+        latin1 = "na\u00efve".encode("latin-1")
+        for words, given, what in [
+            (["-"], latin1, b"the prompt"),
+            ([latin1], b"", b"the prompt"),
+            (["--system", latin1, "Hi"], b"", b"--system"),
+        ]:
+            with self.subTest(words=words):
+                run = self.launch(*words)
+                _, errors = run.communicate(given, timeout=START_SECONDS)
+                self.assertEqual(1, run.returncode, errors)
+                for part in (b"expected " + what + b" in UTF-8", b"offset 2", b"iconv"):
+                    self.assertIn(part, errors)
+                self.assertFalse(os.path.exists(os.path.join(self.folder, "run.log")), "no node was started for it")
+
+    def test_a_line_of_a_conversation_that_is_no_utf8_is_refused(self):
+        run = self.launch("--max-tokens", "4")
+        _, errors = run.communicate("na\u00efve\n".encode("latin-1"), timeout=LOAD_SECONDS)
+        self.assertEqual(1, run.returncode, errors)
+        self.assertIn(b"offset 2", errors)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
