@@ -42,11 +42,16 @@ class TablePrinter {
 
  private:
   void print() {
-    const std::string table = draw_table(node_.view(), node_.api_url());
-    if (table == last_) return;
-    last_ = table;
-    std::println("{}", table);
+    const ClusterView view = node_.view();
+    if (std::string news = draw_table(without_use(view), ""); news != std::exchange(last_, news))
+      std::println("{}", draw_table(view, node_.api_url()));
     std::fflush(stdout);
+  }
+
+  // A model that is loaded or unloaded is no news of the fleet: `flotilla ps` tells.
+  static ClusterView without_use(ClusterView view) {
+    for (Member& member : view.members) member.info.memory_free_bytes = member.info.memory_bytes;
+    return view;
   }
 
   boost::asio::steady_timer timer_;

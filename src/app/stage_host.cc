@@ -165,7 +165,7 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
       [this, held](const std::string& how) {
         fail_stage(held, {Code::unavailable,
                           std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
-                                      held->order.layers.end, held->order.model, context_.identity.name, how)});
+                                      held->order.layers.end - 1, held->order.model, context_.identity.name, how)});
       });
   if (!runner) return fail_stage(held, runner.error());
   held->runner = *runner;

@@ -214,7 +214,7 @@ class Shell : public Cluster {
     if (socket)
       return open_channel(*std::move(socket), Handshake::initiate(options_.identity, ConnectionClass::control),
                           address);
-    discovery_.on_dial_failed(address, now());
+    const bool worth_a_word = discovery_.on_dial_failed(address, now());
     if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
       membership_.on_seen(
           known->node, known->name, "", address.host,
@@ -222,8 +222,9 @@ class Shell : public Cluster {
                       address.port),
           now());
       carry_out();
-    } else if (!known) {
-      log(LogLevel::debug, "cluster", "{}", socket.error().message);
+    } else {
+      log(worth_a_word ? LogLevel::warning : LogLevel::debug, "cluster", "a machine asked for is not there: {}",
+          printable(plain(socket.error())));
     }
   }
 

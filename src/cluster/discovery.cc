@@ -102,14 +102,16 @@ std::vector<PeerAddress> Discovery::take_due_dials(Instant now) {
   return due;
 }
 
-void Discovery::on_dial_failed(const PeerAddress& address, Instant now) {
+bool Discovery::on_dial_failed(const PeerAddress& address, Instant now) {
   const auto found = candidates_.find(address);
-  if (found == candidates_.end()) return;
+  if (found == candidates_.end()) return false;
   auto& candidate = found->second;
   candidate.in_flight = false;
   candidate.due = now + candidate.pause;
   const Instant::duration pause_max = candidate.source == Source::asked ? dial_pause_asked_max : dial_pause_max;
+  const bool tried_for_long = candidate.pause < pause_max && candidate.pause * 2 >= pause_max;
   candidate.pause = std::min(candidate.pause * 2, pause_max);
+  return tried_for_long && candidate.source == Source::asked;
 }
 
 void Discovery::on_dial_refused(const PeerAddress& address, std::optional<NodeId> by, Instant now) {
@@ -140,6 +142,7 @@ void Discovery::on_left(const NodeId& node, Instant now) {
   joined_.erase(node);
   for (auto& [address, candidate] : candidates_) {
     if (candidate.node != node) continue;
+    candidate.name.clear();  // heard before it left: says nothing of whether it lives
     candidate.pause = dial_pause_first;
     candidate.due = now + candidate.pause;
     candidate.heard_at = now;

@@ -62,14 +62,15 @@ class Discovery {
 
   // --- Dials ---
   std::vector<PeerAddress> take_due_dials(Instant now);  // each is in flight until one of the next three is called
-  void on_dial_failed(const PeerAddress& address, Instant now);
+  // True once for an address that was asked for and could not be reached for some seconds: someone may want to know.
+  bool on_dial_failed(const PeerAddress& address, Instant now);
   void on_dial_refused(const PeerAddress& address, std::optional<NodeId> by, Instant now);  // reached, but not joined
   void on_dial_done(const PeerAddress& address, const NodeId& node, Instant now);  // handshake done; may be ourselves
   void on_joined(const NodeId& node);                                              // its addresses rest
   void on_left(const NodeId& node, Instant now);                                   // its addresses are tried again
   struct Known {
     NodeId node;
-    std::string name;  // as its beacon says; empty where none was heard from there
+    std::string name;  // as its beacon says; empty where none was heard from there, or none since it left
   };
   std::optional<Known> known_at(const PeerAddress& address) const;
 

@@ -229,6 +229,31 @@ TEST_F(Beacons, JoinedNodesAreNotDialledUntilTheyAreLost) {
   EXPECT_THAT(discovery.take_due_dials(now + 1h + 250ms), ElementsAre(address));
 }
 
+// A beacon of before it left must not read as a firewall that lets beacons through and connections not.
+TEST_F(Beacons, OfAMachineThatLeftAreOldUntilItIsHeardAgain) {
+  auto discovery = make(1);
+  const PeerAddress address{"10.0.0.2", 52414};
+  discovery.on_beacon(address.host, encode_beacon(beacon_of(2, 7)), now);
+  discovery.on_dial_done(address, id(2), now);
+  discovery.on_joined(id(2));
+  EXPECT_EQ(discovery.known_at(address)->name, "other");
+  discovery.on_left(id(2), now);
+  EXPECT_EQ(discovery.known_at(address)->name, "");
+  discovery.on_beacon(address.host, encode_beacon(beacon_of(2, 7, 2)), now + 1s);
+  EXPECT_EQ(discovery.known_at(address)->name, "other");
+}
+
+TEST_F(Beacons, AnAddressAskedForThatIsNotThereIsWorthAWordOnce) {
+  auto discovery = make(1);
+  const PeerAddress asked{"10.0.0.5", 52414}, remembered{"10.0.0.6", 52414};
+  discovery.add_asked(asked, now);
+  discovery.add_remembered(remembered, now);
+  int words = 0;
+  for (int i = 0; i < 20; ++i, now += 10s)
+    for (const auto& address : discovery.take_due_dials(now)) words += discovery.on_dial_failed(address, now);
+  EXPECT_EQ(words, 1);
+}
+
 TEST_F(Beacons, OneMachineIsDialledByOneAddressAtATime) {
   auto discovery = make(1);
   discovery.on_beacon("10.0.0.2", encode_beacon(beacon_of(2, 7, 1)), now);

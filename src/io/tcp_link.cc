@@ -137,6 +137,7 @@ class TcpLink : public Link {
     while (!into.empty()) {
       FLOTILLA_TRY(const std::size_t count, receive_some(into));
       if (count == at_end) {
+        if (into.size() == total && what == "header") return closed_by_peer();
         return fail(Code::closed, "[io] expected {} bytes of a frame's {} but got {} before the other end closed",
                     total, what, total - into.size());
       }

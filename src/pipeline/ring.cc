@@ -31,6 +31,15 @@ Result<std::unique_ptr<Link>> connect_downstream(const PrepareStage& plan, const
   return modelled_where_asked(std::move(link), options);
 }
 
+// What a person can do about a neighbour that is gone, however the socket puts it.
+std::unexpected<Error> neighbour_gone(const Error& cause) {
+  if (cause.code != Code::closed) return fail(cause);
+  return fail(Code::unavailable,
+              "[pipeline] a machine that holds layers of this model is gone, or its network is ({}); send the request "
+              "again, and the model is loaded on the machines that are left",
+              cause.message);
+}
+
 }  // namespace
 
 Ring::Ring(std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream, const PrepareStage& plan)
@@ -47,12 +56,13 @@ Status Ring::send(const StepBatch& batch, std::span<const float> values, std::ui
   header.kind = FrameKind::step;
   header.epoch = epoch_;
   header.step = batch.step;
-  return downstream_->send(header, scratch_);
+  const auto status = downstream_->send(header, scratch_);
+  return status ? status : neighbour_gone(status.error());
 }
 
 Status Ring::receive(ReceivedStep& step) {
   for (;;) {
-    FLOTILLA_TRY_STATUS(upstream_->receive(step.frame, for_ever));
+    if (const auto status = upstream_->receive(step.frame, for_ever); !status) return neighbour_gone(status.error());
     const auto& header = step.frame.header;
     if (header.epoch != epoch_) {
       ++frames_dropped_;

@@ -122,7 +122,7 @@ LoadProgressFn Runner::progress_to_node() {
     if (now - sent < progress_interval && done < total) return;
     sent = now;
     const LoadProgress progress{.ticket = 0,
-                                .text = std::format("reading layers {} to {}", plan_.layers.first, plan_.layers.end),
+                                .text = std::format("reading {} layers", plan_.layers.count()),
                                 .done_bytes = done,
                                 .total_bytes = total};
     node_.send(FrameKind::load_progress, encode(progress), plan_.epoch);
