@@ -1,10 +1,10 @@
 // What one machine computes alone: prefill and decode of a whole model in one stage, measured as llama-bench measures
 // it.
 //
-//   engine_bench --model FILE [--threads 1] [--prompt 512] [--generate 128] [--repeat 5] [--json]
+//   engine_bench --model FILE [--threads 1] [--prompt 512] [--step-rows 512] [--generate 128] [--repeat 5] [--json]
 //
-// Prefill: random tokens into an empty cache, 512 to a step, logits for the last. Decode: random tokens one by one into
-// an empty cache, logits for each, nothing chosen. One run of each beforehand is not counted.
+// Prefill: random tokens into an empty cache, --step-rows to a step, logits for the last. Decode: random tokens one by
+// one into an empty cache, logits for each, nothing chosen. One run of each beforehand is not counted.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <random>
 
+#include "base/limits.h"
 #include "engine/stage.h"
 
 namespace flotilla {
@@ -20,7 +21,7 @@ namespace {
 
 struct Options {
   std::string model;
-  std::uint32_t threads = 1, prompt = 512, generate = 128, repeat = 5;
+  std::uint32_t threads = 1, prompt = 512, step_rows = 512, generate = 128, repeat = 5;
   bool json = false;
 };
 
@@ -30,7 +31,7 @@ class Measurement {
  public:
   Measurement(Stage& stage, const Options& options) : stage_(stage), options_(options) {}
 
-  Rates prefill() { return measure(options_.prompt, 512); }
+  Rates prefill() { return measure(options_.prompt, options_.step_rows); }
   Rates decode() { return measure(options_.generate, 1); }
 
  private:
@@ -78,6 +79,7 @@ void print(const Options& options, const Stage& stage, const Rates& prefill, con
     const nlohmann::json result = {{"model", options.model},
                                    {"threads", options.threads},
                                    {"prompt_tokens", options.prompt},
+                                   {"step_rows", options.step_rows},
                                    {"generated_tokens", options.generate},
                                    {"prefill_tok_per_s", prefill},
                                    {"decode_tok_per_s", decode},
@@ -116,6 +118,9 @@ int main(int argc, char** argv) {
   app.add_option("--model", options.model, "GGUF file")->required();
   app.add_option("--threads", options.threads, "compute threads")->capture_default_str();
   app.add_option("--prompt", options.prompt, "tokens to prefill, 0 for none")->capture_default_str();
+  app.add_option("--step-rows", options.step_rows, "tokens of the prompt to a step")
+      ->check(CLI::Range(1u, flotilla::limits::step_rows_max))
+      ->capture_default_str();
   app.add_option("--generate", options.generate, "tokens to decode, 0 for none")->capture_default_str();
   app.add_option("--repeat", options.repeat, "counted runs of each")->capture_default_str();
   app.add_flag("--json", options.json, "one JSON object on stdout");

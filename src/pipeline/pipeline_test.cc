@@ -185,7 +185,7 @@ TEST(Pipeline, APromptLongerThanAStepGoesRoundInChunks) {
     (*ring)[0]->send(request(1, prompt, 4));
     EXPECT_EQ(read_answers((*ring)[0]->node(), 1).at(1).tokens, scripted_answer({}, prompt, 4));
   }
-  EXPECT_EQ(largest, 500u);
+  EXPECT_LT(largest, prompt.size());
 }
 
 TEST(Pipeline, CancelFreesTheSlotBeforeTheNextStep) {

@@ -1,5 +1,6 @@
-// First come, first served, one step at a time. A step holds one row of every answer under way, then as much of the
-// waiting prompts as still fits: answers never stall behind a long prompt, and a prompt is at worst cut into chunks.
+// First come, first admitted to a slot, one step at a time. A step holds the rows of every answer under way, then a
+// chunk of one waiting prompt (chunk_size), the one whose turn it is (reading_turns), and of others only what fits
+// whole: so answers never stall behind a long prompt, and nobody's first token waits for the rows of someone else's.
 //
 // Roads not taken: several steps in flight (a ring of n stages computes n-1 stages' worth of idleness with one stream,
 // but a token depends on the one before, so it only helps with several streams), and preemption (a slot is reserved for
@@ -8,13 +9,16 @@
 
 #include <algorithm>
 #include <deque>
+#include <ranges>
 #include <unordered_set>
 #include <utility>
 
 #include "base/check.h"
+#include "scheduler/chunk_size.h"
 #include "scheduler/draft_window.h"
 #include "scheduler/kv_slots.h"
 #include "scheduler/prompt_lookup.h"
+#include "scheduler/reading_turns.h"
 
 namespace flotilla {
 namespace {
@@ -27,6 +31,10 @@ struct Sequence {
   std::uint32_t reused = 0;    // positions that were in the cache on admission
   std::uint32_t computed = 0;  // positions in the cache once the step under way is done
   std::uint32_t generated = 0;
+
+  // While the prompt is read.
+  ReadingPace pace;
+  std::optional<Scheduler::Now> overtaken_at;  // when rows of a later prompt were last read instead
 
   // Of the step under way, where it has only answers' rows.
   std::uint32_t guessed = 0;    // tokens at the end of `tokens` that are checked
@@ -43,6 +51,7 @@ struct Sequence {
   std::uint32_t prompt_length() const { return static_cast<std::uint32_t>(request.prompt.size()); }
   std::uint32_t text_length() const { return prompt_length() + generated; }  // without guesses
   bool answering() const { return computed >= prompt_length(); }
+  std::uint32_t prompt_left() const { return answering() ? 0 : prompt_length() - computed; }
 };
 
 // A row of the step under way that wants logits.
@@ -76,6 +85,9 @@ class FifoScheduler final : public Scheduler {
   void expire(Now now);
   void admit(StepBatch& batch);
   void add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch);
+  void read_prompts(StepBatch& batch, Now now);
+  std::uint32_t chunk_of(const Sequence& sequence, Now now) const;
+  bool has_company(const Sequence& sequence, Now now) const;
   void guess(std::uint32_t rows);
   void accept(WantedRow row, const RowResult& result, std::vector<TokenEvent>& events);
   void accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event, std::vector<TokenEvent>& events);
@@ -89,8 +101,11 @@ class FifoScheduler final : public Scheduler {
   std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
   KvSlots slots_;
   RowCosts costs_;
+  ReadingTurns turns_;
   Now step_began_{};
   std::uint32_t answer_rows_ = 0;  // of the step under way; 0 where it has prompts' rows too
+  Sequence* reading_ = nullptr;    // whose prompt alone the step under way reads, beside answers
+  std::uint32_t reading_rows_ = 0;
   std::vector<WantedRow> wanted_;  // of the step under way
   std::vector<TokenEvent> events_;
   std::uint64_t step_ = 0;
@@ -148,6 +163,7 @@ std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
   for (auto& sequence : queue_) events.push_back(end(*sequence, FinishReason::failed, cause));
   queue_.clear();
   wanted_.clear();
+  reading_ = nullptr;
   step_under_way_ = false;
   release_ended();
   slots_.forget();  // carried out or not, nobody knows
@@ -167,13 +183,53 @@ std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
     if (sequence->answering()) add_rows(*sequence, 1 + sequence->guessed, batch);
   answer_rows_ = only_answers ? static_cast<std::uint32_t>(batch.rows.size()) : 0;
   step_began_ = now;
-  for (auto& sequence : running_) {
-    const auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());
-    if (sequence->answering() || room == 0) continue;
-    add_rows(*sequence, std::min(room, sequence->prompt_length() - sequence->computed), batch);
-  }
+  if (!only_answers) read_prompts(batch, now);
   step_under_way_ = true;
   return batch;
+}
+
+// A chunk of the prompt whose turn it is. Others join it only whole and within chunk_rows: more would make the first
+// wait for what brings the others no token yet.
+void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
+  std::vector<Sequence*> waiting;  // in order of admission
+  std::vector<WaitingPrompt> described;
+  for (auto& sequence : running_) {
+    if (sequence->answering()) continue;
+    waiting.push_back(sequence.get());
+    described.push_back({sequence->request.request_class, sequence->prompt_left()});
+  }
+  const auto order = turns_.next(described);
+  auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());  // a waiting one leaves a row
+  Sequence* const first = reading_ = waiting[order.front()];
+  reading_rows_ = std::min(room, chunk_of(*first, now));
+  add_rows(*first, reading_rows_, batch);
+
+  room = std::min(room, chunk_rows) - std::min({reading_rows_, room, chunk_rows});
+  std::size_t newest = order.front();
+  for (const auto index : order | std::views::drop(1)) {
+    const auto left = waiting[index]->prompt_left();
+    if (left > room) continue;
+    add_rows(*waiting[index], left, batch);
+    room -= left;
+    reading_ = nullptr;  // the step's time tells nothing of the first alone
+    newest = std::max(newest, index);
+  }
+  for (std::size_t index = 0; index < newest; ++index)
+    if (!waiting[index]->answering() && waiting[index] != first) waiting[index]->overtaken_at = now;
+}
+
+std::uint32_t FifoScheduler::chunk_of(const Sequence& sequence, Now now) const {
+  const auto left = sequence.prompt_left();
+  if (has_company(sequence, now)) return std::min(left, sequence.pace.chunk_in_company());
+  return chunk_alone(sequence.computed - sequence.reused, left, options_.step_rows_max);
+}
+
+// Whether somebody would notice a long step with rows of this prompt. Nobody watches the answers of batch work.
+bool FifoScheduler::has_company(const Sequence& sequence, Now now) const {
+  if (sequence.overtaken_at && now - *sequence.overtaken_at < company_time) return true;
+  return std::ranges::any_of(running_, [](const Owned& other) {
+    return other->answering() && other->request.request_class == RequestClass::interactive;
+  });
 }
 
 // Looks up what may follow each answer, and adds as much of it as pays beside the `rows` that the step has anyway.
@@ -221,6 +277,7 @@ std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> resul
   check(step_under_way_, "a step was given out");
   check(results.size() == wanted_.size(), "every row that wanted logits has a result");
   if (answer_rows_ > 0) costs_.saw(answer_rows_, now - step_began_);
+  if (auto* read = std::exchange(reading_, nullptr)) read->pace.saw(reading_rows_, now - step_began_);
   std::vector<TokenEvent> events;
   for (std::size_t row = 0; row < results.size(); ++row) accept(wanted_[row], results[row], events);
   end_guessing();

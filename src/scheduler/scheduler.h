@@ -26,7 +26,7 @@ namespace flotilla {
 struct SchedulerOptions {
   std::uint32_t sequences = 4;          // KV slots
   std::uint32_t context_tokens = 4096;  // per slot
-  std::uint32_t step_rows_max = 512;    // rows of one step; a long prompt is cut into chunks, and decode rows go first
+  std::uint32_t step_rows_max = 512;    // rows of one step; decode rows go first, prompts are cut (chunk_size.h)
   std::size_t requests_queued_max = 512;
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
   std::chrono::nanoseconds unix_offset{0};

@@ -207,7 +207,6 @@ TEST(Scheduler, AnswersGoBeforePromptsAndALongPromptIsCutIntoChunks) {
   ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
   ASSERT_TRUE(model.step());
   ASSERT_TRUE(model.scheduler().submit(request(2, counting(10), 50), {}));
-  ASSERT_TRUE(model.scheduler().submit(request(3, counting(3), 50), {}));
 
   auto batch = model.begin().value();
   ASSERT_EQ(batch.rows.size(), 8u);
@@ -216,13 +215,132 @@ TEST(Scheduler, AnswersGoBeforePromptsAndALongPromptIsCutIntoChunks) {
   EXPECT_EQ(batch.rows[7].position, 6u) << "seven rows of the second prompt";
   EXPECT_FALSE(batch.rows[7].wants_logits);
   model.finish();
+  ASSERT_TRUE(model.scheduler().submit(request(3, counting(4), 50), {}));
 
   batch = model.begin().value();
-  ASSERT_EQ(batch.rows.size(), 7u) << "one answer row, the last three of the second prompt, the third prompt whole";
+  ASSERT_EQ(batch.rows.size(), 8u) << "one answer row, the last three of the second prompt, the third prompt whole";
   EXPECT_EQ(batch.rows[3].position, 9u);
   EXPECT_TRUE(batch.rows[3].wants_logits);
-  EXPECT_TRUE(batch.rows[6].wants_logits);
+  EXPECT_TRUE(batch.rows[7].wants_logits);
   EXPECT_EQ(batch.logits_rows(), 3u);
+}
+
+// --- Short and long prompts ---
+
+using namespace std::chrono_literals;
+
+// Rows of each step that reads a request alone in a fresh scheduler, each row taking `row_time`.
+std::vector<std::size_t> chunks_alone(std::size_t prompt_tokens, Scheduler::Now::duration row_time) {
+  FakeModel model({.sequences = 1, .context_tokens = 8192});
+  EXPECT_TRUE(model.scheduler().submit(request(1, counting(prompt_tokens), 1), {}));
+  std::vector<std::size_t> chunks;
+  for (Scheduler::Now now{}; const auto batch = model.begin(now);) {
+    chunks.push_back(batch->rows.size());
+    model.finish(now += row_time * batch->rows.size());
+  }
+  return chunks;
+}
+
+TEST(Scheduler, APromptAloneIsReadInTilesWhateverTheyTake) {
+  EXPECT_THAT(chunks_alone(30, 1ms), ElementsAre(30));
+  EXPECT_THAT(chunks_alone(120, 1ms), ElementsAre(120)) << "no piece of less than a tile after one of more";
+  EXPECT_THAT(chunks_alone(200, 1ms), ElementsAre(64, 64, 72));
+  EXPECT_THAT(chunks_alone(559, 1ms), ElementsAre(64, 64, 64, 64, 64, 64, 64, 64, 47)) << "512 rows, then the rest";
+  EXPECT_EQ(chunks_alone(6000, 0ms), chunks_alone(6000, 1s));
+}
+
+// A long prompt of request 1 of which some steps have been read, each row taking 5 ms.
+class BesideALongPrompt : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(model.scheduler().submit(request(1, counting(6000), 4), now));
+    for (int steps = 0; steps < 10; ++steps) step();
+  }
+  StepBatch step() {
+    const auto batch = model.begin(now).value();
+    model.finish(now += 5ms * batch.rows.size());
+    return batch;
+  }
+  void ask(std::uint64_t id, std::size_t prompt_tokens, std::uint32_t answer_tokens) {
+    ASSERT_TRUE(model.scheduler().submit(request(id, counting(prompt_tokens), answer_tokens), now));
+  }
+
+  FakeModel model{{.context_tokens = 8192}};
+  Scheduler::Now now{};
+};
+
+TEST_F(BesideALongPrompt, AShortChatOvertakesItAndItsStepHoldsNothingElse) {
+  ask(2, 30, 1);
+  EXPECT_EQ(step().rows.size(), 30u);
+  EXPECT_TRUE(model.ends.contains(RequestId{2}));
+}
+
+TEST_F(BesideALongPrompt, AChatWaitsForNoMoreRowsThanATile) {
+  const auto under_way = model.begin(now).value();
+  ask(2, 30, 1);
+  EXPECT_EQ(under_way.rows.size(), 64u);
+  model.finish(now += 1s);
+  step();
+  EXPECT_TRUE(model.ends.contains(RequestId{2}));
+}
+
+TEST_F(BesideALongPrompt, ShortPromptsShareAStepWhereTheyFitWhole) {
+  ask(2, 20, 1);
+  ask(3, 50, 1);
+  ask(4, 30, 1);
+  EXPECT_EQ(step().rows.size(), 50u) << "20 and 30; 50 more were too many";
+  EXPECT_EQ(step().rows.size(), 50u);
+  EXPECT_EQ(model.ends.size(), 3u);
+}
+
+TEST_F(BesideALongPrompt, ARunningAnswerHasATokenInEveryStepAndNoStepIsLong) {
+  ask(2, 30, 40);
+  step();
+  for (std::uint32_t token = 2; token <= 40; ++token) {
+    const auto before = now;
+    step();
+    EXPECT_EQ(model.answers[RequestId{2}].size(), token);
+    EXPECT_LE(now - before, 160ms) << "30 rows of the prompt and one of the answer";
+  }
+  EXPECT_GT(now - Scheduler::Now{}, 3s) << "the prompt was read meanwhile";
+}
+
+TEST_F(BesideALongPrompt, ItIsReadInTilesAgainWhenNobodyCameForAWhile) {
+  ask(2, 30, 1);
+  step();
+  EXPECT_EQ(step().rows.size(), 30u) << "150 ms: whoever asked may ask again";
+  now += 9s;
+  EXPECT_LT(step().rows.size(), 64u);
+  now += 1s;
+  EXPECT_EQ(step().rows.size(), 64u);
+}
+
+TEST_F(BesideALongPrompt, NobodyWatchesTheAnswersOfBatchWork) {
+  auto batch_work = request(2, counting(30), 40);
+  batch_work.request_class = RequestClass::batch;
+  ASSERT_TRUE(model.scheduler().submit(batch_work, now));
+  EXPECT_EQ(step().rows[0].position, 640u) << "people's prompts first, however long";
+  now += 60s;
+  model.scheduler().cancel(RequestId{1});
+  step();
+  ask(3, 500, 1);
+  EXPECT_EQ(step().rows.size(), 65u);
+}
+
+// However many short prompts come, at every moment as many as there are slots.
+TEST_F(BesideALongPrompt, ItHasAStepOfFourHoweverManyOvertakeIt) {
+  constexpr std::size_t rows_left = 6000 - 640;
+  std::size_t rows = 0, steps = 0, since = 0;
+  for (std::uint64_t id = 2; rows < rows_left; ++steps) {
+    ASSERT_LT(steps, 4 * rows_left / 8) << "eight rows of every fourth step at the very least";
+    while (model.scheduler().running() + model.scheduler().queued() < 6) ask(id++, 30, 1);
+    const auto batch = step();
+    const auto mine = std::ranges::count_if(batch.rows, [](const StepRow& row) { return row.position >= 640; });
+    rows += static_cast<std::size_t>(mine);
+    since = mine > 0 ? 0 : since + 1;
+    ASSERT_LE(since, 3u);
+  }
+  EXPECT_GT(model.ends.size(), steps / 2) << "and the short ones are answered meanwhile";
 }
 
 TEST(Scheduler, TheFirstToComeIsTheFirstToRunAndBatchWorkWaitsForPeople) {
@@ -375,19 +493,16 @@ int steps_for(bool speculate, NextToken next, std::uint32_t tokens, std::chrono:
 }
 
 TEST(Scheduler, ATextThatRepeatsItselfTakesFewerStepsAndGivesTheSameAnswer) {
-  using namespace std::chrono_literals;
   EXPECT_EQ(steps_for(false, repetitive_token, 400, 5ms), 400);
   EXPECT_LT(steps_for(true, repetitive_token, 400, 5ms), 130);
 }
 
 TEST(Scheduler, WhatRowsCostAndHowOftenGuessesAreRightDecideHowManyThereAre) {
-  using namespace std::chrono_literals;
   EXPECT_GT(steps_for(true, repetitive_token, 400, 2000ms), 330) << "rows are dear: each costs as much as a step";
   EXPECT_GT(steps_for(true, next_token, 400, 5ms), 390) << "a text without repetition";
 }
 
 TEST(Scheduler, ADeadlineEndsQueuedAndRunningRequestsWithATimeout) {
-  using namespace std::chrono_literals;
   FakeModel model({.sequences = 1, .unix_offset = 1'000'000ms});
   auto running = request(1, {1, 2}, 50), waiting = request(2, {3}, 50), patient = request(3, {4}, 1);
   running.deadline_ms = waiting.deadline_ms = 1'000'500;
@@ -469,7 +584,7 @@ void act(std::mt19937_64& random, FakeModel& model, const SchedulerOptions& opti
 }
 
 void play(std::uint64_t seed) {
-  std::mt19937_64 random(seed);
+  std::mt19937_64 random(seed), clock(seed);
   SchedulerOptions options;
   options.sequences = 1 + static_cast<std::uint32_t>(random() % 5);
   options.context_tokens = 2 + static_cast<std::uint32_t>(random() % 120);
@@ -478,11 +593,12 @@ void play(std::uint64_t seed) {
   const NextToken next = random() % 2 ? next_token : repetitive_token;
   FakeModel model(options, next);
   Story story;
+  Scheduler::Now now{};
   for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
     act(random, model, options, story);
-    if (!model.begin()) continue;
+    if (!model.begin(now)) continue;
     act(random, model, options, story);  // while the step is under way
-    model.finish();
+    model.finish(now += std::chrono::milliseconds(clock() % 400));
   }
   model.run();
   ASSERT_FALSE(testing::Test::HasFatalFailure());
