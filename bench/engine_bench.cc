@@ -1,7 +1,8 @@
 // What one machine computes alone: prefill and decode of a whole model in one stage, measured as llama-bench measures
 // it.
 //
-//   engine_bench --model FILE [--threads 1] [--prompt 512] [--step-rows 512] [--generate 128] [--repeat 5] [--json]
+//   engine_bench --model FILE [--threads 1] [--shards 1] [--prompt 512] [--step-rows 512] [--generate 128] [--repeat 5]
+//                [--json]
 //
 // Prefill: random tokens into an empty cache, --step-rows to a step, logits for the last. Decode: random tokens one by
 // one into an empty cache, logits for each, nothing chosen. One run of each beforehand is not counted.
@@ -21,7 +22,7 @@ namespace {
 
 struct Options {
   std::string model;
-  std::uint32_t threads = 1, prompt = 512, step_rows = 512, generate = 128, repeat = 5;
+  std::uint32_t threads = 1, shards = 1, prompt = 512, step_rows = 512, generate = 128, repeat = 5;
   bool json = false;
 };
 
@@ -78,6 +79,7 @@ void print(const Options& options, const Stage& stage, const Rates& prefill, con
   if (options.json) {
     const nlohmann::json result = {{"model", options.model},
                                    {"threads", options.threads},
+                                   {"shards", options.shards},
                                    {"prompt_tokens", options.prompt},
                                    {"step_rows", options.step_rows},
                                    {"generated_tokens", options.generate},
@@ -89,9 +91,10 @@ void print(const Options& options, const Stage& stage, const Rates& prefill, con
     std::printf("%s\n", result.dump().c_str());
     return;
   }
-  std::printf("%s, %u thread(s): prefill %.1f tok/s over %u tokens, decode %.1f tok/s over %u (medians of %u)\n",
-              stage.spec().name.c_str(), options.threads, median(prefill), options.prompt, median(decode),
-              options.generate, options.repeat);
+  std::printf(
+      "%s, %u shard(s) of %u thread(s): prefill %.1f tok/s over %u tokens, decode %.1f tok/s over %u (medians of %u)\n",
+      stage.spec().name.c_str(), options.shards, options.threads, median(prefill), options.prompt, median(decode),
+      options.generate, options.repeat);
 }
 
 Status run(const Options& options) {
@@ -100,6 +103,7 @@ Status run(const Options& options) {
   const StageOptions stage_options{.layers = {0, static_cast<std::uint32_t>(spec.blocks.size())},
                                    .is_head = true,
                                    .threads = options.threads,
+                                   .shards = options.shards,
                                    .context_tokens = std::max({options.prompt, options.generate, 1u}),
                                    .sequences = 1};
   FLOTILLA_TRY(auto stage, Stage::load(gguf, {}, stage_options, {}));
@@ -117,6 +121,7 @@ int main(int argc, char** argv) {
   CLI::App app("Measures prefill and decode of a model on this machine alone.");
   app.add_option("--model", options.model, "GGUF file")->required();
   app.add_option("--threads", options.threads, "compute threads")->capture_default_str();
+  app.add_option("--shards", options.shards, "slices of every layer, each with its threads")->capture_default_str();
   app.add_option("--prompt", options.prompt, "tokens to prefill, 0 for none")->capture_default_str();
   app.add_option("--step-rows", options.step_rows, "tokens of the prompt to a step")
       ->check(CLI::Range(1u, flotilla::limits::step_rows_max))

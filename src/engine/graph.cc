@@ -64,12 +64,12 @@ class GraphBuilder {
       a = ggml_get_rows(context_, a, step_.wanted);
       x = ggml_get_rows(context_, x, step_.wanted);
     }
-    a = linear(w.attention_output, a, w.attention_output_bias);
+    a = projected(w.attention_output, a, w.attention_output_bias);
     if (block.post_attention_norm) a = norm(a, w.post_attention_norm, block);
     x = ggml_add(context_, a, x);
 
     h = norm(x, w.feed_forward_norm, block);
-    ggml_tensor* f = linear(w.down, gated(linear(w.gate, h), linear(w.up, h), block.activation));
+    ggml_tensor* f = projected(w.down, gated(linear(w.gate, h), linear(w.up, h), block.activation));
     if (block.post_feed_forward_norm) f = norm(f, w.post_feed_forward_norm, block);
     return ggml_add(context_, f, x);
   }
@@ -80,6 +80,13 @@ class GraphBuilder {
 
   ggml_tensor* linear(ggml_tensor* weight, ggml_tensor* x, ggml_tensor* bias = nullptr) {
     ggml_tensor* y = ggml_mul_mat(context_, weight, x);
+    return bias ? ggml_add(context_, y, bias) : y;
+  }
+
+  // Back from heads or hidden values to the width between blocks: where shards hold slices of them, a summand.
+  ggml_tensor* projected(ggml_tensor* weight, ggml_tensor* x, ggml_tensor* bias = nullptr) {
+    ggml_tensor* y = ggml_mul_mat(context_, weight, x);
+    if (parts_.sum) y = parts_.sum->add_to(context_, y);
     return bias ? ggml_add(context_, y, bias) : y;
   }
 

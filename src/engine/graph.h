@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/kv_cache.h"
+#include "engine/shard_sum.h"
 #include "engine/step_shape.h"
 #include "engine/weights.h"
 
@@ -20,6 +21,7 @@ struct StageParts {
   const StageLayers* layers = nullptr;
   const Weights* weights = nullptr;
   const KvCache* cache = nullptr;
+  ShardSum* sum = nullptr;  // null: a stage of one shard
 };
 
 // A window onto one slot's cells of a layer's K or V; moved to another slot or span by changing where it points.

@@ -10,7 +10,7 @@ namespace {
 
 constexpr std::size_t slice_bytes_max = 16 * mib;
 
-std::uint32_t slice_rows(std::uint32_t vocabulary) {
+std::uint32_t slice_rows(std::size_t vocabulary) {
   return static_cast<std::uint32_t>(std::max<std::size_t>(1, slice_bytes_max / (vocabulary * sizeof(float))));
 }
 
@@ -20,11 +20,12 @@ OutputHead::OutputHead(const ModelSpec& spec, const HeadWeights& weights, const 
     : spec_(spec),
       weights_(weights),
       backend_(backend),
-      slice_rows_max_(slice_rows(spec.vocabulary)),
+      vocabulary_(static_cast<std::size_t>(weights.output->ne[1])),
+      slice_rows_max_(slice_rows(vocabulary_)),
       allocator_(ggml_gallocr_new(backend.plain())) {}
 
 Result<std::span<const float>> OutputHead::logits(std::span<const float> rows) {
-  const std::size_t width = spec_.embedding_length, vocabulary = spec_.vocabulary;
+  const std::size_t width = spec_.embedding_length, vocabulary = vocabulary_;
   if (rows.empty()) return std::span<const float>();
   if (rows.size() % width != 0)
     return fail(Code::invalid_argument, "[engine] expected rows of {} values but got {} values", width, rows.size());

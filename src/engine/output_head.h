@@ -33,6 +33,7 @@ class OutputHead {
   const ModelSpec& spec_;
   const HeadWeights& weights_;
   const ComputeBackend& backend_;
+  const std::size_t vocabulary_;  // rows of the head matrix: a shard holds some of them
   const std::uint32_t slice_rows_max_;
   ggml_gallocr_ptr allocator_;
   ggml_context_ptr context_;  // the graph for rows_ rows, kept while that number stays

@@ -1,21 +1,10 @@
 #include "engine/stage.h"
 
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "engine/backend.h"
-#include "engine/embedding_table.h"
-#include "engine/graph.h"
-#include "engine/graph_cache.h"
-#include "engine/kv_cache.h"
-#include "engine/output_head.h"
-#include "engine/step_inputs.h"
-#include "engine/step_shape.h"
-#include "engine/weights.h"
+#include "engine/shard.h"
+#include "engine/sharded_stage.h"
 
 namespace flotilla {
 namespace {
@@ -31,122 +20,23 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
   if (options.context_tokens == 0 || options.context_tokens > limits::context_tokens_max)
     return fail(Code::invalid_argument, "[engine] expected a context of 1 to {} tokens but got {}",
                 limits::context_tokens_max, options.context_tokens);
+  if (options.shards == 0) return fail(Code::invalid_argument, "[engine] expected a shard or more but got none");
   if (options.threads == 0 || options.step_rows_max == 0 || options.step_rows_max > limits::step_rows_max)
     return fail(Code::invalid_argument, "[engine] expected a thread or more and 1 to {} rows a step but got {} and {}",
                 limits::step_rows_max, options.threads, options.step_rows_max);
   return {};
 }
 
-class GgmlStage final : public Stage {
- public:
-  GgmlStage(std::shared_ptr<const Gguf> gguf, std::span<const std::filesystem::path> files, ModelSpec spec,
-            const StageOptions& options, ComputeBackend backend, Weights weights, KvCache cache)
-      : gguf_(std::move(gguf)),
-        spec_(std::move(spec)),
-        options_(options),
-        layers_(describe_layers(spec_, options.layers)),
-        backend_(std::move(backend)),
-        weights_(std::move(weights)),
-        cache_(std::move(cache)),
-        graphs_(backend_.plain()) {
-    if (!options.is_head) return;
-    table_.emplace(*gguf_, files, weights_.head(), spec_);
-    head_.emplace(spec_, weights_.head(), backend_);
-  }
-
-  // What the largest step of one sequence needs, so that a stage that loads also runs. (Many sequences in a step take
-  // more masks and fewer cells each.)
-  Status reserve() {
-    if (table_) FLOTILLA_TRY_STATUS(table_->open());
-    if (head_) FLOTILLA_TRY_STATUS(head_->reserve());
-    if (layers_.range.count() == 0) return {};
-    return graphs_.reserve(build_step_graph(parts(), largest_step(layers_, cache_, options_.step_rows_max)));
-  }
-
-  Result<std::span<const float>> embed(const StepBatch& batch) override {
-    FLOTILLA_TRY_STATUS(check_is_head());
-    FLOTILLA_TRY_STATUS(table_->embed(batch, embedded_));
-    return std::span<const float>(embedded_);
-  }
-
-  Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
-    if (activations.size() != batch.rows.size() * spec_.embedding_length)
-      return fail(Code::invalid_argument, "[engine] expected {} rows of {} activations but got {} values",
-                  batch.rows.size(), spec_.embedding_length, activations.size());
-    FLOTILLA_TRY_STATUS(cache_.check_orders(batch));
-    cache_.carry_out_orders(batch);
-    FLOTILLA_TRY(const StepShape shape,
-                 shape_step(batch, spec_, layers_, cache_, options_.context_tokens, options_.step_rows_max));
-    if (shape.rows == 0) return std::span<const float>();
-    if (layers_.range.count() == 0)
-      result_.assign(activations.begin(), activations.end());
-    else
-      FLOTILLA_TRY_STATUS(compute(shape, activations));
-    for (const RowGroup& group : shape.groups) cache_.set_length(group.sequence, group.first_position + group.rows);
-    return std::span<const float>(result_);
-  }
-
-  Result<std::span<const float>> logits(std::span<const float> rows) override {
-    FLOTILLA_TRY_STATUS(check_is_head());
-    return head_->logits(rows);
-  }
-
-  const ModelSpec& spec() const override { return spec_; }
-
-  StageMemory memory() const override {
-    return {weights_.bytes(), cache_.bytes(), graphs_.buffer_bytes() + (head_ ? head_->buffer_bytes() : 0)};
-  }
-
- private:
-  StageParts parts() const { return {&spec_, &layers_, &weights_, &cache_}; }
-
-  Status check_is_head() const {
-    if (head_) return {};
-    return fail(Code::invalid_argument, "[engine] expected the head's stage but this one holds only layers [{}, {})",
-                layers_.range.first, layers_.range.end);
-  }
-
-  Status compute(const StepShape& shape, std::span<const float> activations) {
-    auto key = shape.key();
-    StepGraph* graph = graphs_.find(key);
-    if (!graph) {
-      FLOTILLA_TRY(graph, graphs_.keep(std::move(key), build_step_graph(parts(), shape)));
-    }
-    inputs_.write(*graph, shape, layers_, cache_, activations);
-    FLOTILLA_TRY_STATUS(backend_.compute(graph->graph));
-    result_.resize(graph->result ? static_cast<std::size_t>(ggml_nelements(graph->result)) : 0);
-    if (graph->result) ggml_backend_tensor_get(graph->result, result_.data(), 0, ggml_nbytes(graph->result));
-    return {};
-  }
-
-  const std::shared_ptr<const Gguf> gguf_;
-  const ModelSpec spec_;
-  const StageOptions options_;
-  const StageLayers layers_;
-  ComputeBackend backend_;
-  Weights weights_;
-  KvCache cache_;
-  GraphCache graphs_;
-  StepInputs inputs_;
-  std::optional<EmbeddingTable> table_;  // both on the head only
-  std::optional<OutputHead> head_;
-  std::vector<float> embedded_, result_;
-};
-
 }  // namespace
 
 Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std::vector<std::filesystem::path> files,
                                            const StageOptions& options, const LoadProgressFn& progress) {
-  FLOTILLA_TRY(ModelSpec spec, read_spec(*gguf));
+  FLOTILLA_TRY(const ModelSpec spec, read_spec(*gguf));
   FLOTILLA_TRY_STATUS(check_options(options, spec));
   if (files.empty()) files = gguf->files();
-  FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(options.threads));
-  FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, backend, progress));
-  FLOTILLA_TRY(KvCache cache,
-               KvCache::create(spec, options.layers, options.context_tokens, options.sequences, backend));
-  auto stage = std::make_unique<GgmlStage>(std::move(gguf), files, std::move(spec), options, std::move(backend),
-                                           std::move(weights), std::move(cache));
-  FLOTILLA_TRY_STATUS(stage->reserve());
+  auto loaded = options.shards == 1 ? load_shard(std::move(gguf), files, spec, options, std::nullopt, progress)
+                                    : load_sharded_stage(std::move(gguf), files, spec, options, progress);
+  FLOTILLA_TRY(auto stage, std::move(loaded));
   const StageMemory memory = stage->memory();
   log(LogLevel::info, "engine", "layers [{}, {}){} loaded: {} weights, {} KV cache, {} for computing",
       options.layers.first, options.layers.end, options.is_head ? " and head" : "", format_bytes(memory.weight_bytes),

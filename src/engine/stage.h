@@ -21,7 +21,8 @@ namespace flotilla {
 struct StageOptions {
   LayerRange layers;     // may be empty on a head that only embeds and samples
   bool is_head = false;  // holds embedding table and output head too
-  std::uint32_t threads = 1;
+  std::uint32_t threads = 1;  // of each shard
+  std::uint32_t shards = 1;   // threads of this process that hold a slice of every layer each; see slices.h
   std::uint32_t context_tokens = 0;  // per sequence
   std::uint32_t sequences = 1;       // KV slots
   std::uint32_t step_rows_max = 512;

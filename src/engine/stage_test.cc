@@ -16,7 +16,8 @@
 namespace flotilla {
 namespace {
 
-using testing::add_rows, testing::Chain, testing::gemma, testing::smollm, testing::some_prompt, testing::some_tokens;
+using testing::add_rows, testing::Chain, testing::distance, testing::gemma, testing::noise, testing::smollm,
+    testing::some_prompt, testing::some_tokens;
 using ::testing::HasSubstr;
 
 class Models : public ::testing::TestWithParam<const char*> {};
@@ -26,24 +27,6 @@ INSTANTIATE_TEST_SUITE_P(, Models, ::testing::Values(smollm, gemma),
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
   return a.size() == b.size() && !a.empty() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
-
-// Largest difference of log-probability among tokens that matter (within 8 nats of the best).
-double distance(const std::vector<float>& a, const std::vector<float>& b) {
-  EXPECT_EQ(a.size(), b.size());
-  const SampledToken best_a = score(a, 0, 20), first_b = score(b, 0, 0);
-  double worst = 0;
-  for (const auto& entry : best_a.top)
-    if (entry.logprob > best_a.top[0].logprob - 8) {
-      const float other = b[static_cast<std::size_t>(entry.token)] - b[0] + first_b.logprob;
-      worst = std::max(worst, std::abs(static_cast<double>(entry.logprob) - other));
-    }
-  return worst;
-}
-
-// How far the same answer may move when its rows are computed beside other rows. SmolLM2's types (Q4_1, Q8_0) give each
-// row the same bits in any company. Gemma's K-quants do not, and it amplifies them: 0.4 nats were measured between two
-// ways of cutting one prompt. A wrong mask, slot or position moves an answer by several nats.
-double noise(const std::string& model) { return model == smollm ? 0.02 : 1.0; }
 
 // Several sequences: a prompt, then a prompt beside an answer, then three answers, then a prompt past the window.
 std::vector<std::vector<float>> play(Chain& chain) {

@@ -11,6 +11,7 @@
 
 #include "engine/backend.h"
 #include "engine/lazy_memory.h"
+#include "engine/slices.h"
 #include "engine/stage.h"
 
 namespace flotilla {
@@ -27,7 +28,7 @@ struct LayerWeights {
 
 struct HeadWeights {
   ggml_tensor* output_norm = nullptr;
-  ggml_tensor* output = nullptr;
+  ggml_tensor* output = nullptr;  // of a shard: its rows of the vocabulary
   // [embedding_length, vocabulary], in memory the host can read: == output where tied; null where tied and rearranged.
   ggml_tensor* embedding = nullptr;
 };
@@ -36,8 +37,9 @@ class Weights {
  public:
   // not_found for a file that cannot be opened; corrupt, naming file and tensor, for one that ends too early;
   // no_memory.
+  // `spec` is the whole model's; `slice` what a shard holds of each tensor, null for everything.
   static Result<Weights> load(const Gguf& gguf, std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                              const StageOptions& options, const ComputeBackend& backend,
+                              const StageOptions& options, const ShardSlice* slice, const ComputeBackend& backend,
                               const LoadProgressFn& progress);
 
   const LayerWeights& layer(std::uint32_t layer) const { return layers_[layer - first_layer_]; }  // model's numbering

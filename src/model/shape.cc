@@ -42,7 +42,7 @@ std::optional<std::uint32_t> layer_of(std::string_view name) {
 // and the step's rows, in units of 256 tokens.
 std::uint64_t mask_bytes(const ModelShape& shape, std::uint64_t context_tokens, std::uint64_t rows) {
   std::set<std::uint32_t> windows;
-  for (const LayerShape& layer : shape.layers) windows.insert(layer.window);
+  for (const LayerShape& layer : shape.layers) windows.insert(layer.cache.window);
   std::uint64_t bytes = 0;
   for (const std::uint32_t window : windows) {
     bytes += rows * 2 * (window == 0 ? context_tokens : std::min(context_tokens, window + rows + 512));
@@ -71,7 +71,7 @@ Result<ModelShape> read_shape(const Gguf& gguf) {
   constexpr std::uint64_t f16_bytes = 2;
   for (const BlockSpec& block : spec.blocks) {
     const std::uint64_t values_per_token = std::uint64_t{block.kv_heads} * (block.key_length + block.value_length);
-    shape.layers.push_back({.kv_bytes_per_token = values_per_token * f16_bytes, .window = block.window});
+    shape.layers.push_back({.cache = {.bytes_per_token = values_per_token * f16_bytes, .window = block.window}});
     shape.attention_length =
         std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
     shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
@@ -123,7 +123,7 @@ StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, s
   const std::uint32_t end = std::min<std::uint32_t>(layers.end, static_cast<std::uint32_t>(shape.layers.size()));
   for (std::uint32_t layer = layers.first; layer < end; ++layer) {
     need.weights += shape.layers[layer].weight_bytes;
-    need.kv += shape.layers[layer].kv_bytes_per_token * context_tokens * sequences;
+    need.kv += shape.layers[layer].cache.bytes_per_token * context_tokens * sequences;
   }
   if (is_head) need.weights += shape.embedding_bytes + shape.output_bytes;
   need.compute = compute_bytes(shape, {.has_layers = layers.first < end,

@@ -9,10 +9,16 @@
 
 namespace flotilla {
 
+// What a layer keeps of the tokens it has seen: keys and values of grouped heads (Ainslie et al. 2023), the only kind
+// yet. They can be cut to any shorter prefix, and shards of a layer hold parts of them by head.
+struct CacheSpec {
+  std::uint64_t bytes_per_token = 0;  // of one position
+  std::uint32_t window = 0;           // sliding window in tokens; 0: sees everything
+};
+
 struct LayerShape {
-  std::uint64_t weight_bytes = 0;        // as held in memory
-  std::uint64_t kv_bytes_per_token = 0;  // K and V of one position
-  std::uint32_t window = 0;              // sliding window in tokens; 0: sees everything
+  std::uint64_t weight_bytes = 0;  // as held in memory
+  CacheSpec cache;
 };
 
 struct ModelShape {

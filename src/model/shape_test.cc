@@ -48,7 +48,7 @@ TEST(Shape, AStageNeedsItsWeightsAndItsCache) {
   ASSERT_NE(gguf, nullptr);
   const auto shape = read_shape(*gguf);
   ASSERT_TRUE(shape);
-  EXPECT_EQ(shape->layers[0].kv_bytes_per_token, 3u * (64 + 64) * 2);
+  EXPECT_EQ(shape->layers[0].cache.bytes_per_token, 3u * (64 + 64) * 2);
   EXPECT_EQ(shape->attention_length, 576u);
   EXPECT_EQ(shape->feed_forward_length, 1536u);
   const StageNeed worker = stage_need(*shape, {10, 30}, false, 4096, 4);
@@ -68,7 +68,7 @@ TEST(Shape, AWindowIsKnownToThePlanner) {
   ASSERT_TRUE(shape);
   EXPECT_EQ(shape->layers[4].window, 512u);
   EXPECT_EQ(shape->layers[5].window, 0u);
-  EXPECT_EQ(shape->layers[0].kv_bytes_per_token, (256u + 256) * 2);
+  EXPECT_EQ(shape->layers[0].cache.bytes_per_token, (256u + 256) * 2);
 }
 
 TEST(StageRanges, HoldTheStagesBytesAndNoOthers) {

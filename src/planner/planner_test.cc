@@ -27,7 +27,7 @@ ModelShape model_of(std::uint32_t layers, std::uint64_t layer_bytes, std::uint64
   shape.context_length = 8192;
   shape.embedding_length = 64;
   shape.vocabulary = 1000;
-  shape.layers.assign(layers, {.weight_bytes = layer_bytes, .kv_bytes_per_token = 128, .window = 0});
+  shape.layers.assign(layers, {.weight_bytes = layer_bytes, .cache = {.bytes_per_token = 128, .window = 0}});
   shape.embedding_bytes = head_bytes;
   return shape;
 }
@@ -317,7 +317,7 @@ TEST(Planner, AgreesWithBruteForceOnSmallFleets) {
     auto shape = model_of(static_cast<std::uint32_t>(between(1, 7)), 0, between(0, 200) * mib);
     for (auto& layer : shape.layers) {
       layer.weight_bytes = between(10, 200) * mib;
-      layer.kv_bytes_per_token = between(0, 1) * 1024;
+      layer.cache.bytes_per_token = between(0, 1) * 1024;
     }
     Fleet fleet;
     for (std::uint64_t machines = between(1, 5), i = 0; i < machines; ++i)
@@ -371,7 +371,7 @@ TEST(Planner, AgreesWithBruteForceOnWishedOrders) {
 TEST(Planner, WindowsAndUnevenLayersKeepWithinEveryOffer) {
   auto shape = model_of(18, 5 * mib, 170 * mib);
   for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {
-    shape.layers[layer].kv_bytes_per_token = 1024;
+    shape.layers[layer].cache.bytes_per_token = 1024;
     shape.layers[layer].window = layer % 6 == 5 ? 0 : 512;  // five of six layers see a window only
   }
   const Fleet fleet = Fleet().with("a", 420 * mib).with("b", 230 * mib).with("c", 210 * mib);

@@ -1,0 +1,29 @@
+// Decides how the partial results of a stage's shards become one. A shard holds a slice of every layer; what its slice
+// of an output projection gives is a summand of the whole (tensor parallelism: Shoeybi et al. 2019, Megatron-LM).
+// In: each shard's summand.  Out: the sum, the same bits on all.  Owns: what the version needs to exchange.
+// Thread: each shard's own, all in the same order of calls; close() from any. Errors stick.
+// Versions: memory_collective.h (threads of one process). A stage of one shard has none.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "base/result.h"
+
+namespace flotilla {
+
+class Collective {
+ public:
+  virtual ~Collective() = default;
+
+  // Offers `values` to be summed over the group. They are neither read nor written by the caller until wait() returns,
+  // and every shard offers as many.
+  virtual void start(std::span<float> values) = 0;
+  // Afterwards `values` hold the sum. closed, with the cause, where a shard went.
+  virtual Status wait() = 0;
+
+  // Ends every shard's waits, now and later.
+  virtual void close(const Error& cause) = 0;
+};
+
+}  // namespace flotilla

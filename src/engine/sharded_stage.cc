@@ -1,0 +1,133 @@
+#include "engine/sharded_stage.h"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "engine/memory_collective.h"
+#include "engine/shard.h"
+#include "engine/shard_team.h"
+
+namespace flotilla {
+namespace {
+
+// Shards read at the same time; the bar shows their sum.
+class SharedProgress {
+ public:
+  SharedProgress(std::uint32_t shards, const LoadProgressFn& progress)
+      : done_(shards), total_(shards), progress_(progress) {}
+
+  LoadProgressFn of(std::uint32_t shard) {
+    return [this, shard](std::uint64_t done, std::uint64_t total) {
+      const std::scoped_lock lock(mutex_);
+      done_[shard] = done;
+      total_[shard] = total;
+      if (!progress_ || std::ranges::contains(total_, 0u)) return;  // not all have said how much it is
+      progress_(sum(done_), sum(total_));
+    };
+  }
+
+ private:
+  static std::uint64_t sum(const std::vector<std::uint64_t>& values) {
+    return std::ranges::fold_left(values, std::uint64_t{0}, std::plus());
+  }
+
+  std::mutex mutex_;
+  std::vector<std::uint64_t> done_, total_;
+  const LoadProgressFn& progress_;
+};
+
+class ShardedStage final : public Stage {
+ public:
+  ShardedStage(std::vector<ShardSlice> slices, const ModelSpec& spec)
+      : slices_(std::move(slices)),
+        spec_(spec),
+        shards_(slices_.size()),
+        results_(slices_.size()),
+        team_(static_cast<std::uint32_t>(slices_.size())) {}
+
+  Status load(const std::shared_ptr<const Gguf>& gguf, std::span<const std::filesystem::path> files,
+              const StageOptions& options, const LoadProgressFn& progress) {
+    const auto count = static_cast<std::uint32_t>(shards_.size());
+    auto collectives = make_memory_collective(count);
+    SharedProgress shared(count, progress);
+    std::vector<Status> loaded(count);
+    team_.run([&](std::uint32_t i) {
+      auto shard = load_shard(
+          gguf, files, spec_, options,
+          ShardPlace{.slice = slices_[i], .collective = std::move(collectives[i]), .embeds = i == 0}, shared.of(i));
+      if (shard)
+        shards_[i] = *std::move(shard);
+      else
+        loaded[i] = fail(shard.error());
+    });
+    for (auto& status : loaded) FLOTILLA_TRY_STATUS(std::move(status));
+    return {};
+  }
+
+  Result<std::span<const float>> embed(const StepBatch& batch) override { return shards_.front()->embed(batch); }
+
+  Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
+    return together([&](Stage& shard) { return shard.step(batch, activations); });
+  }
+
+  // Side by side, each shard's part of a row behind the one before.
+  Result<std::span<const float>> logits(std::span<const float> rows) override {
+    FLOTILLA_TRY(const auto first, together([&](Stage& shard) { return shard.logits(rows); }));
+    if (rows.empty()) return first;
+    const std::size_t count = rows.size() / spec_.embedding_length;
+    logits_.resize(count * spec_.vocabulary);
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+      const IndexRange part = slices_[i].vocabulary;
+      const std::span<const float> values = *results_[i];
+      for (std::size_t row = 0; row < count; ++row)
+        std::ranges::copy(values.subspan(row * part.count(), part.count()),
+                          logits_.begin() + static_cast<std::ptrdiff_t>(row * spec_.vocabulary + part.first));
+    }
+    return std::span<const float>(logits_);
+  }
+
+  const ModelSpec& spec() const override { return spec_; }
+
+  StageMemory memory() const override {
+    StageMemory sum;
+    for (const auto& shard : shards_) {
+      const StageMemory memory = shard->memory();
+      sum.weight_bytes += memory.weight_bytes;
+      sum.kv_bytes += memory.kv_bytes;
+      sum.compute_bytes += memory.compute_bytes;
+    }
+    return sum;
+  }
+
+ private:
+  // The first shard's result, or the first failure: what fails one fails all, or ends the others' waits.
+  template <class Use>
+  Result<std::span<const float>> together(const Use& use) {
+    team_.run([&](std::uint32_t i) { results_[i] = use(*shards_[i]); });
+    for (const auto& result : results_)
+      if (!result) return fail(result.error());
+    return results_.front();
+  }
+
+  const std::vector<ShardSlice> slices_;
+  const ModelSpec spec_;
+  std::vector<std::unique_ptr<Stage>> shards_;
+  std::vector<Result<std::span<const float>>> results_;
+  std::vector<float> logits_;
+  ShardTeam team_;  // last: its threads end before what they use
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Stage>> load_sharded_stage(std::shared_ptr<const Gguf> gguf,
+                                                  std::span<const std::filesystem::path> files, const ModelSpec& spec,
+                                                  const StageOptions& options, const LoadProgressFn& progress) {
+  const std::vector<double> shares(options.shards, 1.0);
+  FLOTILLA_TRY(auto slices, cut_model(*gguf, spec, shares));
+  auto stage = std::make_unique<ShardedStage>(std::move(slices), spec);
+  FLOTILLA_TRY_STATUS(stage->load(gguf, files, options, progress));
+  return stage;
+}
+
+}  // namespace flotilla

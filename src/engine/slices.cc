@@ -1,0 +1,145 @@
+#include "engine/slices.h"
+
+#include <ggml.h>
+
+#include <algorithm>
+#include <cmath>
+#include <format>
+#include <numeric>
+#include <string>
+
+namespace flotilla {
+namespace {
+
+// Elements along a row of the matrix that lie in one quantization block and cannot be parted.
+Result<std::uint32_t> block_of(const Gguf& gguf, std::uint32_t layer, const char* part) {
+  const std::string name = std::format("blk.{}.{}.weight", layer, part);
+  const TensorPlace* place = gguf.find(name);
+  if (!place) return fail(Code::corrupt, "[engine] expected tensor {} in '{}' but it has none", name, gguf.name());
+  return static_cast<std::uint32_t>(ggml_blck_size(static_cast<ggml_type>(place->type)));
+}
+
+// Repacked kernels take rows by eight; a slice that is no multiple of it would fall back to slower ones.
+constexpr std::uint32_t rows_unit = 8;
+
+// Borders after which each shard ends, in units of [0, units): as near to `wanted` (which need not sum to one) as whole
+// units allow, and never an empty slice. `wanted` has one entry a shard; units >= shards.
+std::vector<std::uint32_t> borders(std::uint32_t units, std::span<const double> wanted) {
+  const double total = std::accumulate(wanted.begin(), wanted.end(), 0.0);
+  std::vector<std::uint32_t> ends;
+  double so_far = 0;
+  for (std::size_t shard = 0; shard < wanted.size(); ++shard) {
+    so_far += wanted[shard];
+    const auto left = static_cast<std::uint32_t>(wanted.size() - shard - 1);
+    const std::uint32_t lowest = (ends.empty() ? 0 : ends.back()) + 1, highest = units - left;
+    const auto nearest = static_cast<std::uint32_t>(std::lround(units * so_far / total));
+    ends.push_back(std::clamp(shard + 1 == wanted.size() ? units : nearest, lowest, highest));
+  }
+  return ends;
+}
+
+IndexRange range_of(const std::vector<std::uint32_t>& ends, std::size_t shard, std::uint32_t unit) {
+  return {shard == 0 ? 0 : ends[shard - 1] * unit, ends[shard] * unit};
+}
+
+class BlockCutter {
+ public:
+  BlockCutter(const Gguf& gguf, const ModelSpec& spec, std::uint32_t layer, std::span<const double> shares)
+      : gguf_(gguf), spec_(spec), block_(spec.blocks[layer]), layer_(layer), shares_(shares) {}
+
+  Result<std::vector<BlockSlice>> cut() {
+    std::vector<BlockSlice> slices(shares_.size());
+    FLOTILLA_TRY_STATUS(cut_attention(slices));
+    FLOTILLA_TRY_STATUS(cut_feed_forward(slices));
+    return slices;
+  }
+
+ private:
+  // The unit is a KV head with its queries, several where a quantization block of the output projection spans them; or
+  // a query head, where there are too few KV heads.
+  Status cut_attention(std::vector<BlockSlice>& slices) {
+    FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "attn_output"));
+    const std::uint32_t queries = block_.heads / block_.kv_heads;
+    const bool by_kv_head = block_.kv_heads >= shares_.size();
+    const std::uint32_t heads_each = by_kv_head ? queries : 1;
+    const std::uint32_t width = heads_each * block_.value_length;
+    const std::uint32_t together = std::lcm(width, columns) / width;
+    const std::uint32_t unit = heads_each * together;
+    const std::uint32_t bound = by_kv_head ? block_.heads : queries * block_.kv_heads;
+    if (bound % unit != 0 || bound / unit < shares_.size()) return too_many("attention heads", bound / unit);
+    // Between the query heads of several KV heads, some shard would need unlike numbers of queries for its KV heads.
+    if (!by_kv_head && block_.kv_heads > 1) return too_many("KV heads", block_.kv_heads);
+    const auto ends = borders(bound / unit, shares_);
+    for (std::size_t shard = 0; shard < slices.size(); ++shard) {
+      const IndexRange heads = range_of(ends, shard, unit);
+      slices[shard].heads = heads;
+      slices[shard].kv_heads = {heads.first / queries, (heads.end + queries - 1) / queries};
+    }
+    return {};
+  }
+
+  // Takes up what whole heads left uneven, so that a layer's work is shared as wanted.
+  Status cut_feed_forward(std::vector<BlockSlice>& slices) {
+    FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "ffn_down"));
+    const std::uint32_t unit = std::lcm(columns, rows_unit), units = block_.feed_forward_length / unit;
+    if (block_.feed_forward_length % unit != 0 || units < shares_.size()) return too_many("feed-forward blocks", units);
+    const double width = spec_.embedding_length;
+    const auto attention = [&](const BlockSlice& slice) {
+      return width * (slice.heads.count() * (block_.key_length + block_.value_length) +
+                      slice.kv_heads.count() * (block_.key_length + block_.value_length));
+    };
+    const double feed_forward = 3 * width * block_.feed_forward_length;
+    double total = feed_forward;
+    for (const BlockSlice& slice : slices) total += attention(slice);
+    const double all = std::accumulate(shares_.begin(), shares_.end(), 0.0);
+    std::vector<double> wanted;
+    for (std::size_t shard = 0; shard < slices.size(); ++shard)
+      wanted.push_back(std::max(total * shares_[shard] / all - attention(slices[shard]), feed_forward / units));
+    const auto ends = borders(units, wanted);
+    for (std::size_t shard = 0; shard < slices.size(); ++shard)
+      slices[shard].feed_forward = range_of(ends, shard, unit);
+    return {};
+  }
+
+  Status too_many(const char* what, std::uint32_t units) const {
+    return fail(Code::unsupported,
+                "[engine] expected at most {} shards of layer {} of '{}' (it has so many {} to part) but got {}", units,
+                layer_, gguf_.name(), what, shares_.size());
+  }
+
+  const Gguf& gguf_;
+  const ModelSpec& spec_;
+  const BlockSpec& block_;
+  const std::uint32_t layer_;
+  const std::span<const double> shares_;
+};
+
+}  // namespace
+
+Result<std::vector<ShardSlice>> cut_model(const Gguf& gguf, const ModelSpec& spec, std::span<const double> shares) {
+  std::vector<ShardSlice> slices(shares.size());
+  for (std::uint32_t layer = 0; layer < spec.blocks.size(); ++layer) {
+    FLOTILLA_TRY(const auto of_block, BlockCutter(gguf, spec, layer, shares).cut());
+    for (std::size_t shard = 0; shard < shares.size(); ++shard) slices[shard].blocks.push_back(of_block[shard]);
+  }
+  if (spec.vocabulary / rows_unit < shares.size())
+    return fail(Code::unsupported, "[engine] expected fewer shards than rows of the vocabulary but got {}",
+                shares.size());
+  const auto ends = borders(spec.vocabulary / rows_unit, shares);
+  for (std::size_t shard = 0; shard < shares.size(); ++shard)
+    slices[shard].vocabulary = range_of(ends, shard, rows_unit);
+  slices.back().vocabulary.end = spec.vocabulary;  // what is left of the last eight
+  return slices;
+}
+
+ModelSpec spec_of(const ModelSpec& spec, const ShardSlice& slice) {
+  ModelSpec own = spec;
+  for (std::size_t layer = 0; layer < own.blocks.size(); ++layer) {
+    own.blocks[layer].heads = slice.blocks[layer].heads.count();
+    own.blocks[layer].kv_heads = slice.blocks[layer].kv_heads.count();
+    own.blocks[layer].feed_forward_length = slice.blocks[layer].feed_forward.count();
+  }
+  return own;
+}
+
+}  // namespace flotilla
