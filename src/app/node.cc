@@ -127,7 +127,10 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer& peer, Descriptor socket) { self->on_bulk(peer.node, std::move(socket)); }};
   node->published_ = node->describe();
-  FLOTILLA_TRY(node->cluster_, Cluster::start(loop, std::move(cluster), node->published_, std::move(events)));
+  auto joined = Cluster::start(loop, std::move(cluster), node->published_, std::move(events));
+  if (!joined && (joined.error().code == Code::busy || joined.error().code == Code::permission))  // the port's errors
+    return fail(joined.error().code, "{} with --cluster-port", joined.error().message);
+  FLOTILLA_TRY(node->cluster_, std::move(joined));
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
   node->publish();  // now with the port the API really has
   node->watch_models();

@@ -61,6 +61,7 @@ class Refusals(unittest.TestCase):
             words = self.refused(self.node("a", cluster_port=port))
         self.assertIn(str(port), words)
         self.assertRegex(words, "taken|in use|to be free")
+        self.assertIn("--cluster-port", words)
 
     def test_home_that_cannot_be_a_folder(self):
         path = os.path.join(self.folder, "a file")
@@ -87,7 +88,8 @@ class Refusals(unittest.TestCase):
         first = self.node("a").start()
         try:
             words = self.refused(self.node("b", home=first.home))
-            self.assertIn("another node already runs", words)
+            for part in ("another node already runs", "--home", "--name", "--api", "--cluster-port"):
+                self.assertIn(part, words)
             self.assertEqual(200, first.get("/health").status)
         finally:
             first.stop()
