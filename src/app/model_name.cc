@@ -42,7 +42,11 @@ Result<std::string> resolve_model_name(ApiClient& client, const std::string& typ
   std::vector<std::string> known;
   for (const auto& model : body.value("data", nlohmann::json::array()))
     if (model.contains("id") && model["id"].is_string()) known.push_back(model["id"].get<std::string>());
-  return match_model_name(known, typed, how_to_add);
+  auto name = match_model_name(known, typed, how_to_add);
+  if (name || name.error().code != Code::not_found || typed.empty()) return name;
+  // The node knows of files that it could not take for models.
+  const auto shown = client.get("/models/" + ApiClient::escaped(typed));
+  return !shown && shown.error().code == Code::corrupt ? fail(shown.error()) : std::move(name);
 }
 
 }  // namespace flotilla

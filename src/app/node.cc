@@ -427,7 +427,9 @@ void Node::plan(const json& arguments, OnJson on_done) {
 }
 
 void Node::show(const std::string& model, OnJson on_done) {
-  headers_.want(model, "", [on_done](const Result<StoredModel>& stored) {
+  headers_.want(model, "", [this, model, on_done](const Result<StoredModel>& stored) {
+    const std::string skipped = stored ? "" : context_.store.why_skipped(model);
+    if (!skipped.empty()) return on_done(fail(Code::corrupt, "[app] {}", skipped));
     if (!stored) return on_done(fail(stored.error()));
     on_done(model_json(*stored));
   });

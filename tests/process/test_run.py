@@ -150,6 +150,21 @@ class Run(ClientTest):
         self.assertEqual(1, run.returncode)
         self.assertIn("flotilla run smollm2 --models DIR", run.stderr)
 
+    def test_a_file_that_is_no_model_is_explained(self):
+        path = os.path.join(self.folder, "Cut.gguf")
+        with open(os.path.join(MODELS_FOLDER, SMOLLM2 + ".gguf"), "rb") as whole, open(path, "wb") as cut:
+            cut.write(whole.read(100000))
+        run = self.client("run", "cut", "Hi", "--models", self.folder, "--home", os.path.join(self.folder, "home"))
+        self.assertEqual(1, run.returncode)
+        self.assertIn("'%s' is skipped: expected" % path, run.stderr)
+
+    def test_a_model_that_fits_nowhere_is_offered_smaller(self):
+        node = Node("a", self.folder, ["--no-discovery", "--memory", "100M"], models=[MODELS_FOLDER]).start()
+        self.addCleanup(node.stop)
+        run = self.client("run", SMOLLM2, "Hi", port=node.api_port)
+        self.assertEqual(1, run.returncode)
+        self.assertIn("flotilla load %s --context 256 --sequences 1" % SMOLLM2, run.stderr)
+
     def test_an_empty_listing_says_what_to_do_next(self):
         node = Node("a", self.folder, ["--no-discovery"]).start()
         self.addCleanup(node.stop)
