@@ -35,7 +35,16 @@ std::size_t on_bytes(char* bytes, std::size_t size, std::size_t count, void* use
   return piece.size();
 }
 
-Error error_from_body(std::string_view body, long http_code) {
+std::string origin_of(const std::string& url) { return url.substr(0, url.find('/', url.find("://") + 3)); }
+
+Error no_flotilla(const std::string& url, const std::string& answer) {
+  return {Code::unavailable,
+          std::format("[app] {} is not a Flotilla node (it answered {}); start one with `flotilla serve`, or name "
+                      "another with --api URL",
+                      origin_of(url), answer)};
+}
+
+Error error_from_body(const std::string& url, std::string_view body, long http_code) {
   const json parsed = json::parse(body, nullptr, false);
   if (parsed.is_object() && parsed.contains("error") && parsed["error"].is_object()) {
     const json& error = parsed["error"];
@@ -44,7 +53,7 @@ Error error_from_body(std::string_view body, long http_code) {
         error.value("message", json()).is_string() ? error["message"].get<std::string>() : std::string(body);
     return {code_from_string(code), message};
   }
-  return {Code::internal, std::format("[app] the node answered with HTTP {}", http_code)};
+  return no_flotilla(url, std::format("HTTP {}", http_code));  // a node's errors are objects
 }
 
 struct CurlHandle {
@@ -80,12 +89,12 @@ Result<std::string> transfer(const std::string& url, const std::optional<std::st
   if (outcome == CURLE_COULDNT_CONNECT || outcome == CURLE_COULDNT_RESOLVE_HOST)
     return fail(Code::unavailable,
                 "[app] no node answers at {}; start one with `flotilla serve`, or name another with --api URL",
-                url.substr(0, url.find('/', 8)));
+                origin_of(url));
   if (outcome != CURLE_OK)
     return fail(Code::unavailable, "[app] the connection to the node broke off ({})", curl_easy_strerror(outcome));
   long http_code = 0;
   curl_easy_getinfo(handle.curl, CURLINFO_RESPONSE_CODE, &http_code);
-  if (http_code >= 400) return fail(error_from_body(on_line ? state.line : state.body, http_code));
+  if (http_code >= 400) return fail(error_from_body(url, on_line ? state.line : state.body, http_code));
   return std::move(state.body);
 }
 
@@ -98,14 +107,10 @@ Result<std::string> serialized(const json& body) {
   }
 }
 
-Result<json> parsed(Result<std::string> body) {
+Result<json> parsed(const std::string& url, Result<std::string> body) {
   if (!body) return fail(std::move(body).error());
   json value = json::parse(*body, nullptr, false);
-  if (value.is_discarded())
-    return fail(
-        Code::internal,
-        "[app] expected JSON from the node but got {} bytes of something else; is another program on that port?",
-        body->size());
+  if (!value.is_object()) return fail(no_flotilla(url, std::format("{} bytes that are no JSON object", body->size())));
   return value;
 }
 
@@ -119,12 +124,14 @@ ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {
 }
 
 Result<json> ApiClient::get(std::string_view path) {
-  return parsed(transfer(base_url_ + std::string(path), std::nullopt, nullptr));
+  const std::string url = base_url_ + std::string(path);
+  return parsed(url, transfer(url, std::nullopt, nullptr));
 }
 
 Result<json> ApiClient::post(std::string_view path, const json& body) {
   FLOTILLA_TRY(const std::string text, serialized(body));
-  return parsed(transfer(base_url_ + std::string(path), text, nullptr));
+  const std::string url = base_url_ + std::string(path);
+  return parsed(url, transfer(url, text, nullptr));
 }
 
 Status ApiClient::post_lines(std::string_view path, const json& body, const OnLine& on_line) {

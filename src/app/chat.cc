@@ -85,13 +85,17 @@ Result<Answer> ask(ApiClient& client, const char* path, const json& body, const 
   const InterruptGuard guard;
   Answer answer;
   const auto started = Clock::now();
-  FLOTILLA_TRY_STATUS(client.post_lines(path, body, [&](std::string_view line) {
+  const auto streamed = client.post_lines(path, body, [&](std::string_view line) {
     on_event(line, started, text_path, answer);
     return !interrupted;
-  }));
+  });
   answer.total_seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  if (answer.error) return fail(*answer.error);
-  return answer;
+  if (streamed && !answer.error) return answer;
+  if (!answer.text.empty() && !answer.text.ends_with('\n')) {  // the error begins a line of its own
+    std::println("");
+    std::fflush(stdout);
+  }
+  return fail(streamed ? *answer.error : streamed.error());
 }
 
 // A base model has no chat template; it continues the prompt instead.
@@ -144,9 +148,9 @@ int converse(ApiClient& client, const ChatOptions& options, const std::string& m
     }
     messages.push_back({{"role", "user"}, {"content", line}});
     const auto answer = answer_to(client, options, model, messages);
+    if (!answer) return report(answer.error());
     std::println("");
     std::fflush(stdout);
-    if (!answer) return report(answer.error());
     messages.push_back({{"role", "assistant"}, {"content", answer->text}});
     print_speed(*answer);
   }
@@ -166,17 +170,22 @@ int answer_once(ApiClient& client, const ChatOptions& options, const std::string
 Status load_with_progress(ApiClient& client, const std::string& model) {
   ProgressBar bar;
   std::optional<Error> failure;
-  FLOTILLA_TRY_STATUS(client.post_lines("/load", {{"model", model}}, [&](std::string_view line) {
+  const auto streamed = client.post_lines("/load", {{"model", model}}, [&](std::string_view line) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return true;
     if (event.contains("progress"))
       bar.show(event["progress"].value("text", ""), event["progress"].value("done_bytes", 0ull),
                event["progress"].value("total_bytes", 0ull));
-    if (event.contains("error")) failure = Error{Code::unavailable, event["error"].value("message", "loading failed")};
+    if (event.contains("error"))
+      failure =
+          Error{code_from_string(event["error"].value("code", "")), event["error"].value("message", "loading failed")};
     return true;
-  }));
-  if (failure) return fail(*failure);
-  return {};
+  });
+  if (!streamed) failure = streamed.error();
+  if (!failure) return {};
+  if (failure->code == Code::no_memory)  // `run` has no flag for it: what it loads can be loaded by hand
+    failure->message += std::format(", for example: flotilla load {} --context 256 --sequences 1", model);
+  return fail(*failure);
 }
 
 }  // namespace
@@ -196,7 +205,10 @@ int run_chat(const ChatOptions& options) {
         stderr,
         "No node was running, so one was started for this conversation. `flotilla serve` keeps one for longer.");
   }
-  const auto model = resolve_model_name(client, options.model);
+  // A node started here looks where this command says; one that runs already looks where its own command said.
+  const auto model =
+      borrowed ? resolve_model_name(client, options.model, std::format("flotilla run {} --models DIR", options.model))
+               : resolve_model_name(client, options.model);
   if (!model) return report(model.error());
   if (const auto loaded = load_with_progress(client, *model); !loaded) return report(loaded.error());
   if (options.prompt.empty()) return converse(client, options, *model);

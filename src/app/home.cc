@@ -33,9 +33,11 @@ Result<Descriptor> take_lock(const fs::path& path) {
     return fail(Code::permission, "[app] cannot write in the home folder {} ({}); choose another with --home",
                 path.parent_path().string(), std::strerror(errno));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0)
-    return fail(Code::busy,
-                "[app] another node already runs with the home folder {}; stop it, or give this one its own --home",
-                path.parent_path().string());
+    return fail(
+        Code::busy,
+        "[app] another node already runs with the home folder {}; stop it, or give this one its own --home (and "
+        "beside another node on one machine also its own --name, --api and --cluster-port)",
+        path.parent_path().string());
   return lock;
 }
 

@@ -3,14 +3,17 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <print>
 #include <string>
 #include <vector>
 
 #include "app/chat.h"
+#include "app/config_file.h"
 #include "app/home.h"
 #include "app/runner_main.h"
 #include "app/serve.h"
 #include "app/terminal.h"
+#include "app/usage_error.h"
 #include "app/verbs.h"
 #include "app/version.h"
 #include "base/limits.h"
@@ -56,6 +59,17 @@ CLI::Validator size_validator() {
       "SIZE");
 }
 
+CLI::Validator whole_number(long least) {
+  return CLI::Validator(
+      [least](std::string& text) {
+        long number = 0;
+        const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+        if (error == std::errc{} && rest == text.data() + text.size() && number >= least) return std::string();
+        return std::format("expected a whole number {} but got {}", least > 0 ? "above 0" : "of 0 or more", text);
+      },
+      "NUMBER");
+}
+
 struct HostPort {
   std::string host;
   std::uint16_t port = 0;
@@ -73,6 +87,15 @@ Result<HostPort> parse_host_port(const std::string& text) {
   return HostPort{host, static_cast<std::uint16_t>(number)};
 }
 
+CLI::Validator host_port_validator() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const auto parsed = parse_host_port(text);
+        return parsed ? std::string() : parsed.error().message.substr(parsed.error().message.find("] ") + 2);
+      },
+      "HOST:PORT");
+}
+
 struct ServeFlags {
   ServeOptions options;
   LogFlags log;
@@ -80,7 +103,7 @@ struct ServeFlags {
   bool no_discovery = false;
 };
 
-void add_serve(CLI::App& app, int& exit_code) {
+void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
   auto flags = std::make_shared<ServeFlags>();
   NodeOptions& node = flags->options.node;
   node.home = default_home();
@@ -98,8 +121,9 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->capture_default_str();
   verb->add_option("--name", node.name, "This machine's name in the fleet (default: its host name)")
       ->envname("FLOTILLA_NAME");
-  verb->add_option("--api", flags->api, "Where clients connect, HOST:PORT")
+  verb->add_option("--api", flags->api, "Where clients connect")
       ->envname("FLOTILLA_API")
+      ->check(host_port_validator())
       ->capture_default_str();
   verb->add_option("--cluster-port", node.cluster_port, "TCP port for the other nodes")
       ->envname("FLOTILLA_CLUSTER_PORT")
@@ -110,7 +134,8 @@ void add_serve(CLI::App& app, int& exit_code) {
   verb->add_option("--peer", node.peers,
                    "A node to connect with where discovery cannot reach, HOST[:PORT]; may be repeated")
       ->envname("FLOTILLA_PEER")
-      ->delimiter(',');
+      ->delimiter(',')
+      ->allow_extra_args(false);
   verb->add_flag("--no-discovery", flags->no_discovery, "Neither send nor hear beacons")
       ->envname("FLOTILLA_NO_DISCOVERY");
   verb->add_flag("--trust-lan", node.trust_lan, "Join with every node on this network that also says so (a lab only)")
@@ -144,20 +169,17 @@ void add_serve(CLI::App& app, int& exit_code) {
       ->group("Experiments");
   verb->add_option("--leave-with-fd", flags->options.leave_with_fd)->group("");  // set by app/borrowed_node
   add_log_flags(*verb, flags->log);
-  verb->callback([flags, &exit_code] {
+  verb->callback([flags, &config, &exit_code] {
     start_log_from(flags->log, "node");
     NodeOptions& options = flags->options.node;
     options.discovery = !flags->no_discovery;
     options.runner.log_level = flags->log.level;
-    const auto api = parse_host_port(flags->api);
-    if (!api) {
-      exit_code = report(api.error());
-      return;
-    }
+    const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
     options.api_port = api->port;
     if (!flags->memory.empty()) options.memory_bytes = parse_bytes(flags->memory).value();
     exit_code = serve(flags->options);
+    if (exit_code != 0 && !config.settings().empty()) std::println(stderr, "({})", config.settings());
   });
 }
 
@@ -177,18 +199,31 @@ std::shared_ptr<ClientFlags> add_client_flags(CLI::App& verb, bool json) {
   return flags;
 }
 
-void add_listing(CLI::App& app, const char* name, const char* help, int& exit_code, int (*run)(const VerbOptions&)) {
+void add_listing(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
+                 int (*run)(const VerbOptions&)) {
   CLI::App* verb = app.add_subcommand(name, help);
+  verb->footer(footer);
   const auto flags = add_client_flags(*verb, true);
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb); });
 }
 
-void add_model_verb(CLI::App& app, const char* name, const char* help, int& exit_code,
+void add_model_verb(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
                     int (*run)(const VerbOptions&, const std::string&)) {
   CLI::App* verb = app.add_subcommand(name, help);
+  verb->footer(footer);
   const auto flags = add_client_flags(*verb, true);
   verb->add_option("MODEL", flags->wishes.model, "A model's name, or a beginning of it that fits only one")->required();
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes.model); });
+}
+
+// No IsMember: it would list `tensor` in --help, which the node knows but refuses yet, in its own words.
+CLI::Validator spreading() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const bool known = text == "auto" || text == "pipeline" || text == "tensor";
+        return known ? std::string() : std::format("expected auto or pipeline but got '{}'", text);
+      },
+      "");
 }
 
 void add_wishes_verb(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
@@ -198,10 +233,14 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
   const auto flags = add_client_flags(*verb, true);
   LoadWishes& wishes = flags->wishes;
   verb->add_option("MODEL", wishes.model, "A model's name, or a beginning of it that fits only one")->required();
-  verb->add_option("--nodes", wishes.nodes, "Machines to use, in ring order: studio,laptop")->delimiter(',');
-  verb->add_option("--layers", wishes.layers, "Layers for each of --nodes: 18,12")->delimiter(',');
-  verb->add_option("--mode", wishes.mode, "auto, pipeline or tensor")
-      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
+  CLI::Option* nodes = verb->add_option("--nodes", wishes.nodes, "Machines to use, in ring order: studio,laptop")
+                           ->delimiter(',')
+                           ->allow_extra_args(false);
+  CLI::Option* layers = verb->add_option("--layers", wishes.layers, "Layers for each of --nodes: 18,12")
+                            ->delimiter(',')
+                            ->allow_extra_args(false);
+  verb->add_option("--mode", wishes.mode, "How layers are spread: auto or pipeline")
+      ->check(spreading())
       ->capture_default_str();
   verb->add_option(
           "--context", wishes.context_tokens,
@@ -209,6 +248,7 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
       ->check(CLI::Range(16u, limits::context_tokens_max));
   verb->add_option("--sequences", wishes.sequences, "Answers computed at the same time (default: 4)")
       ->check(CLI::Range(1u, limits::sequences_max));
+  layers->needs(nodes);
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes); });
 }
 
@@ -226,8 +266,8 @@ void add_run(CLI::App& app, int& exit_code) {
   verb->add_option("--temperature", chat.temperature, "0 always takes the likeliest token")
       ->check(CLI::Range(0.0, 2.0))
       ->capture_default_str();
-  verb->add_option("--max-tokens", chat.max_tokens, "Longest answer, in tokens")->check(CLI::PositiveNumber);
-  verb->add_option("--seed", chat.seed, "The same seed gives the same answer")->check(CLI::NonNegativeNumber);
+  verb->add_option("--max-tokens", chat.max_tokens, "Longest answer, in tokens")->check(whole_number(1));
+  verb->add_option("--seed", chat.seed, "The same seed gives the same answer")->check(whole_number(0));
   verb->add_option("--models", chat.model_folders, "Folders with GGUF files, for the node started where none runs")
       ->envname("FLOTILLA_MODELS")
       ->delimiter(',')
@@ -262,29 +302,37 @@ int run(int argc, char** argv) {
   app.set_config("--config", (default_home() / "config.toml").string(),
                  "Configuration file; [serve] holds the flags of serve")
       ->envname("FLOTILLA_CONFIG");
+  const auto config = std::make_shared<ConfigFile>(app, std::vector<std::string>{"serve"});
+  app.config_formatter(config);
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.require_subcommand(1);
   app.footer(
       "Begin with:  flotilla serve      then, in another terminal:  flotilla list\n"
       "Each verb explains itself:  flotilla VERB --help");
   int exit_code = 0;
-  add_serve(app, exit_code);
+  add_serve(app, *config, exit_code);
   add_run(app, exit_code);
-  add_listing(app, "list", "Models the fleet has on disk", exit_code, list_models);
-  add_listing(app, "ps", "Models loaded now, and who holds which layers", exit_code, list_placements);
-  add_listing(app, "nodes", "Machines of the fleet", exit_code, list_nodes);
-  add_model_verb(app, "show", "What a model is", exit_code, show_model);
+  add_listing(app, "list", "Models the fleet has on disk",
+              "Examples:\n  flotilla list\n  flotilla list --json | jq -r '.data[].id'", exit_code, list_models);
+  add_listing(app, "ps", "Models loaded now, and who holds which layers",
+              "Examples:\n  flotilla ps\n  flotilla ps --json | jq .placements", exit_code, list_placements);
+  add_listing(app, "nodes", "Machines of the fleet",
+              "Examples:\n  flotilla nodes\n  flotilla nodes --json | jq -r '.nodes[].name'", exit_code, list_nodes);
+  add_model_verb(app, "show", "What a model is", "Example:\n  flotilla show smollm2", exit_code, show_model);
   add_wishes_verb(app, "plan", "Which machines would hold what, and why",
                   "Example:\n  flotilla plan smollm2 --context 8192", exit_code, show_plan);
   add_wishes_verb(app, "load", "Load a model",
                   "Examples:\n  flotilla load smollm2\n  flotilla load smollm2 --nodes studio,laptop --layers 20,10",
                   exit_code, load_model);
-  add_model_verb(app, "unload", "Free a model's memory", exit_code, unload_model);
+  add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
+                 unload_model);
   add_runner(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    const int code = app.exit(error);
-    return code == 0 ? 0 : 2;
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    std::println(stderr, "flotilla: {}", usage_error(app, *config, error));
+    return 2;
   }
   return exit_code;
 }

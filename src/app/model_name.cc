@@ -20,7 +20,8 @@ std::string joined(const std::vector<std::string>& names) {
 
 }  // namespace
 
-Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed) {
+Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed,
+                                     std::string_view how_to_add) {
   if (std::ranges::contains(known, typed)) return typed;
   std::vector<std::string> fitting;
   for (const std::string& name : known)
@@ -31,18 +32,21 @@ Result<std::string> match_model_name(const std::vector<std::string>& known, cons
                 joined(fitting));
   if (known.empty())
     return fail(Code::not_found,
-                "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder "
-                "(flotilla serve --models DIR)",
-                typed);
+                "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder ({})",
+                typed, how_to_add);
   return fail(Code::not_found, "[app] no machine has a model named '{}'; there are: {}", typed, joined(known));
 }
 
-Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed) {
+Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed, std::string_view how_to_add) {
   FLOTILLA_TRY(const auto body, client.get("/v1/models"));
   std::vector<std::string> known;
   for (const auto& model : body.value("data", nlohmann::json::array()))
     if (model.contains("id") && model["id"].is_string()) known.push_back(model["id"].get<std::string>());
-  return match_model_name(known, typed);
+  auto name = match_model_name(known, typed, how_to_add);
+  if (name || name.error().code != Code::not_found || typed.empty()) return name;
+  // The node knows of files that it could not take for models.
+  const auto shown = client.get("/models/" + ApiClient::escaped(typed));
+  return !shown && shown.error().code == Code::corrupt ? fail(shown.error()) : std::move(name);
 }
 
 }  // namespace flotilla

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "app/api_client.h"
@@ -9,8 +10,13 @@
 
 namespace flotilla {
 
-// not_found names what there is; invalid_argument names those that fit.
-Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed);
-Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed);
+constexpr std::string_view add_by_serving = "flotilla serve --models DIR";
+
+// not_found names what there is, or where there is nothing the command that would change that; invalid_argument names
+// those that fit.
+Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed,
+                                     std::string_view how_to_add = add_by_serving);
+Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed,
+                                       std::string_view how_to_add = add_by_serving);
 
 }  // namespace flotilla

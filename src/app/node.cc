@@ -127,7 +127,10 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer& peer, Descriptor socket) { self->on_bulk(peer.node, std::move(socket)); }};
   node->published_ = node->describe();
-  FLOTILLA_TRY(node->cluster_, Cluster::start(loop, std::move(cluster), node->published_, std::move(events)));
+  auto joined = Cluster::start(loop, std::move(cluster), node->published_, std::move(events));
+  if (!joined && (joined.error().code == Code::busy || joined.error().code == Code::permission))  // the port's errors
+    return fail(joined.error().code, "{} with --cluster-port", joined.error().message);
+  FLOTILLA_TRY(node->cluster_, std::move(joined));
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
   node->publish();  // now with the port the API really has
   node->watch_models();
@@ -424,7 +427,9 @@ void Node::plan(const json& arguments, OnJson on_done) {
 }
 
 void Node::show(const std::string& model, OnJson on_done) {
-  headers_.want(model, "", [on_done](const Result<StoredModel>& stored) {
+  headers_.want(model, "", [this, model, on_done](const Result<StoredModel>& stored) {
+    const std::string skipped = stored ? "" : context_.store.why_skipped(model);
+    if (!skipped.empty()) return on_done(fail(Code::corrupt, "[app] {}", skipped));
     if (!stored) return on_done(fail(stored.error()));
     on_done(model_json(*stored));
   });

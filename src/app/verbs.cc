@@ -103,7 +103,10 @@ int report(const Error& error) {
   std::string_view message = error.message;
   if (message.starts_with('[') && message.contains("] ")) message.remove_prefix(message.find("] ") + 2);
   std::println(stderr, "flotilla: {}", message);
-  return error.code == Code::unavailable && message.contains("no node answers") ? exit_unreachable : exit_failed;
+  return error.code == Code::unavailable &&
+                 (message.contains("no node answers") || message.contains("is not a Flotilla node"))
+             ? exit_unreachable
+             : exit_failed;
 }
 
 int list_models(const VerbOptions& options) {
@@ -111,10 +114,12 @@ int list_models(const VerbOptions& options) {
     std::vector<std::vector<std::string>> rows{{"MODEL", "SIZE", "STATE"}};
     for (const json& model : body.value("data", json::array()))
       rows.push_back({text_of(model, "id"), bytes_of_field(model, "file_bytes"), text_of(model, "state")});
+    if (rows.size() == 1) {  // a heading alone says nothing
+      std::println("No models yet. Next: put a GGUF file into a folder and name it: flotilla serve --models DIR");
+      return;
+    }
     std::print("{}", draw_columns(rows));
-    next_step(options, rows.size() > 1
-                           ? std::format("Next: flotilla run {} \"why is the sky blue?\"", rows[1][0])
-                           : "Next: put a GGUF file into a models folder and name it with flotilla serve --models DIR");
+    next_step(options, std::format("Next: flotilla run {} \"why is the sky blue?\"", rows[1][0]));
   });
 }
 
@@ -131,10 +136,12 @@ int list_placements(const VerbOptions& options) {
                       std::to_string(number_of(placement, "context_tokens")),
                       std::to_string(number_of(placement, "sequences")), format_bytes(held), stages_text(placement)});
     }
+    if (rows.size() == 1) {
+      std::println("Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
+      return;
+    }
     std::print("{}", draw_columns(rows));
-    next_step(options, rows.size() > 1
-                           ? std::format("Next: flotilla unload {} frees its memory", rows[1][0])
-                           : "Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
+    next_step(options, std::format("Next: flotilla unload {} frees its memory", rows[1][0]));
   });
 }
 

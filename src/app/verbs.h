@@ -1,5 +1,5 @@
 // The client verbs: ask a node over its API and print the answer, as a table for people or as JSON for scripts.
-// Each returns the process's exit code: 0 done, 1 failed, 3 no node answers.
+// Each returns the process's exit code: 0 done, 1 failed, 3 no node answers (or another program does).
 #pragma once
 
 #include <cstdint>

@@ -72,23 +72,32 @@ std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
 
 std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::path, Entry>& fresh) {
   const auto known = entries_.find(path);
-  Entry entry{.state = state_of(path), .read = true, .gguf = nullptr};
+  Entry entry{.state = state_of(path), .read = true, .gguf = nullptr, .why_skipped = {}};
   const bool same = known != entries_.end() && known->second.state == entry.state;
   if (same && known->second.read) {
     entry = known->second;
   } else if (known != entries_.end() && !same) {
     entry.read = false;
-  } else if (auto gguf = Gguf::open(path)) {
-    if (is_name((*gguf)->name()))
+  } else {
+    auto gguf = Gguf::open(path);
+    if (!gguf)
+      entry.why_skipped = gguf.error().message;
+    else if (is_name((*gguf)->name()))
       entry.gguf = *std::move(gguf);
     else  // other machines would refuse to hear of it, and of everything else with it
-      log(LogLevel::warning, "hub",
-          "'{}' is skipped: expected a name of at most {} bytes of UTF-8 without control characters; rename it",
-          excerpt(path.string(), path_bytes_max), name_bytes_max);
-  } else {
-    log(LogLevel::warning, "hub", "'{}' is skipped: {}", path.string(), gguf.error().message);
+      entry.why_skipped = std::format(
+          "[hub] expected a name of at most {} bytes of UTF-8 without control characters; rename it", name_bytes_max);
+    if (!entry.gguf)
+      log(LogLevel::warning, "hub", "'{}' is skipped: {}", excerpt(path.string(), path_bytes_max), entry.why_skipped);
   }
   return (fresh[path] = std::move(entry)).gguf;
+}
+
+std::map<fs::path, std::string> Catalog::skipped() const {
+  std::map<fs::path, std::string> skipped;
+  for (const auto& [path, entry] : entries_)
+    if (!entry.why_skipped.empty()) skipped.emplace(path, entry.why_skipped);
+  return skipped;
 }
 
 Catalog::State Catalog::state_of(const fs::path& first) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -19,10 +20,13 @@ class Catalog {
   // not_found or permission where a folder cannot be read.
   static Result<Catalog> open(std::vector<std::filesystem::path> folders);
 
-  // One model per name; where two folders have one, the first folder's. A file that is no GGUF, or whose name no message
-  // could carry (wire/plain_text.h), is skipped and a warning says why, once per state of the file. A file that changes from
-  // one scan to the next is read when it has come to rest. A folder that went away is empty.
+  // One model per name; where two folders have one, the first folder's. A file that is no GGUF, or whose name no
+  // message could carry (wire/plain_text.h), is skipped and a warning says why, once per state of the file. A file that
+  // changes from one scan to the next is read when it has come to rest. A folder that went away is empty.
   std::vector<std::shared_ptr<const Gguf>> scan();
+
+  // What the last scan skipped, and why.
+  std::map<std::filesystem::path, std::string> skipped() const;
 
   const std::vector<std::filesystem::path>& folders() const { return folders_; }
 
@@ -33,6 +37,7 @@ class Catalog {
     State state;
     bool read = false;                 // not yet where the file changed since the last look: it may be being copied
     std::shared_ptr<const Gguf> gguf;  // null where the file is no model
+    std::string why_skipped;           // then
   };
   static State state_of(const std::filesystem::path& first);
   std::shared_ptr<const Gguf> load(const std::filesystem::path& path, std::map<std::filesystem::path, Entry>& fresh);

@@ -36,6 +36,14 @@ std::uint64_t bytes_of_all(const std::vector<FileRange>& ranges) {
   return bytes;
 }
 
+char lower_letter(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+// "[model] expected ..." inside a sentence of another room.
+std::string without_room(const std::string& message) {
+  const auto end = message.starts_with('[') ? message.find("] ") : std::string::npos;
+  return end == std::string::npos ? message : message.substr(end + 2);
+}
+
 class FolderStore final : public Store {
  public:
   FolderStore(fs::path parts_folder, Catalog catalog)
@@ -59,8 +67,10 @@ class FolderStore final : public Store {
     const std::scoped_lock scanning(scan_mutex_);
     std::vector<StoredModel> complete;
     for (auto& gguf : catalog_.scan()) complete.push_back(stored(std::move(gguf), true));
+    auto skipped = catalog_.skipped();
     const std::scoped_lock lock(mutex_);
     complete_ = std::move(complete);
+    skipped_ = std::move(skipped);
   }
 
   std::vector<StoredModel> list() override {
@@ -80,6 +90,16 @@ class FolderStore final : public Store {
         return candidate;
     }
     return not_found(model, fingerprint, models);
+  }
+
+  std::string why_skipped(const std::string& model) override {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& [path, why] : skipped_) {
+      const bool meant = !model.empty() && std::ranges::equal(path.filename().string().substr(0, model.size()), model,
+                                                              {}, lower_letter, lower_letter);
+      if (meant) return std::format("'{}' is skipped: {}", path.string(), without_room(why));
+    }
+    return "";
   }
 
   std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) override {
@@ -140,6 +160,7 @@ class FolderStore final : public Store {
   std::mutex create_mutex_;  // taken before mutex_, like scan_mutex_
   std::mutex mutex_;         // held for moments: what follows
   std::vector<StoredModel> complete_;
+  std::map<fs::path, std::string> skipped_;             // what the last scan skipped, and why
   std::map<std::string, std::shared_ptr<Part>> parts_;  // by fingerprint
 };
 

@@ -52,6 +52,10 @@ class Store {
   // folders searched and the closest names.
   virtual Result<StoredModel> find(const std::string& model, const std::string& fingerprint) = 0;
 
+  // Why a file whose name begins like that (in any case) was no model when refresh() looked last; empty where there is
+  // no such file.
+  virtual std::string why_skipped(const std::string& model) = 0;
+
   // What of `ranges` is not yet on this disk (complete files need nothing).
   virtual std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
 

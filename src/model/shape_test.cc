@@ -66,8 +66,8 @@ TEST(Shape, AWindowIsKnownToThePlanner) {
   ASSERT_NE(gguf, nullptr);
   const auto shape = read_shape(*gguf);
   ASSERT_TRUE(shape);
-  EXPECT_EQ(shape->layers[4].window, 512u);
-  EXPECT_EQ(shape->layers[5].window, 0u);
+  EXPECT_EQ(shape->layers[4].cache.window, 512u);
+  EXPECT_EQ(shape->layers[5].cache.window, 0u);
   EXPECT_EQ(shape->layers[0].cache.bytes_per_token, (256u + 256) * 2);
 }
 

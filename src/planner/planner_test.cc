@@ -372,7 +372,7 @@ TEST(Planner, WindowsAndUnevenLayersKeepWithinEveryOffer) {
   auto shape = model_of(18, 5 * mib, 170 * mib);
   for (std::size_t layer = 0; layer < shape.layers.size(); ++layer) {
     shape.layers[layer].cache.bytes_per_token = 1024;
-    shape.layers[layer].window = layer % 6 == 5 ? 0 : 512;  // five of six layers see a window only
+    shape.layers[layer].cache.window = layer % 6 == 5 ? 0 : 512;  // five of six layers see a window only
   }
   const Fleet fleet = Fleet().with("a", 420 * mib).with("b", 230 * mib).with("c", 210 * mib);
   const auto result = plan(fleet.view, shape, {.nodes = {"a", "b", "c"}});

@@ -100,7 +100,9 @@ class BadFiles(NodeTest):
 
     def test_a_file_that_is_cut_after_it_was_listed(self):
         path = os.path.join(self.bad_folder, "cut-later.gguf")
-        gguf_tools.write_like(ORIGINAL, gguf_tools.read_header(ORIGINAL), path)
+        header = gguf_tools.read_header(ORIGINAL)
+        header.set("general.name", gguf_tools.STRING, "not the sound file under another name")
+        gguf_tools.write_like(ORIGINAL, header, path)
         self.addCleanup(os.remove, path)
         wait_until(lambda: self.is_listed("cut-later"), 20, "the new file to be listed")
         os.truncate(path, os.path.getsize(path) // 2)

@@ -61,6 +61,7 @@ class Refusals(unittest.TestCase):
             words = self.refused(self.node("a", cluster_port=port))
         self.assertIn(str(port), words)
         self.assertRegex(words, "taken|in use|to be free")
+        self.assertIn("--cluster-port", words)
 
     def test_home_that_cannot_be_a_folder(self):
         path = os.path.join(self.folder, "a file")
@@ -87,7 +88,8 @@ class Refusals(unittest.TestCase):
         first = self.node("a").start()
         try:
             words = self.refused(self.node("b", home=first.home))
-            self.assertIn("another node already runs", words)
+            for part in ("another node already runs", "--home", "--name", "--api", "--cluster-port"):
+                self.assertIn(part, words)
             self.assertEqual(200, first.get("/health").status)
         finally:
             first.stop()
@@ -107,6 +109,83 @@ class Refusals(unittest.TestCase):
         ]:
             with self.subTest(flags=flags):
                 self.assertIn(expected, self.refused(self.node("f", *flags)).lower())
+
+
+class CommandLine(unittest.TestCase):
+    """What is mistyped on the command line or in the configuration file: the answer names it and what was meant."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="flotilla-test-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.config = os.path.join(self.folder, "config.toml")
+
+    def refused(self, *words, config="", **variables):
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
+        with open(self.config, "w", encoding="utf-8") as file:
+            file.write(config)
+        environment.update(variables, FLOTILLA_CONFIG=self.config, HOME=self.folder)
+        run = subprocess.run([BINARY, *words], env=environment, capture_output=True, timeout=20, text=True, check=False)
+        self.assertGreater(run.returncode, 0, run.stdout + run.stderr)
+        return run.stderr
+
+    def serve(self, *words):
+        home = os.path.join(self.folder, "home")
+        return ["serve", "--home", home, "--no-discovery", "--api", "127.0.0.1:0", "--cluster-port", "0", *words]
+
+    def test_a_misspelt_word_is_named_with_what_was_meant(self):
+        for words, expected in [
+            (["rnu", "smollm2"], "unknown verb 'rnu'; did you mean 'run'?"),
+            (["lsit"], "unknown verb 'lsit'; did you mean 'list'?"),
+            ([], "a verb is missing"),
+            (["run", "m", "hi", "--temprature", "0"], "unknown flag --temprature; did you mean --temperature?"),
+            (["run", "m", "why", "is", "it"], "unexpected 'is' after the prompt"),
+            (["--json", "list"], "--json belongs after the verb"),
+            (["list", "--config", "x"], "--config belongs before the verb"),
+            (["run", "m", "hi", "--max-tokens", "0"], "expected a whole number above 0 but got 0"),
+            (["run", "m", "hi", "--seed", "-1"], "expected a whole number of 0 or more but got -1"),
+            (["load", "m", "--layers", "10"], "--layers requires --nodes"),
+            (["serve", "--api", "here:there"], "expected HOST:PORT"),
+        ]:
+            with self.subTest(words=words):
+                errors = self.refused(*words)
+                self.assertIn(expected, errors)
+                self.assertIn("--help", errors)
+
+    def test_a_list_takes_one_word(self):
+        for words in (["run", "--models", self.folder, "m"], ["load", "--nodes", "a,b", "m"]):
+            with self.subTest(words=words):  # a list that took the model too would find it missing
+                self.assertIn("no node answers", self.refused(*words, "--api", "http://nowhere.invalid:1"))
+        self.assertIn("unexpected 'b'", self.refused("serve", "--peer", "a", "b"))
+
+    def test_mistakes_in_the_configuration_file_name_it_and_the_line(self):
+        for text, line, expected in [
+            ('[serve]\nmodel = "/x"\n', 2, "unknown key 'model' in [serve]; did you mean 'models'?"),
+            ('models = "/x"\n', 1, "key 'models' stands in no section"),
+            ('\n[serv]\nmodels = "/x"\n', 2, "unknown section [serv]; known: serve"),
+            ("[serve\n", 1, "close the bracket"),
+            ('[serve]\nmodels = ["/x",\n"/y"\n', 2, "the list is not closed"),
+            ('[serve]\nmodels = "/x\n', 2, "the quote is not closed"),
+            ("[serve]\nmodels\n", 2, "expected key = value"),
+            ("[serve] # ours\nthreads = 0 # none\n", 2, "threads: "),
+            ("[serve]\ntrust-lan = maybe\n", 2, "trust-lan"),
+            ("[serve]\nmemory = plenty\n", 2, "memory: "),
+        ]:
+            with self.subTest(text=text):
+                errors = self.refused(*self.serve(), config=text)
+                self.assertIn("%s, line %d: " % (self.config, line), errors)
+                self.assertIn(expected, errors)
+
+    def test_the_home_folder_is_expanded_in_the_configuration_file(self):
+        errors = self.refused(*self.serve(), config='[serve]\nmodels = ["~/nowhere"]\n')
+        self.assertIn(os.path.join(self.folder, "nowhere"), errors)
+        self.assertIn(self.config + " sets models", errors)
+
+    def test_flag_before_environment_before_file(self):
+        text = '[serve]\nmodels = "/from-file"\n'
+        self.assertIn("/from-file", self.refused(*self.serve(), config=text))
+        self.assertIn("/from-env", self.refused(*self.serve(), config=text, FLOTILLA_MODELS="/from-env"))
+        words = self.serve("--models", "/from-flag")
+        self.assertIn("/from-flag", self.refused(*words, config=text, FLOTILLA_MODELS="/from-env"))
 
 
 class BadRequests(NodeTest):

@@ -1,0 +1,85 @@
+#include "app/usage_error.h"
+
+#include <algorithm>
+#include <format>
+
+#include "app/config_file.h"
+#include "hub/closest_names.h"
+
+namespace flotilla {
+namespace {
+
+// Two letters in the wrong order are the commonest slip in a short word, and two edits for closest_names().
+std::string nearest(const std::string& typed, const std::vector<std::string>& known) {
+  for (const std::string& name : known)
+    if (std::ranges::is_permutation(typed, name)) return name;
+  const auto close = closest_names(typed, known);
+  return close.empty() ? "" : close.front();
+}
+
+std::vector<std::string> verbs_of(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* verb : app.get_subcommands([](const CLI::App* each) { return !each->get_group().empty(); }))
+    names.push_back(verb->get_name());
+  return names;
+}
+
+std::string help_hint(const CLI::App* verb) {
+  return std::format("\n`flotilla {}--help` explains.", verb ? verb->get_name() + " " : "");
+}
+
+std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI::App* verb) {
+  const std::string flag = word.substr(0, word.find('='));
+  const std::string name = flag.substr(flag.find_first_not_of('-'));
+  const std::vector<std::string> known = flags_of(verb ? *verb : app);
+  if (verb && flag.starts_with("--") && std::ranges::contains(known, name))
+    return std::format("{} belongs after the verb: flotilla {} {}", flag, verb->get_name(), word);
+  if (verb && flag.starts_with("--") && std::ranges::contains(flags_of(app), name))
+    return std::format("{} belongs before the verb: flotilla {} … {}", flag, word, verb->get_name());
+  const std::string near = nearest(name, known);
+  return std::format("unknown flag {}{}", flag, near.empty() ? "" : std::format("; did you mean --{}?", near));
+}
+
+std::string unexpected_word(const std::string& word, const CLI::App* verb) {
+  if (verb && verb->get_name() == "run")
+    return std::format("unexpected '{}' after the prompt; put a prompt of several words in quotes", word);
+  return std::format("unexpected '{}'", word);
+}
+
+}  // namespace
+
+std::vector<std::string> flags_of(const CLI::App& verb) {
+  std::vector<std::string> flags;
+  for (const CLI::Option* option : verb.get_options())
+    if (!option->get_group().empty() && option != verb.get_help_ptr())
+      for (const std::string& name : option->get_lnames()) flags.push_back(name);
+  return flags;
+}
+
+std::string did_you_mean(const std::string& typed, const std::vector<std::string>& known) {
+  const std::string near = nearest(typed, known);
+  return near.empty() ? "" : std::format("; did you mean '{}'?", near);
+}
+
+std::string usage_error(const CLI::App& app, const ConfigFile& config, const CLI::ParseError& error) {
+  const std::string said = error.what();
+  if (!config.error().empty()) return config.error();
+  if (const std::string origin = config.origin_of(said); !origin.empty())
+    return std::format("{}: {}", origin, said.starts_with("--") ? said.substr(2) : said);  // keys have no dashes
+  const std::vector<CLI::App*> chosen = app.get_subcommands();
+  const CLI::App* verb = chosen.empty() ? nullptr : chosen.front();
+  const std::vector<std::string> rest = app.remaining(true);
+  const auto flag = std::ranges::find_if(rest, [](const std::string& word) {
+    return word.starts_with('-') && word.find_first_not_of('-') != std::string::npos;
+  });
+  if (!verb && !rest.empty() && flag != rest.begin())
+    return std::format("unknown verb '{}'{}", rest.front(), did_you_mean(rest.front(), verbs_of(app))) +
+           help_hint(nullptr);
+  if (!verb && rest.empty()) return "a verb is missing, such as run or serve" + help_hint(nullptr);
+  if (flag != rest.end()) return unknown_flag(*flag, app, verb) + help_hint(verb);
+  if (!rest.empty() && dynamic_cast<const CLI::ExtrasError*>(&error))
+    return unexpected_word(rest.front(), verb) + help_hint(verb);
+  return said + help_hint(verb);
+}
+
+}  // namespace flotilla
