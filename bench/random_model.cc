@@ -8,15 +8,18 @@
 #include <gguf.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <map>
 #include <memory>
 #include <random>
-#include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "base/result.h"
 
 namespace flotilla {
 namespace {
@@ -39,21 +42,25 @@ struct Options {
 
 enum class Part { embedding, matrix, sensitive };  // sensitive: what mixed quantizations keep finer
 
-// The mixes of the common names: Q4_K_M keeps the embedding and half of the sensitive matrices in Q6_K.
-ggml_type type_of(const std::string& quantization, Part part, std::int64_t layer, std::int64_t layers) {
-  if (quantization == "Q4_K_M") {
-    const bool finer = layer < layers / 8 || layer >= layers * 7 / 8 || (layer - layers / 8) % 3 == 2;
-    const bool is_finer = part == Part::embedding || (part == Part::sensitive && finer);
-    return is_finer ? GGML_TYPE_Q6_K : GGML_TYPE_Q4_K;
-  }
+constexpr const char* mixed = "Q4_K_M";
+
+// The type of a name like "Q8_0"; GGML_TYPE_COUNT where there is none.
+ggml_type type_named(const std::string& name) {
   for (const ggml_type type : {GGML_TYPE_Q4_0, GGML_TYPE_Q4_1, GGML_TYPE_Q8_0, GGML_TYPE_Q4_K, GGML_TYPE_Q5_K,
                                GGML_TYPE_Q6_K, GGML_TYPE_F16, GGML_TYPE_F32}) {
-    std::string name = ggml_type_name(type);
-    std::ranges::transform(name, name.begin(), [](unsigned char c) { return std::toupper(c); });
-    if (name == quantization) return type;
+    std::string upper = ggml_type_name(type);
+    std::ranges::transform(upper, upper.begin(), [](unsigned char c) { return std::toupper(c); });
+    if (upper == name) return type;
   }
-  throw std::runtime_error("random_model: expected a quantization like Q4_K_M, Q4_0, Q8_0 or F16 but got " +
-                           quantization);
+  return GGML_TYPE_COUNT;
+}
+
+// Q4_K_M keeps the embedding and half of the sensitive matrices in Q6_K; any other name is the type of all.
+ggml_type type_of(const std::string& quantization, Part part, std::int64_t layer, std::int64_t layers) {
+  if (quantization != mixed) return type_named(quantization);
+  const bool finer = layer < layers / 8 || layer >= layers * 7 / 8 || (layer - layers / 8) % 3 == 2;
+  const bool is_finer = part == Part::embedding || (part == Part::sensitive && finer);
+  return is_finer ? GGML_TYPE_Q6_K : GGML_TYPE_Q4_K;
 }
 
 // Rows of random weights of one type and length, from which matrices draw theirs: making each weight would take as long
@@ -71,8 +78,7 @@ class RowPool {
   void write(std::FILE* file, std::int64_t count) {
     for (std::int64_t i = 0; i < count; ++i) {
       const char* row = bytes_.data() + (random_() % rows) * row_bytes_;
-      if (std::fwrite(row, 1, row_bytes_, file) != row_bytes_)
-        throw std::runtime_error("random_model: the disk is full");
+      std::fwrite(row, 1, row_bytes_, file);  // RandomModel::write asks ferror() at the end
     }
   }
 
@@ -85,18 +91,18 @@ class RowPool {
 
 class RandomModel {
  public:
-  RandomModel(const Options& options, const gguf_context& donor)
+  RandomModel(const Options& options, const gguf_context& donor, std::int64_t vocabulary)
       : options_(options), shape_(shapes.at(options.shape)), out_(gguf_init_empty()) {
     gguf_set_kv(out_.get(), &donor);
     set_keys();
     context_.reset(
         ggml_init({static_cast<std::size_t>(shape_.layers * 9 + 8) * ggml_tensor_overhead(), nullptr, true}));
-    describe(vocabulary(donor));
+    describe(vocabulary);
   }
 
-  void write(const std::string& path) {
+  Status write(const std::string& path) {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "wb"), std::fclose);
-    if (!file) throw std::runtime_error("random_model: cannot write " + path);
+    if (!file) return fail(Code::permission, "random_model: expected to write {} but could not", path);
     std::vector<char> header(gguf_get_meta_size(out_.get()));
     gguf_get_meta_data(out_.get(), header.data());
     std::fwrite(header.data(), 1, header.size(), file.get());
@@ -105,16 +111,12 @@ class RandomModel {
                    *ggml_get_tensor(context_.get(), gguf_get_tensor_name(out_.get(), i)));
     std::fseek(file.get(), 0, SEEK_END);
     while (std::ftell(file.get()) % static_cast<long>(gguf_get_alignment(out_.get())) != 0) std::fputc(0, file.get());
-    if (std::fflush(file.get()) != 0) throw std::runtime_error("random_model: the disk is full");
+    if (std::fflush(file.get()) != 0 || std::ferror(file.get()) != 0)
+      return fail(Code::no_space, "random_model: expected room for {} but the disk is full", path);
+    return {};
   }
 
  private:
-  static std::int64_t vocabulary(const gguf_context& donor) {
-    const auto key = gguf_find_key(&donor, "tokenizer.ggml.tokens");
-    if (key < 0) throw std::runtime_error("random_model: expected a model with a vocabulary in --vocabulary-of");
-    return static_cast<std::int64_t>(gguf_get_arr_n(&donor, key));
-  }
-
   void set_keys() {
     gguf_context* out = out_.get();
     const auto set = [out](const char* key, std::int64_t value) {
@@ -185,17 +187,26 @@ class RandomModel {
   std::map<std::pair<ggml_type, std::int64_t>, std::unique_ptr<RowPool>> pools_;
 };
 
-void run(const Options& options) {
+Status run(const Options& options) {
   if (!shapes.contains(options.shape))
-    throw std::runtime_error("random_model: knows the shapes 1b, 1b-wide, 3b and 8b");
+    return fail(Code::invalid_argument, "random_model: expected the shape 1b, 1b-wide, 3b or 8b but got {}",
+                options.shape);
+  if (options.quantization != mixed && type_named(options.quantization) == GGML_TYPE_COUNT)
+    return fail(Code::invalid_argument, "random_model: expected a quantization like {}, Q4_0, Q8_0 or F16 but got {}",
+                mixed, options.quantization);
   const gguf_context_ptr donor(gguf_init_from_file(options.vocabulary_of.c_str(), {true, nullptr}));
-  if (!donor) throw std::runtime_error("random_model: expected a GGUF file but got " + options.vocabulary_of);
+  const auto key = donor ? gguf_find_key(donor.get(), "tokenizer.ggml.tokens") : -1;
+  if (key < 0)
+    return fail(Code::not_found, "random_model: expected a GGUF file with a vocabulary but got {}",
+                options.vocabulary_of);
   // Whole or not at all: a benchmark that finds the file takes it for good.
   const std::string part = options.out + ".part";
-  RandomModel(options, *donor).write(part);
+  const auto vocabulary = static_cast<std::int64_t>(gguf_get_arr_n(donor.get(), key));
+  FLOTILLA_TRY_STATUS(RandomModel(options, *donor, vocabulary).write(part));
   std::filesystem::rename(part, options.out);
   std::printf("%s: %ju MB\n", options.out.c_str(),
               static_cast<std::uintmax_t>(std::filesystem::file_size(options.out) >> 20));
+  return {};
 }
 
 }  // namespace
@@ -209,10 +220,7 @@ int main(int argc, char** argv) {
   app.add_option("--shape", options.shape, "1b, 1b-wide, 3b or 8b")->capture_default_str();
   app.add_option("--quantization", options.quantization, "Q4_K_M, or one type for all matrices")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  try {
-    flotilla::run(options);
-  } catch (const std::exception& error) {
-    std::fprintf(stderr, "%s\n", error.what());
-    return 1;
-  }
+  const auto status = flotilla::run(options);
+  if (!status) std::fprintf(stderr, "%s\n", status.error().message.c_str());
+  return status ? 0 : 1;
 }
