@@ -6,6 +6,7 @@ find_package(OpenSSL 3 REQUIRED)
 find_package(Boost 1.81 REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
+pkg_check_modules(TOMLPLUSPLUS REQUIRED tomlplusplus)  # used as headers only
 find_package(spdlog REQUIRED)
 find_package(CURL REQUIRED)
 find_package(ggml REQUIRED)

@@ -1,5 +1,5 @@
-// Reads the configuration file for CLI11, once it has looked at it itself: CLI11 skips what it does not know or reports
-// it without a word about the file. Thread: main.
+// Reads the configuration file (TOML, by toml++) for CLI11, whose own reader skips what it does not know or reports it
+// without a word about the file. Thread: main.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -11,13 +11,15 @@ namespace flotilla {
 
 // `app` outlives it and has set_config(). Each subcommand in `sections` may have a section of its name with its flags
 // as keys.
-class ConfigFile : public CLI::ConfigTOML {
+class ConfigFile : public CLI::Config {
  public:
   ConfigFile(const CLI::App& app, std::vector<std::string> sections) : app_(app), sections_(std::move(sections)) {}
 
-  // Throws CLI::ConfigError, which names the file, the line and what was probably meant. `~/` is expanded in paths. A
-  // key whose environment variable is set is left out: the environment goes before the file.
+  // `~/` is expanded in paths. A key whose environment variable is set is left out: the environment goes before the file.
+  // Of a file that is wrong, one item of no flag, which CLI11 refuses; error() then has the words.
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
+  // Nothing is written: there is no verb for it.
+  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
 
   // Names the file, the line and what was probably meant; empty where nothing is wrong.
   const std::string& error() const { return error_; }
@@ -27,7 +29,7 @@ class ConfigFile : public CLI::ConfigTOML {
   std::string settings() const;
 
  private:
-  struct Lines;
+  struct Reading;
   std::string path() const;
 
   const CLI::App& app_;

@@ -162,13 +162,14 @@ class CommandLine(unittest.TestCase):
             ('[serve]\nmodel = "/x"\n', 2, "unknown key 'model' in [serve]; did you mean 'models'?"),
             ('models = "/x"\n', 1, "key 'models' stands in no section"),
             ('\n[serv]\nmodels = "/x"\n', 2, "unknown section [serv]; known: serve"),
-            ("[serve\n", 1, "close the bracket"),
-            ('[serve]\nmodels = ["/x",\n"/y"\n', 2, "the list is not closed"),
-            ('[serve]\nmodels = "/x\n', 2, "the quote is not closed"),
-            ("[serve]\nmodels\n", 2, "expected key = value"),
+            ("[serve\n", 1, "expected ']'"),
+            ('[serve]\nmodels = ["/x",\n"/y"\n', 3, "while parsing array"),
+            ('[serve]\nmodels = "/x\n', 2, "while parsing string"),
+            ("[serve]\nmodels\n", 2, "expected '='"),
             ("[serve] # ours\nthreads = 0 # none\n", 2, "threads: "),
-            ("[serve]\ntrust-lan = maybe\n", 2, "trust-lan"),
-            ("[serve]\nmemory = plenty\n", 2, "memory: "),
+            ("[serve]\ntrust-lan = 1.5\n", 2, "trust-lan"),
+            ("[serve]\nmemory = plenty\n", 2, "text stands in quotes"),
+            ('[serve]\nmemory = "plenty"\n', 2, "memory: "),
         ]:
             with self.subTest(text=text):
                 errors = self.refused(*self.serve(), config=text)
