@@ -8,6 +8,8 @@
 #include <numeric>
 #include <string>
 
+#include "base/check.h"
+
 namespace flotilla {
 namespace {
 
@@ -65,6 +67,7 @@ class BlockCutter {
     const std::uint32_t width = heads_each * block_.value_length;
     const std::uint32_t together = std::lcm(width, columns) / width;
     const std::uint32_t unit = heads_each * together;
+    check(unit > 0, "read_spec promised heads of some length");
     const std::uint32_t bound = by_kv_head ? block_.heads : queries * block_.kv_heads;
     if (bound % unit != 0 || bound / unit < shares_.size()) return too_many("attention heads", bound / unit);
     // Between the query heads of several KV heads, some shard would need unlike numbers of queries for its KV heads.
@@ -81,7 +84,9 @@ class BlockCutter {
   // Takes up what whole heads left uneven, so that a layer's work is shared as wanted.
   Status cut_feed_forward(std::vector<BlockSlice>& slices) {
     FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "ffn_down"));
-    const std::uint32_t unit = std::lcm(columns, rows_unit), units = block_.feed_forward_length / unit;
+    const std::uint32_t unit = std::lcm(columns, rows_unit);
+    check(unit > 0, "a quantization block has elements");
+    const std::uint32_t units = block_.feed_forward_length / unit;
     if (block_.feed_forward_length % unit != 0 || units < shares_.size()) return too_many("feed-forward blocks", units);
     const double width = spec_.embedding_length;
     const auto attention = [&](const BlockSlice& slice) {
