@@ -193,5 +193,23 @@ TEST(Softmax, AgreesWithTheLibrarysExponential) {
   EXPECT_NEAR(log_sum_exp({{1000.0f, 1000.0f}}), 1000 + std::log(2.0), 1e-4);
 }
 
+TEST(Sampler, ATemperatureBeyondAFloatsReachIsGreedy) {
+  SamplingParams params;
+  params.temperature = 1e-40f;  // 1 / temperature is no float
+  for (std::uint32_t position = 0; position < 50; ++position) {
+    std::vector<float> logits = {0, 1, 5, 2};
+    EXPECT_EQ(sample(logits, params, {.tokens = {}, .prompt_length = 0}, 0, position, -1).token, 2);
+  }
+}
+
+// A message with another number would be refused where it arrives, and the request's end with it.
+TEST(Sampler, LogprobsAreFiniteWhateverTheLogits) {
+  const float nothing = std::numeric_limits<float>::quiet_NaN(), never = -std::numeric_limits<float>::infinity();
+  EXPECT_EQ(score(std::vector<float>{0, never, 1}, 1, 0).logprob, -9999);
+  EXPECT_EQ(score(std::vector<float>{0, nothing, 1}, 1, 0).logprob, -9999);
+  for (const auto& entry : score(std::vector<float>{0, never, nothing}, 0, 3).top)
+    EXPECT_TRUE(std::isfinite(entry.logprob));
+}
+
 }  // namespace
 }  // namespace flotilla
