@@ -28,7 +28,7 @@ struct Shape {
   std::int64_t layers = 0, width = 0, heads = 0, kv_heads = 0, feed_forward = 0;
 };
 
-// Of the published Llama 3 models, TinyLlama for "1b".
+// "1b" is TinyLlama's, the others are those of Llama 3.1 and 3.2.
 const std::map<std::string, Shape> shapes = {
     {"1b", {22, 2048, 32, 4, 5632}},
     {"1b-wide", {16, 2048, 32, 8, 8192}},

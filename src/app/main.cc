@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -50,13 +51,14 @@ void add_log_flags(CLI::App& verb, LogFlags& flags) {
 }
 
 // CLI11 reports a wrong value by the validator's text: our own parsers speak there too.
-CLI::Validator size_validator() {
+template <class Parse>
+CLI::Validator validator_of(Parse parse, const char* what) {
   return CLI::Validator(
-      [](std::string& text) {
-        const auto bytes = parse_bytes(text);
-        return bytes ? std::string() : bytes.error().message.substr(bytes.error().message.find("] ") + 2);
+      [parse](std::string& text) {
+        const auto parsed = parse(text);
+        return parsed ? std::string() : std::string(without_room(parsed.error().message));
       },
-      "SIZE");
+      what);
 }
 
 CLI::Validator whole_number(long least) {
@@ -87,15 +89,6 @@ Result<HostPort> parse_host_port(const std::string& text) {
   return HostPort{host, static_cast<std::uint16_t>(number)};
 }
 
-CLI::Validator host_port_validator() {
-  return CLI::Validator(
-      [](std::string& text) {
-        const auto parsed = parse_host_port(text);
-        return parsed ? std::string() : parsed.error().message.substr(parsed.error().message.find("] ") + 2);
-      },
-      "HOST:PORT");
-}
-
 struct ServeFlags {
   ServeOptions options;
   LogFlags log;
@@ -123,7 +116,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_NAME");
   verb->add_option("--api", flags->api, "Where clients connect")
       ->envname("FLOTILLA_API")
-      ->check(host_port_validator())
+      ->check(validator_of(parse_host_port, "HOST:PORT"))
       ->capture_default_str();
   verb->add_option("--cluster-port", node.cluster_port, "TCP port for the other nodes")
       ->envname("FLOTILLA_CLUSTER_PORT")
@@ -151,7 +144,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                    "Memory offered to models, such as 8G; 0 holds no layers, this machine then only takes requests for "
                    "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
-      ->check(size_validator());
+      ->check(validator_of(parse_bytes, "SIZE"));
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
       ->envname("FLOTILLA_THREADS")
       ->check(CLI::Range(1u, 1024u));

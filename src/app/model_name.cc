@@ -1,16 +1,12 @@
 #include "app/model_name.h"
 
 #include <algorithm>
-#include <cctype>
 #include <nlohmann/json.hpp>
+
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
-
-std::string lower(std::string text) {
-  std::ranges::transform(text, text.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return text;
-}
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -25,7 +21,7 @@ Result<std::string> match_model_name(const std::vector<std::string>& known, cons
   if (std::ranges::contains(known, typed)) return typed;
   std::vector<std::string> fitting;
   for (const std::string& name : known)
-    if (!typed.empty() && lower(name).starts_with(lower(typed))) fitting.push_back(name);
+    if (!typed.empty() && lower_case(name).starts_with(lower_case(typed))) fitting.push_back(name);
   if (fitting.size() == 1) return fitting.front();
   if (!fitting.empty())
     return fail(Code::invalid_argument, "[app] '{}' could be any of: {}; type more of the name", typed,

@@ -9,6 +9,7 @@
 #include "app/model_name.h"
 #include "app/terminal.h"
 #include "base/units.h"
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
@@ -100,8 +101,7 @@ void draw_plan(const json& plan) {
 
 int report(const Error& error) {
   // "[room] …" says to developers where it arose; people get the sentence.
-  std::string_view message = error.message;
-  if (message.starts_with('[') && message.contains("] ")) message.remove_prefix(message.find("] ") + 2);
+  const std::string_view message = without_room(error.message);
   std::println(stderr, "flotilla: {}", message);
   return error.code == Code::unavailable &&
                  (message.contains("no node answers") || message.contains("is not a Flotilla node"))

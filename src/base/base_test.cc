@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/sha256.h"
 #include "base/units.h"
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
@@ -92,6 +93,13 @@ TEST(Codes, EachNameReadsBack) {
   for (int i = 0; i <= static_cast<int>(Code::internal); ++i)
     EXPECT_EQ(code_from_string(to_string(static_cast<Code>(i))), static_cast<Code>(i));
   EXPECT_EQ(code_from_string("from a newer peer"), Code::internal);
+}
+
+TEST(Words, LoseTheirRoomAndTheirCase) {
+  EXPECT_EQ(without_room("[hub] expected a file"), "expected a file");
+  EXPECT_EQ(without_room("expected [x] here"), "expected [x] here");
+  EXPECT_EQ(without_room("[not closed"), "[not closed");
+  EXPECT_EQ(lower_case("Content-TYPE Ä"), "content-type Ä");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "cluster/acceptor.h"
 #include "cluster/bulk.h"
 #include "cluster/complaints.h"
@@ -30,11 +31,8 @@ constexpr auto dial_time_max = 3s;
 constexpr auto interfaces_interval = 2s;
 constexpr auto leave_time_max = 1s;
 
-// A sentence as people read it in the table: without the "[room] " in front.
-std::string plain(const Error& error) {
-  const auto end = error.message.starts_with('[') ? error.message.find("] ") : std::string::npos;
-  return end == std::string::npos ? error.message : error.message.substr(end + 2);
-}
+// A sentence as people read it in the table.
+std::string plain(const Error& error) { return std::string(without_room(error.message)); }
 
 Instant now() { return std::chrono::steady_clock::now(); }
 

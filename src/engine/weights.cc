@@ -56,40 +56,36 @@ Rectangle whole(const TensorPlace& place) {
   return {0, place.shape[0], 0, rows};
 }
 
-// A bias has no rows: its elements are those of the matrix's rows.
-Rectangle rows_of(const TensorPlace& place, std::int64_t first, std::int64_t count) {
-  if (place.shape.size() == 1) return {first, count, 0, 1};
-  return {0, place.shape[0], first, count};
-}
-
 Rectangle rectangle_of(const TensorPlace& place, Cut cut, const BlockSpec* block, const BlockSlice* slice,
                        const IndexRange& vocabulary) {
-  const auto columns = [&](std::int64_t first, std::int64_t count) {
-    return Rectangle{first, count, 0, place.shape.size() == 1 ? 1 : place.shape[1]};
+  const Rectangle all = whole(place);
+  const auto columns = [&](const IndexRange& range, std::int64_t each) {
+    return Rectangle{range.first * each, range.count() * each, 0, all.rows};
+  };
+  // A bias has no rows: its elements are those of the matrix's rows.
+  const auto rows = [&](const IndexRange& range, std::int64_t each) {
+    if (place.shape.size() == 1) return columns(range, each);
+    return Rectangle{0, all.columns, range.first * each, range.count() * each};
   };
   switch (cut) {
     case Cut::whole:
-      return whole(place);
+      return all;
     case Cut::vocabulary_rows:
-      return rows_of(place, vocabulary.first, vocabulary.count());
+      return rows(vocabulary, 1);
     case Cut::query_rows:
-      return rows_of(place, std::int64_t{slice->heads.first} * block->key_length,
-                     std::int64_t{slice->heads.count()} * block->key_length);
+      return rows(slice->heads, block->key_length);
     case Cut::key_rows:
-      return rows_of(place, std::int64_t{slice->kv_heads.first} * block->key_length,
-                     std::int64_t{slice->kv_heads.count()} * block->key_length);
+      return rows(slice->kv_heads, block->key_length);
     case Cut::value_rows:
-      return rows_of(place, std::int64_t{slice->kv_heads.first} * block->value_length,
-                     std::int64_t{slice->kv_heads.count()} * block->value_length);
+      return rows(slice->kv_heads, block->value_length);
     case Cut::value_columns:
-      return columns(std::int64_t{slice->heads.first} * block->value_length,
-                     std::int64_t{slice->heads.count()} * block->value_length);
+      return columns(slice->heads, block->value_length);
     case Cut::hidden_rows:
-      return rows_of(place, slice->feed_forward.first, slice->feed_forward.count());
+      return rows(slice->feed_forward, 1);
     case Cut::hidden_columns:
-      return columns(slice->feed_forward.first, slice->feed_forward.count());
+      return columns(slice->feed_forward, 1);
   }
-  return whole(place);
+  return all;
 }
 
 std::size_t aligned(std::size_t bytes) { return (bytes + alignment_bytes - 1) / alignment_bytes * alignment_bytes; }

@@ -4,18 +4,14 @@
 #include <numeric>
 #include <utility>
 
+#include "base/words.h"
+
 namespace flotilla {
 namespace {
 
 constexpr std::size_t compared_bytes_max = 128;
 
-std::string lower(std::string_view text) {
-  std::string out(text.substr(0, compared_bytes_max));
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
+std::string compared(std::string_view text) { return lower_case(text.substr(0, compared_bytes_max)); }
 
 // Letters to insert, delete or exchange (Levenshtein), one row of the table at a time.
 std::size_t edits_between(std::string_view a, std::string_view b) {
@@ -34,11 +30,11 @@ std::size_t edits_between(std::string_view a, std::string_view b) {
 }  // namespace
 
 std::vector<std::string> closest_names(std::string_view wanted, const std::vector<std::string>& names) {
-  const std::string target = lower(wanted);
+  const std::string target = compared(wanted);
   if (target.empty()) return {};
   std::vector<std::pair<std::size_t, std::string>> close;
   for (const std::string& name : names) {
-    const std::string candidate = lower(name);
+    const std::string candidate = compared(name);
     const bool inside = candidate.contains(target) || target.contains(candidate);
     const std::size_t edits = edits_between(target, candidate);
     if (inside || edits * 3 <= target.size()) close.emplace_back(inside ? 0 : edits, name);

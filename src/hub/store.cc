@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "hub/catalog.h"
 #include "hub/closest_names.h"
 #include "hub/disk.h"
@@ -34,14 +35,6 @@ std::uint64_t bytes_of_all(const std::vector<FileRange>& ranges) {
   std::uint64_t bytes = 0;
   for (const FileRange& range : ranges) bytes += range.bytes;
   return bytes;
-}
-
-char lower_letter(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
-
-// "[model] expected ..." inside a sentence of another room.
-std::string without_room(const std::string& message) {
-  const auto end = message.starts_with('[') ? message.find("] ") : std::string::npos;
-  return end == std::string::npos ? message : message.substr(end + 2);
 }
 
 class FolderStore final : public Store {
@@ -95,8 +88,7 @@ class FolderStore final : public Store {
   std::string why_skipped(const std::string& model) override {
     const std::scoped_lock lock(mutex_);
     for (const auto& [path, why] : skipped_) {
-      const bool meant = !model.empty() && std::ranges::equal(path.filename().string().substr(0, model.size()), model,
-                                                              {}, lower_letter, lower_letter);
+      const bool meant = !model.empty() && lower_case(path.filename().string()).starts_with(lower_case(model));
       if (meant) return std::format("'{}' is skipped: {}", path.string(), without_room(why));
     }
     return "";

@@ -5,9 +5,9 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/http/error.hpp>
 #include <boost/beast/http/read.hpp>
-#include <cctype>
 #include <utility>
 
+#include "base/words.h"
 #include "server/http_target.h"
 #include "server/session_exchange.h"
 
@@ -26,14 +26,8 @@ constexpr std::size_t ahead_bytes_max = 16u << 10, read_piece_bytes = 4096;
 constexpr std::chrono::milliseconds drain_time{2000};
 constexpr std::size_t drain_bytes_max = 64u << 20;
 
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::ranges::transform(result, result.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-  return result;
-}
-
 std::string media_type(std::string_view value) {
-  auto type = lower(value.substr(0, value.find(';')));
+  auto type = lower_case(value.substr(0, value.find(';')));
   while (!type.empty() && type.back() == ' ') type.pop_back();
   return type;
 }
@@ -131,11 +125,11 @@ void HttpSession::header_read(const error_code& error) {
   if (state_ == State::closed) return;
   if (error) return read_failed(error);
   const auto& header = parser_->get();
-  if (const auto encoding = lower(header[http::field::content_encoding]); !encoding.empty() && encoding != "identity") {
+  if (const auto encoding = lower_case(header[http::field::content_encoding]); !encoding.empty() && encoding != "identity") {
     return refuse(
         refusal(Code::unsupported, 415, "expected a body without Content-Encoding but got \"" + encoding + "\""));
   }
-  if (lower(header[http::field::expect]) == "100-continue") push("HTTP/1.1 100 Continue\r\n\r\n");
+  if (lower_case(header[http::field::expect]) == "100-continue") push("HTTP/1.1 100 Continue\r\n\r\n");
   set_read_timer(host_->limits.body_time_max);
   http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](const error_code& read_error, std::size_t) {
     self->request_read(read_error);

@@ -4,9 +4,8 @@
 // Afterwards the text is cut at the guards, and special tokens never span a cut. Text that spells no control token is
 // not touched at all, so templates may trim, split and compare it as they like.
 //
-// A template may also take parts out of a message and so make a control token of what is left: "<|im_/thinkend|>"
-// without
-// "/think". Where a message holds a character that control tokens begin with, the prompt is therefore rendered a second
+// A template may also take parts out of a message and so make a control token of what is left: of "<|im_/thinkend|>",
+// where it deletes "/think". Where a message holds a character that control tokens begin with, the prompt is therefore rendered a second
 // time with a guard after each of those. Guards everywhere hinder templates that look for "</think>", so this second
 // prompt is taken only where its control tokens are not those of the first.
 //

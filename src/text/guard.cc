@@ -4,19 +4,14 @@
 #include <functional>
 #include <map>
 
+#include "base/words.h"
 #include "text/utf8.h"
 
 namespace flotilla {
 namespace {
 
 // Without case, because a template may change it. ASCII is enough: no published control token has other cased letters.
-std::string folded(std::string_view text) {
-  std::string out(text);
-  for (char& letter : out) {
-    if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-  }
-  return out;
-}
+std::string folded(std::string_view text) { return lower_case(text); }
 
 // Whether one of the sorted texts begins with `head` and goes on.
 bool any_continues(const std::vector<std::string>& texts, std::string_view head) {
