@@ -22,11 +22,15 @@ inline constexpr std::uint32_t layers_max = 1024, embedding_length_max = 1u << 1
 
 // --- Frames (docs/wire.md) -----------------------------------------------------------------------
 inline constexpr std::size_t control_body_bytes_max = 4u << 20;  // CBOR; the largest is a prompt of a million tokens
+inline constexpr std::size_t rate_bytes_max = 16u << 20;         // sent to measure a link: 0.13 s on 1 GbE
 inline constexpr std::size_t bulk_chunk_bytes = 1u << 20;        // one piece of a file under way; 8 ms on 1 GbE
 inline constexpr std::size_t activation_bytes_max = std::size_t{step_rows_max} * embedding_length_max * 4;
+inline constexpr std::uint32_t logits_rows_max = 32;  // computed at once: a row of a large vocabulary is a mebibyte
+inline constexpr std::size_t logits_slice_bytes_max = std::size_t{logits_rows_max} * vocabulary_max * 4;
 inline constexpr std::size_t send_queue_bytes_max = 16u << 20;  // per control connection; beyond, the peer is too slow
 inline constexpr std::size_t header_bytes_max = 64u << 20;      // a GGUF header: a 256 k vocabulary needs about 6 MiB
-static_assert(control_body_bytes_max < send_queue_bytes_max);
+inline constexpr std::size_t offered_bytes_max = send_queue_bytes_max / 2;  // of those, in frames that may be refused
+static_assert(control_body_bytes_max < offered_bytes_max);
 
 // --- Cluster -------------------------------------------------------------------------------------
 inline constexpr std::size_t nodes_max = 64;          // full mesh: 64 × 63 / 2 connections

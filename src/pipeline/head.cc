@@ -16,10 +16,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Rows whose logits are computed at once. A vocabulary of 262,144 makes a row 1 MiB: scoring a prompt of 512 rows in
-// one go would hold half a gigabyte.
-constexpr std::size_t logits_rows_max = 32;
-
 SchedulerOptions scheduler_options(const PrepareStage& plan) {
   const auto unix_now = std::chrono::system_clock::now().time_since_epoch();
   return {.sequences = plan.sequences,
@@ -180,8 +176,8 @@ Status Head::sample_rows() {
   const std::size_t width = stage_.spec().embedding_length, vocabulary = stage_.spec().vocabulary;
   const std::span<const float> returned = returned_.activations.values;
   results_.clear();
-  for (std::size_t first = 0; first < rows.size(); first += logits_rows_max) {
-    const auto count = std::min(logits_rows_max, rows.size() - first);
+  for (std::size_t first = 0; first < rows.size(); first += limits::logits_rows_max) {
+    const auto count = std::min<std::size_t>(limits::logits_rows_max, rows.size() - first);
     FLOTILLA_TRY(const auto logits, stage_.logits(returned.subspan(first * width, count * width)));
     for (std::size_t row = 0; row < count; ++row) {
       const auto of_row = logits.subspan(row * vocabulary, vocabulary);

@@ -30,7 +30,7 @@ struct ServerLimits {
       limits::stream_events_queued_max;                           // beyond, the client reads too slowly: cancelled
   std::size_t choices_running_max = limits::requests_queued_max;  // beyond, 429
   // Of one request, all its choices as they go to the head's node: what a connection takes of them at once.
-  std::size_t request_bytes_max = limits::send_queue_bytes_max / 2;
+  std::size_t request_bytes_max = limits::offered_bytes_max;
   std::size_t connections_max = 1024;                             // beyond, 503 and closed
   std::chrono::milliseconds header_time_max =
       limits::http_header_time_max;                  // from the connection or the header's first byte

@@ -6,7 +6,8 @@ namespace flotilla {
 namespace {
 
 constexpr std::size_t files_max = 1024;  // parts of a split model; "-00001-of-00512" exists
-constexpr std::uint32_t threads_max = 4096;
+constexpr std::uint32_t threads_max = 4096, shards_max = 1024, members_max = limits::nodes_max;
+constexpr double seconds_max = 1e12;
 
 }  // namespace
 
@@ -20,6 +21,11 @@ void describe_placed(Map& map, auto& m) {
 template <class Map>
 void describe_stage_index(Map& map, auto& m) {
   map.field("stage_index", m.stage_index, Within{0u, limits::nodes_max - 1});
+}
+
+template <class Map>
+void describe_member(Map& map, auto& m) {
+  map.added("member", m.member, Within{0u, members_max - 1});
 }
 
 template <class Map>
@@ -88,16 +94,32 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.choice("activation_type", m.activation_type, ActivationType::bf16);
   map.field("ring_key", m.ring_key, Text::name);
   map.field("source", m.source);
+  map.added_list("shares", m.shares, Count{0, shards_max}, Within{0.0, 1.0});
+  map.added("member", m.member, Within{0u, members_max - 1});
+  map.added("members", m.members, Within{1u, members_max});
+  map.must(m.member < m.members, "expected a member below members in {} but got one beyond");
+  map.added("first_shard", m.first_shard, Within{0u, shards_max});
+  map.added("shards", m.shards, Within{0u, shards_max});
+  map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
+           "expected first_shard and shards within shares in {} but got some beyond");
 }
 
 template <class Map>
 void describe(Map& map, Is<StageReady> auto& m) {
   describe_placed(map, m);
   describe_stage_index(map, m);
+  describe_member(map, m);
   map.field("port", m.port);
   map.field("weight_bytes", m.weight_bytes);
   map.field("kv_bytes", m.kv_bytes);
   map.field("compute_bytes", m.compute_bytes);
+}
+
+template <class Map>
+void describe(Map& map, Is<MemberAddress> auto& m) {
+  map.field("node", m.node);
+  map.field("port", m.port);
+  map.field("address", m.address, Text::name);
 }
 
 template <class Map>
@@ -106,12 +128,14 @@ void describe(Map& map, Is<ConnectRing> auto& m) {
   map.field("next", m.next);
   map.field("port", m.port);
   map.field("address", m.address, Text::name);
+  map.added_list("members", m.members, Count{0, members_max});
 }
 
 template <class Map>
 void describe(Map& map, Is<RingConnected> auto& m) {
   describe_placed(map, m);
   describe_stage_index(map, m);
+  describe_member(map, m);
 }
 
 template <class Map>
@@ -131,6 +155,7 @@ void describe(Map& map, Is<RingHello> auto& m) {
   describe_placed(map, m);
   describe_stage_index(map, m);
   map.field("ring_key", m.ring_key, Text::name);
+  describe_member(map, m);
 }
 
 template <class Map>
@@ -144,6 +169,10 @@ void describe(Map& map, Is<StageStats> auto& m) {
   map.field("wait_seconds", m.wait_seconds);
   map.field("running", m.running);
   map.field("queued", m.queued);
+  map.added("single_steps", m.single_steps);
+  map.added("single_compute_seconds", m.single_compute_seconds, Within{0.0, seconds_max});
+  map.added("single_round_seconds", m.single_round_seconds, Within{0.0, seconds_max});
+  map.added("exchange_seconds", m.exchange_seconds, Within{0.0, seconds_max});
 }
 
 // A file of a model, by what it is, never by where it lies.
@@ -165,6 +194,11 @@ void describe(Map& map, Is<RangeRequest> auto& m) {
   map.field("offset", m.offset);
   map.field("bytes", m.bytes);
   map.must(m.offset <= UINT64_MAX - m.bytes, "expected a range of a file in {} but got one that ends beyond 2^64");
+}
+
+template <class Map>
+void describe(Map& map, Is<RateRequest> auto& m) {
+  map.field("bytes", m.bytes, Within{std::uint64_t{0}, std::uint64_t{limits::rate_bytes_max}});
 }
 
 template <class Map>
@@ -199,6 +233,7 @@ FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
 FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
 FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
 FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
+FLOTILLA_CONTROL_MESSAGE(RateRequest, rate_request)
 FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
 FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
 #undef FLOTILLA_CONTROL_MESSAGE

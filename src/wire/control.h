@@ -45,18 +45,32 @@ struct PrepareStage {
   ActivationType activation_type = ActivationType::f32;
   std::string ring_key;                  // 32 hex digits, proves to the neighbour that a connection belongs to this ring
   NodeId source;                         // a node that has the whole file, for those that lack their part
+  // Tensor parallelism: the stage is cut into a slice of every layer per shard. shares: how much of the work each shard of
+  // the whole stage does, relative to the others; empty: this machine alone holds the stage, in as many shards as it
+  // measured to be best. This member computes shards [first_shard, first_shard + shards); member 0 stands in the ring.
+  std::vector<double> shares;
+  std::uint32_t member = 0, members = 1;
+  std::uint32_t first_shard = 0, shards = 0;
 };
 struct StageReady {
-  PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0;
-  std::uint16_t port = 0;                // where its upstream neighbour connects
+  PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;
+  std::uint16_t port = 0;                // where its upstream neighbour and the members after it connect
   std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0;
 };
-// Connect downstream to (node, port); node → runner additionally fills `address`.
-struct ConnectRing { PlacementId placement; Epoch epoch; NodeId next; std::uint16_t port = 0; std::string address; };
-struct RingConnected { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; };
+// Connect downstream to (node, port), and to the members of the own stage that stand before this one; node → runner
+// additionally fills each `address`. A member that is not the first has no downstream: its port is 0.
+struct MemberAddress { NodeId node; std::uint16_t port = 0; std::string address; };
+struct ConnectRing {
+  PlacementId placement; Epoch epoch; NodeId next; std::uint16_t port = 0; std::string address;
+  std::vector<MemberAddress> members;    // 0 … own - 1
+};
+struct RingConnected { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0; };
 struct StopStage { PlacementId placement; Epoch epoch; };
 struct StageFailed { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string code, message; };
-struct RingHello { PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string ring_key; };
+struct RingHello {
+  PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string ring_key;
+  std::uint32_t member = 0;              // of the caller; another than 0 calls a member of its own stage
+};
 // From a runner by its node to the head's, once a second while busy.
 struct StageStats {
   PlacementId placement;
@@ -64,11 +78,17 @@ struct StageStats {
   std::uint64_t steps = 0, rows = 0, tokens = 0;  // tokens: the head's alone to count
   double compute_seconds = 0, wait_seconds = 0;
   std::uint32_t running = 0, queued = 0;
+  // What the steps of one row took (plain decoding): this stage's computing, on the head also the whole way round.
+  std::uint64_t single_steps = 0;
+  double single_compute_seconds = 0, single_round_seconds = 0;
+  double exchange_seconds = 0;           // of compute_seconds: waiting for the other members' summands
 };
 
 // --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------
 struct HeaderRequest { std::string model, fingerprint; std::uint32_t file_index = 0; };
 struct RangeRequest { std::string model, fingerprint; std::uint32_t file_index = 0; std::uint64_t offset = 0, bytes = 0; };
+// Measures the link: as many bytes as wanted come back as range_data, then range_end. At most limits::rate_bytes_max.
+struct RateRequest { std::uint64_t bytes = 0; };
 struct RangeEnd { bool ok = false; std::uint64_t bytes = 0, file_bytes = 0; std::uint32_t file_count = 1; std::string sha256, code, message; };
 
 struct Goodbye { std::string reason; };
@@ -90,6 +110,7 @@ FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
 FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
 FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
 FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
+FLOTILLA_CONTROL_MESSAGE(RateRequest, rate_request)
 FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
 FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
 #undef FLOTILLA_CONTROL_MESSAGE

@@ -142,6 +142,11 @@ class MapReader {
       }
     });
   }
+  // A list that a later release added.
+  template <class T, class Rule = Plain>
+  void added_list(const char* key, std::vector<T>& values, Count count, Rule rule = {}) {
+    if (find(key, false) != nullptr) list(key, values, count, rule);
+  }
   // What holds between fields.
   void must(bool holds, const char* what) {
     if (!complaint_.any() && !holds) complaint_.say(Code::corrupt, what);
@@ -230,6 +235,10 @@ class MapWriter {
   void list(const char* key, const std::vector<T>& values, Count, Rule rule = {}) {
     Json& list = map_[key] = Json::array();
     for (const T& value : values) list.push_back(write(value, rule));
+  }
+  template <class T, class Rule = Plain>
+  void added_list(const char* key, const std::vector<T>& values, Count count, Rule rule = {}) {
+    list(key, values, count, rule);
   }
   void must(bool, const char*) {}
   Json& map() { return map_; }

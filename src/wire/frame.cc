@@ -109,6 +109,10 @@ std::size_t body_bytes_max(FrameKind kind) {
       return 64;
     case FrameKind::range_data:
       return limits::bulk_chunk_bytes + frame_trailer_bytes_max;
+    case FrameKind::partial_sum:
+      return limits::activation_bytes_max + frame_trailer_bytes_max;
+    case FrameKind::logits_slice:
+      return limits::logits_slice_bytes_max + frame_trailer_bytes_max;
     case FrameKind::step:
       return limits::activation_bytes_max + step_orders_bytes_max + frame_trailer_bytes_max;
     default:
@@ -170,12 +174,18 @@ std::string_view to_string(FrameKind kind) {
       return "range_end";
     case FrameKind::header_request:
       return "header_request";
+    case FrameKind::rate_request:
+      return "rate_request";
     case FrameKind::ring_hello:
       return "ring_hello";
     case FrameKind::step:
       return "step";
     case FrameKind::stage_lost:
       return "stage_lost";
+    case FrameKind::partial_sum:
+      return "partial_sum";
+    case FrameKind::logits_slice:
+      return "logits_slice";
   }
   return "unknown";
 }

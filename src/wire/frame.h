@@ -35,9 +35,11 @@ enum class FrameKind : std::uint16_t {
   // Node to head's node, node to runner, and back (generate.h).
   generate = 40, token_event = 41, cancel = 42, stage_stats = 43,
   // Bulk connection (control.h).
-  range_request = 50, range_data = 51, range_end = 52, header_request = 53,
+  range_request = 50, range_data = 51, range_end = 52, header_request = 53, rate_request = 54,
   // Ring, stage to stage (step in step.h, the others in control.h). A kind that a stage does not know ends the ring.
   ring_hello = 60, step = 61, stage_lost = 62,
+  // Within a stage that several machines compute together (tensor group): a summand's values, a slice of logits.
+  partial_sum = 63, logits_slice = 64,
 };
 
 struct FrameHeader {

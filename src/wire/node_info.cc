@@ -9,6 +9,9 @@ namespace {
 // names, which the frame's own limit bounds.
 constexpr std::size_t devices_max = 64, models_max = 4096, placements_max = 64;
 constexpr std::uint32_t threads_max = 4096;
+constexpr std::size_t kernels_max = 64, links_max = limits::nodes_max;
+// A slower machine is none; the bounds keep what a planner computes from these numbers finite.
+constexpr double seconds_max = 1e6, rate_max = 1e15;
 
 }  // namespace
 
@@ -29,6 +32,30 @@ void describe(Map& map, Is<ModelInfo> auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<KernelRate> auto& m) {
+  map.field("type", m.type, Text::name);
+  map.list("seconds_per_gib", m.seconds_per_gib, Count{kernel_rows.size(), kernel_rows.size()}, Within{0.0, seconds_max});
+}
+
+template <class Map>
+void describe(Map& map, Is<MachineRates> auto& m) {
+  map.field("shards", m.shards, Within{1u, threads_max});
+  map.field("threads_per_shard", m.threads_per_shard, Within{1u, threads_max});
+  map.list("kernels", m.kernels, Count{0, kernels_max});
+  map.field("memory_bytes_per_second", m.memory_bytes_per_second, Within{0.0, rate_max});
+  map.field("layer_seconds", m.layer_seconds, Within{0.0, seconds_max});
+  map.field("attention_bytes_per_second", m.attention_bytes_per_second, Within{0.0, rate_max});
+}
+
+template <class Map>
+void describe(Map& map, Is<LinkRate> auto& m) {
+  map.field("peer", m.peer);
+  map.field("latency_seconds", m.latency_seconds, Within{0.0, seconds_max});
+  map.field("bytes_per_second", m.bytes_per_second, Within{0.0, rate_max});
+  map.field("interface", m.interface, Text::name);
+}
+
+template <class Map>
 void describe(Map& map, Is<NodeInfo> auto& m) {
   map.field("id", m.id);
   map.field("name", m.name, Text::name);
@@ -42,6 +69,8 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.list("placements", m.placements, Count{0, placements_max});
   map.field("api_port", m.api_port);
   map.field("cluster_port", m.cluster_port);
+  map.added("rates", m.rates);
+  map.added_list("links", m.links, Count{0, links_max});
 }
 
 std::string_view to_string(PlacementState state) {

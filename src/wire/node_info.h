@@ -1,6 +1,7 @@
 // What a node tells the others about itself, again whenever it changes.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -30,7 +31,35 @@ struct ModelInfo {
   bool operator==(const ModelInfo&) const = default;
 };
 
-// One stage of a placement: a layer range on a node (a group of nodes, once stages may be groups).
+// How long this machine takes to multiply rows of activations by a matrix of one type of weights. Seconds per GiB of
+// weights (as stored) hold for any matrix large enough not to stay in a cache, so they are measured once, not per model.
+inline constexpr std::array<std::uint32_t, 10> kernel_rows{1, 2, 4, 8, 16, 32, 64, 128, 256, 512};
+struct KernelRate {
+  std::string type;                               // "Q4_K", "F16": ggml's name
+  std::vector<double> seconds_per_gib;            // by kernel_rows; nothing else is sent
+  bool operator==(const KernelRate&) const = default;
+};
+
+// What this machine measured of itself. Empty kernels: not measured yet.
+struct MachineRates {
+  std::uint32_t shards = 1, threads_per_shard = 1;  // the division of its cores that was fastest, which the kernels used
+  std::vector<KernelRate> kernels;
+  double memory_bytes_per_second = 0;              // reading, all shards together
+  double layer_seconds = 0;                        // of a layer and step, whatever its size: norms, launches, sums
+  double attention_bytes_per_second = 0;           // reading keys and values for one row
+  bool operator==(const MachineRates&) const = default;
+};
+
+// The link to another node as this one measured it, by the best pair of interfaces.
+struct LinkRate {
+  NodeId peer;
+  double latency_seconds = 0;                      // one way: half of the median round trip of a small message
+  double bytes_per_second = 0;
+  std::string interface;                           // "eth0"; empty where unknown
+  bool operator==(const LinkRate&) const = default;
+};
+
+// One stage of a placement: a layer range on a node, or on a group of nodes that hold a slice of each layer.
 struct PlacedStage {
   std::vector<NodeId> nodes;
   LayerRange layers;
@@ -50,6 +79,9 @@ struct Placement {
   std::string detail;        // "copying 41 of 98 MB to laptop", or why it failed
   std::vector<PlacedStage> stages;
   std::uint32_t context_tokens = 0, sequences = 0;
+  // What the planner expected of one user: between tokens, and for prompt_tokens of a prompt; 0: it had no measurements.
+  double predicted_token_seconds = 0, predicted_prompt_seconds = 0;
+  std::uint32_t predicted_prompt_tokens = 0;
   bool operator==(const Placement&) const = default;
   NodeId head() const { return stages.front().nodes.front(); }
 };
@@ -66,6 +98,8 @@ struct NodeInfo {
   std::vector<ModelInfo> models;
   std::vector<Placement> placements;       // those this node is the head of
   std::uint16_t api_port = 0, cluster_port = 0;
+  MachineRates rates;
+  std::vector<LinkRate> links;
   bool operator==(const NodeInfo&) const = default;
 };
 
