@@ -50,7 +50,14 @@ NodeInfo some_node() {
           .models = {{"SmolLM2", fingerprint, 98 << 20, true}, {"gemma", fingerprint, 1, false}},
           .placements = {some_placement()},
           .api_port = 52415,
-          .cluster_port = 52414};
+          .cluster_port = 52414,
+          .rates = {.shards = 2,
+                    .threads_per_shard = 1,
+                    .kernels = {{"Q4_K", std::vector<double>(kernel_rows.size(), 0.05)}},
+                    .memory_bytes_per_second = 4e10,
+                    .layer_seconds = 2e-5,
+                    .attention_bytes_per_second = 1e10},
+          .links = {{node(8), 1e-4, 1.2e8, "eth0"}}};
 }
 
 GenerateRequest some_request() {
@@ -158,17 +165,24 @@ TEST(Messages, ControlMessagesReadBack) {
                                  8,
                                  ActivationType::bf16,
                                  "00ff",
-                                 node(3)},
+                                 node(3),
+                                 {0.5, 0.25, 0.25},
+                                 1,
+                                 2,
+                                 1,
+                                 2},
                     decode_prepare_stage);
-  expect_round_trip(StageReady{placement, epoch, 1, 50000, 2, 3, 4}, decode_stage_ready);
-  expect_round_trip(ConnectRing{placement, epoch, node(3), 50000, "fe80::1%eth0"}, decode_connect_ring);
-  expect_round_trip(RingConnected{placement, epoch, 1}, decode_ring_connected);
+  expect_round_trip(StageReady{placement, epoch, 1, 2, 50000, 2, 3, 4}, decode_stage_ready);
+  expect_round_trip(ConnectRing{placement, epoch, node(3), 50000, "fe80::1%eth0", {{node(4), 50001, "10.0.0.4"}}},
+                    decode_connect_ring);
+  expect_round_trip(RingConnected{placement, epoch, 1, 2}, decode_ring_connected);
   expect_round_trip(StopStage{placement, epoch}, decode_stop_stage);
   expect_round_trip(StageFailed{placement, epoch, 1, "no_memory", "why"}, decode_stage_failed);
-  expect_round_trip(RingHello{placement, epoch, 1, "00ff"}, decode_ring_hello);
-  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7}, decode_stage_stats);
+  expect_round_trip(RingHello{placement, epoch, 1, "00ff", 2}, decode_ring_hello);
+  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5}, decode_stage_stats);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
   expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
+  expect_round_trip(RateRequest{limits::rate_bytes_max}, decode_rate_request);
   expect_round_trip(RangeEnd{true, 1, 2, 3, fingerprint, "corrupt", "why"}, decode_range_end);
   expect_round_trip(Goodbye{"restarting"}, decode_goodbye);
 }
@@ -209,6 +223,7 @@ TEST(Messages, AFieldThatAnOlderReleaseDoesNotSendHasItsDefault) {
 TEST(Messages, AMissingFieldIsRefusedByName) {
   const json whole = json_of(encode(some_node()));
   for (const auto& [key, value] : whole.items()) {
+    if (key == "rates" || key == "links") continue;  // an older release does not send them
     json map = whole;
     map.erase(key);
     const auto info = decode_node_info(bytes_from(map));
