@@ -38,17 +38,23 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
         Code::corrupt,
         "[pipeline] expected {} to be the file the placement means but its header differs; remove {} and load again",
         plan.model, plan.files.front());
-  const StageOptions options{.layers = plan.layers,
-                             .is_head = plan.is_head,
-                             .threads = plan.threads,
-                             .shards = std::max(plan.shards, 1u),
-                             .shares = plan.shares,
-                             .first_shard = plan.first_shard,
-                             .context_tokens = plan.context_tokens,
-                             .sequences = plan.sequences,
-                             .step_rows_max = limits::step_rows_max};
-  return Stage::load(std::move(gguf), {plan.files.begin(), plan.files.end()}, options, progress,
-                     std::move(others));
+  StageOptions options{.layers = plan.layers,
+                       .is_head = plan.is_head,
+                       .threads = plan.threads,
+                       .shards = std::max(plan.shards, 1u),
+                       .shares = plan.shares,
+                       .first_shard = plan.first_shard,
+                       .context_tokens = plan.context_tokens,
+                       .sequences = plan.sequences,
+                       .step_rows_max = limits::step_rows_max};
+  const std::vector<std::filesystem::path> files(plan.files.begin(), plan.files.end());
+  if (plan.members > 1) return Stage::load(std::move(gguf), files, options, progress, std::move(others));
+  auto stage = Stage::load(gguf, files, options, progress);
+  if (stage || stage.error().code != Code::unsupported || options.shards == 1) return stage;
+  log(LogLevel::info, "pipeline", "one shard of {} threads instead: {}", options.shards * options.threads,
+      stage.error().message);
+  options.threads *= std::exchange(options.shards, 1);
+  return Stage::load(std::move(gguf), files, options, progress);
 }
 
 // Nobody to connect with.
@@ -112,10 +118,8 @@ Status Runner::run() {
     group_->close(cause);
     if (ring) ring->close(cause);
   });
-  const RingConnected connected{.placement = plan_.placement,
-                                .epoch = plan_.epoch,
-                                .stage_index = plan_.stage_index,
-                                .member = plan_.member};
+  const RingConnected connected{
+      .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
   node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
   if (!ring) return run_member(*stage, *group_, node_, plan_);
   auto status = plan_.is_head ? run_head(*stage, *ring, node_, plan_) : run_worker(*stage, *ring, node_, plan_);
