@@ -209,16 +209,6 @@ void add_model_verb(CLI::App& app, const char* name, const char* help, const cha
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes.model); });
 }
 
-// No IsMember: it would list `tensor` in --help, which the node knows but refuses yet, in its own words.
-CLI::Validator spreading() {
-  return CLI::Validator(
-      [](std::string& text) {
-        const bool known = text == "auto" || text == "pipeline" || text == "tensor";
-        return known ? std::string() : std::format("expected auto or pipeline but got '{}'", text);
-      },
-      "");
-}
-
 void add_wishes_verb(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
                      int (*run)(const VerbOptions&, const LoadWishes&)) {
   CLI::App* verb = app.add_subcommand(name, help);
@@ -232,8 +222,9 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
   CLI::Option* layers = verb->add_option("--layers", wishes.layers, "Layers for each of --nodes: 18,12")
                             ->delimiter(',')
                             ->allow_extra_args(false);
-  verb->add_option("--mode", wishes.mode, "How layers are spread: auto or pipeline")
-      ->check(spreading())
+  verb->add_option("--mode", wishes.mode,
+                   "pipeline: each machine some of the layers; tensor: each a slice of every layer; auto")
+      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
       ->capture_default_str();
   verb->add_option(
           "--context", wishes.context_tokens,

@@ -90,7 +90,7 @@ json placement_json(const Placement& placement, const ClusterView& view) {
     for (const NodeId& node : stage.nodes) names.push_back(name_of(view, node));
     stages.push_back({{"nodes", names},
                       {"layers", {stage.layers.first, stage.layers.end}},
-                      {"mode", "pipeline"},
+                      {"mode", stage.nodes.size() > 1 ? "tensor" : "pipeline"},
                       {"weight_bytes", stage.weight_bytes},
                       {"kv_bytes", stage.kv_bytes},
                       {"compute_bytes", stage.compute_bytes}});

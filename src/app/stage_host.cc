@@ -44,13 +44,19 @@ std::shared_ptr<StageHost::Held> StageHost::find(const NodeId& head, PlacementId
   return found->second;
 }
 
+// How this machine's cores are divided is its own to know: as it measured, unless the stage is cut for a group.
+void StageHost::set_threads(PrepareStage& order) const {
+  if (order.members == 1) order.shards = std::min(rates_.shards, threads_);
+  order.threads = std::max(1u, threads_ / std::max(1u, order.shards));
+}
+
 void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
   drop(order.placement);
   auto held = std::make_shared<Held>();
   held->head = head;
   held->order = std::move(order);
   held->order.files.clear();  // a peer names a model, never a path
-  held->order.threads = threads_;
+  set_threads(held->order);
   held_[held->order.placement] = held;
   if (const auto stored = context_.store.find(held->order.model, held->order.fingerprint)) return admit(held, *stored);
   fetch_header(held);
@@ -94,10 +100,22 @@ Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order
   return context.store.fetch_ranges(*link, stored, ranges, progress, stop);
 }
 
+// Of a stage that several machines compute, this one's part.
+double share_of(const PrepareStage& order) {
+  if (order.members == 1) return 1;
+  double own = 0, all = 0;
+  for (std::size_t shard = 0; shard < order.shares.size(); ++shard) {
+    all += order.shares[shard];
+    if (shard >= order.first_shard && shard < order.first_shard + order.shards) own += order.shares[shard];
+  }
+  return all > 0 ? own / all : 1;
+}
+
 Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& order) {
   FLOTILLA_TRY(const ModelShape shape, read_shape(*stored.gguf));
-  return stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences).total() +
-         memory_reserve_bytes;
+  const StageNeed need = stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences);
+  const auto parted = static_cast<double>(need.weights + need.kv) * share_of(order);
+  return static_cast<std::uint64_t>(parted) + need.compute + memory_reserve_bytes;
 }
 
 }  // namespace
@@ -203,13 +221,20 @@ void StageHost::on_connect_ring(const NodeId& head, ConnectRing order) {
   const auto held = find(head, order.placement, order.epoch);
   if (!held || !held->runner) return;
   const ClusterView view = context_.view();
-  const Member* next = view.find(order.next);
-  if (!next || next->state == MemberState::seen)
+  bool reaches_all = true;
+  const auto address_of = [&](const NodeId& node) -> std::string {
+    const Member* member = view.find(node);
+    reaches_all = reaches_all && member && member->state != MemberState::seen;
+    if (!reaches_all) return {};
+    return member->state == MemberState::self ? "127.0.0.1" : member->host;
+  };
+  if (order.port != 0) order.address = address_of(order.next);
+  for (MemberAddress& member : order.members) member.address = address_of(member.node);
+  if (!reaches_all)
     return fail_stage(
         held, {Code::unavailable, std::format("[app] {} is to pass activations to a machine it is not connected with; "
                                               "check that the two reach each other (a firewall?)",
                                               context_.identity.name)});
-  order.address = next->state == MemberState::self ? "127.0.0.1" : next->host;
   held->runner->send(make_frame(FrameKind::connect_ring, encode(order)));
 }
 

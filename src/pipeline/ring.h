@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
 #include "base/result.h"
 #include "io/link.h"
 #include "io/tcp_link.h"
+#include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/runner.h"
 #include "wire/control.h"
@@ -51,8 +53,10 @@ class Ring {
 // A ring of one stage: what the head sends it receives itself.
 Ring make_lone_ring(const PrepareStage& plan);
 
-// Connects to the next stage, then waits for the one before; both prove by the ring's key that they belong together.
-Result<Ring> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
-                          const RunnerOptions& options, const NodeLine& node);
+// Connects to the next stage and to the earlier members of the own one, then waits for the stage before and the later
+// members; all prove by the ring's key that they belong together. The members' links go to `group`. A member that is not
+// its stage's first has no part in the ring: empty.
+Result<std::optional<Ring>> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
+                                         const RunnerOptions& options, const NodeLine& node, Group& group);
 
 }  // namespace flotilla

@@ -1,6 +1,7 @@
 #include "planner/planner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <format>
 #include <utility>
 
@@ -213,7 +214,74 @@ PlannedStage describe_stage(const Candidate& candidate, LayerRange layers, bool 
           .is_head = is_head,
           .need = need,
           .offered_bytes = candidate.member->info.memory_free_bytes,
-          .reason = std::move(reason)};
+          .reason = std::move(reason),
+          .members = {{.node = candidate.member->info.id,
+                       .node_name = candidate.name(),
+                       .share = 1,
+                       .shards = candidate.member->info.rates.shards,
+                       .need = need,
+                       .offered_bytes = candidate.member->info.memory_free_bytes}}};
+}
+
+// --- A tensor group ---
+// How fast it multiplies one row; machines that have not measured themselves are taken to be alike.
+double speed_of(const Member& member) {
+  const auto& kernels = member.info.rates.kernels;
+  if (kernels.empty() || kernels.front().seconds_per_gib.front() <= 0) return 1;
+  return 1 / kernels.front().seconds_per_gib.front();
+}
+
+StageNeed part_of(const StageNeed& need, double share) {
+  const auto part = [share](std::uint64_t bytes) {
+    return static_cast<std::uint64_t>(std::ceil(static_cast<double>(bytes) * share));
+  };
+  return {.weights = part(need.weights), .kv = part(need.kv), .compute = need.compute};
+}
+
+Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const Workload& work) {
+  const LayerRange all{0, work.layer_count()};
+  const StageNeed need = work.need(all, true);
+  const bool all_measured = std::ranges::none_of(
+      candidates, [](const Candidate& candidate) { return candidate.member->info.rates.kernels.empty(); });
+  const auto speed = [&](const Candidate& candidate) { return all_measured ? speed_of(*candidate.member) : 1.0; };
+  double speeds = 0;
+  for (const Candidate& candidate : candidates) speeds += speed(candidate);
+  PlannedStage stage{.node = candidates.front().member->info.id,
+                     .node_name = candidates.front().name(),
+                     .layers = all,
+                     .is_head = true,
+                     .need = need,
+                     .offered_bytes = candidates.front().member->info.memory_free_bytes,
+                     .reason = {},
+                     .members = {}};
+  for (const Candidate& candidate : candidates) {
+    const double share = speed(candidate) / speeds;
+    const StageNeed own = part_of(need, share);
+    if (own.total() > candidate.usable_bytes)
+      return fail(
+          Code::no_memory,
+          "[planner] {} needs {} for {:.0f} % of every layer but offers {}; offer more with --memory, ask for a "
+          "smaller --context, or use --mode pipeline",
+          candidate.name(), in_gib(own.total() + memory_reserve_bytes), 100 * share,
+          in_gib(candidate.member->info.memory_free_bytes));
+    stage.members.push_back({.node = candidate.member->info.id,
+                             .node_name = candidate.name(),
+                             .share = share,
+                             .shards = candidate.member->info.rates.shards,
+                             .need = own,
+                             .offered_bytes = candidate.member->info.memory_free_bytes});
+  }
+  stage.reason = std::format("{} compute every layer together: {}", plural(stage.members.size(), "machine"),
+                             joined(stage.members, ", ", [](const PlannedMember& member) {
+                               return std::format("{} {:.0f} %", member.node_name, 100 * member.share);
+                             }));
+  return stage;
+}
+
+bool holds_part(const Plan& plan, const NodeId& node) {
+  return std::ranges::any_of(plan.stages, [&](const PlannedStage& stage) {
+    return std::ranges::contains(stage.members, node, &PlannedMember::node);
+  });
 }
 
 std::uint64_t smallest_layer_bytes(const Workload& work) {
@@ -241,12 +309,14 @@ std::string why_left_out(const Member& member, const std::vector<PlannedStage>& 
 std::string summarize(const Plan& plan, const Workload& work) {
   std::uint64_t bytes = 0;
   for (const auto& stage : plan.stages) bytes += stage.need.total();
+  std::size_t machines = 0;
+  for (const auto& stage : plan.stages) machines += stage.members.size();
   const auto who = joined(plan.stages, ", ", [](const PlannedStage& stage) {
-    return std::format("{} ({})", stage.node_name, plural(stage.layers.count(), "layer"));
+    const auto names = joined(stage.members, " + ", [](const PlannedMember& member) { return member.node_name; });
+    return std::format("{} ({})", names, plural(stage.layers.count(), "layer"));
   });
-  return std::format("{} runs on {} with {} for {} x {} tokens: {}", work.shape.name,
-                     plural(plan.stages.size(), "machine"), format_bytes(bytes), plan.sequences, plan.context_tokens,
-                     who);
+  return std::format("{} runs on {} with {} for {} x {} tokens: {}", work.shape.name, plural(machines, "machine"),
+                     format_bytes(bytes), plan.sequences, plan.context_tokens, who);
 }
 
 }  // namespace
@@ -262,15 +332,19 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
   }
   std::vector<Candidate> candidates;
   for (const auto* member : members) candidates.push_back(make_candidate(*member, work, wishes.fingerprint));
-  FLOTILLA_TRY(const auto division,
-               was_wished ? divide_as_wished(candidates, work, wishes) : divide_freely(candidates, work, wishes));
-
   Plan plan{
       .stages = {}, .left_out = {}, .context_tokens = work.context_tokens, .sequences = work.sequences, .summary = {}};
-  for (std::size_t i = 0; i < division.ring.size(); ++i)
-    plan.stages.push_back(describe_stage(candidates[division.ring[i]], division.ranges[i], i == 0, work));
+  if (wishes.mode == PlanMode::tensor && candidates.size() > 1) {
+    FLOTILLA_TRY(auto stage, plan_group(candidates, work));
+    plan.stages.push_back(std::move(stage));
+  } else {
+    FLOTILLA_TRY(const auto division,
+                 was_wished ? divide_as_wished(candidates, work, wishes) : divide_freely(candidates, work, wishes));
+    for (std::size_t i = 0; i < division.ring.size(); ++i)
+      plan.stages.push_back(describe_stage(candidates[division.ring[i]], division.ranges[i], i == 0, work));
+  }
   for (const auto& member : view.members) {
-    if (std::ranges::contains(plan.stages, member.info.id, &PlannedStage::node)) continue;
+    if (holds_part(plan, member.info.id)) continue;
     plan.left_out.push_back(
         {.node_name = member.info.name, .reason = why_left_out(member, plan.stages, work, was_wished)});
   }

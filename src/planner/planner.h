@@ -15,32 +15,52 @@
 
 namespace flotilla {
 
+enum class PlanMode : std::uint8_t {
+  automatic,  // what is best
+  pipeline,   // machines one after another, each with some layers
+  tensor,     // machines side by side, each with a slice of every layer
+};
+
 struct PlanWishes {
-  std::vector<std::string> nodes;         // names, in ring order; empty: choose
-  std::vector<std::uint32_t> layers;      // per node of `nodes`; empty: choose
-  std::uint32_t context_tokens = 0;       // 0: default, at most what the model was trained for
-  std::uint32_t sequences = 0;            // 0: default
-  std::string fingerprint;                // nodes that have the file complete are preferred as head
-  std::optional<NodeId> head;             // must be the head
+  PlanMode mode = PlanMode::automatic;
+  std::vector<std::string> nodes;     // names, in ring order; empty: choose
+  std::vector<std::uint32_t> layers;  // per node of `nodes`; empty: choose
+  std::uint32_t context_tokens = 0;   // 0: default, at most what the model was trained for
+  std::uint32_t sequences = 0;        // 0: default
+  std::string fingerprint;            // nodes that have the file complete are preferred as head
+  std::optional<NodeId> head;         // must be the head
+};
+
+// One machine of a stage.
+struct PlannedMember {
+  NodeId node;
+  std::string node_name;
+  double share = 1;          // of the stage's work; all members' together are 1
+  std::uint32_t shards = 1;  // threads with a slice each
+  StageNeed need;
+  std::uint64_t offered_bytes = 0;  // free memory of that node for models
 };
 
 struct PlannedStage {
-  NodeId node;
+  NodeId node;  // the first member, which stands in the ring
   std::string node_name;
   LayerRange layers;
   bool is_head = false;
   StageNeed need;
-  std::uint64_t offered_bytes = 0;        // free memory of that node for models
-  std::string reason;                     // "holds 12 of 30 layers: 41 MiB of weights, 30 MiB of KV ..."
+  std::uint64_t offered_bytes = 0;     // free memory of that node for models
+  std::string reason;                  // "holds 12 of 30 layers: 41 MiB of weights, 30 MiB of KV ..."
+  std::vector<PlannedMember> members;  // one: it computes the stage alone; several: a tensor group
 };
 
-struct LeftOut { std::string node_name, reason; };
+struct LeftOut {
+  std::string node_name, reason;
+};
 
 struct Plan {
   std::vector<PlannedStage> stages;
   std::vector<LeftOut> left_out;
   std::uint32_t context_tokens = 0, sequences = 0;
-  std::string summary;                    // one sentence
+  std::string summary;  // one sentence
 };
 
 // Fewest machines that fit; among those, the most memory to spare; layers in proportion to offered memory, counting
