@@ -69,18 +69,19 @@ std::uint32_t block_length(const Gguf& gguf, std::uint32_t layer, const char* pa
   return place ? static_cast<std::uint32_t>(ggml_blck_size(static_cast<ggml_type>(place->type))) : 1;
 }
 
-// Slices of a layer: between KV heads, or between the query heads of the only one; whole quantization blocks of the
-// output projection and of the feed-forward's last matrix in each (engine/slices.h cuts by the same rule).
+// Slices of a layer: between KV heads, or further between the queries of each; whole quantization blocks of the output
+// projection and of the feed-forward's last matrix in each (engine/slices.h cuts by the same rule).
 std::uint32_t shards_of(const Gguf& gguf, const BlockSpec& block, std::uint32_t layer) {
   const std::uint32_t queries = block.kv_heads > 0 ? block.heads / block.kv_heads : 0;
   if (queries == 0 || block.value_length == 0) return 1;
   const std::uint32_t columns = block_length(gguf, layer, "attn_output");
-  const auto parts = [&](std::uint32_t heads_each) {
+  const auto unit_of = [&](std::uint32_t heads_each) {
     const std::uint32_t width = heads_each * block.value_length;
-    const std::uint32_t unit = heads_each * (std::lcm(width, columns) / width);
-    return block.heads % unit == 0 ? block.heads / unit : 1;
+    return heads_each * (std::lcm(width, columns) / width);
   };
-  const std::uint32_t attention = block.kv_heads == 1 ? parts(1) : std::min(parts(queries), block.kv_heads);
+  const std::uint32_t together = unit_of(queries), alone = unit_of(1);
+  std::uint32_t attention = block.heads % together == 0 ? block.heads / together : 1;
+  if (attention == block.kv_heads && queries % alone == 0) attention = block.kv_heads * (queries / alone);
   const std::uint32_t unit = std::lcm(block_length(gguf, layer, "ffn_down"), 8u);
   const std::uint32_t forward = block.feed_forward_length % unit == 0 ? block.feed_forward_length / unit : 1;
   return std::max(1u, std::min(attention, forward));

@@ -77,7 +77,7 @@ TEST(Shape, MatricesAreCountedByTypeForThoseWhoPriceThem) {
 }
 
 TEST(Shape, SaysIntoHowManySlicesItsLayersCanBeCut) {
-  EXPECT_EQ(read_shape(*real_model("SmolLM2-135M-Instruct.Q4_1.gguf"))->shards_max, 3u);  // KV heads
+  EXPECT_EQ(read_shape(*real_model("SmolLM2-135M-Instruct.Q4_1.gguf"))->shards_max, 9u);  // queries of three
   EXPECT_EQ(read_shape(*real_model("gemma-3-270m.Q4_K_M.gguf"))->shards_max, 4u);         // queries of the only one
 }
 

@@ -48,7 +48,11 @@ void add_mean(std::vector<TypedBytes>& sums, const std::vector<TypedBytes>& part
 }  // namespace
 
 ModelCost::ModelCost(const ModelShape& shape, const ExpectedUse& use, const Overheads& overheads)
-    : use_(use), overheads_(overheads), output_(shape.output_matrix), width_(shape.embedding_length) {
+    : use_(use),
+      overheads_(overheads),
+      output_(shape.output_matrix),
+      width_(shape.embedding_length),
+      vocabulary_(shape.vocabulary) {
   const std::size_t count = shape.layers.size();
   double seen = 0, windowed = 0;
   const double context = seen_while_answering();
@@ -115,13 +119,19 @@ double ModelCost::hop_seconds(const LinkCost& link, double rows) const {
   return overheads_.hop_seconds + link.latency_seconds + rows * width_ * overheads_.value_bytes / link.bytes_per_second;
 }
 
-// Each to all at once, or round a ring in pieces: whichever is quicker for this many bytes.
+double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const {
+  double slowest = 0;
+  for (const SharedWork& member : group) slowest = std::max(slowest, member.share * head_seconds(*member.rates));
+  if (group.size() < 2) return slowest;
+  const double logits_bytes = (1 - group.front().share) * vocabulary_ * sizeof(float);
+  return slowest + overheads_.exchange_seconds + worst.latency_seconds + logits_bytes / worst.bytes_per_second;
+}
+
+// Each to all at once: round a ring in pieces would move less, but waits 2(g-1) times, and groups are small.
 double ModelCost::exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const {
   const double others = static_cast<double>(members) - 1;
-  const double wire = rows * width_ * overheads_.value_bytes / worst.bytes_per_second;
-  const double at_once = worst.latency_seconds + others * wire;
-  const double round = 2 * others * (worst.latency_seconds + wire / static_cast<double>(members));
-  return overheads_.exchange_seconds + std::min(at_once, round);
+  return overheads_.exchange_seconds + worst.latency_seconds +
+         others * rows * width_ * overheads_.value_bytes / worst.bytes_per_second;
 }
 
 // Share i takes share * seconds[i]. Those whose memory holds less than their part get what it holds, the others more,

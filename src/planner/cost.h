@@ -42,7 +42,8 @@ class ModelCost {
   // One layer (the mean of the model's) for `rows` rows that each see `seen_tokens` before them.
   double layer_seconds(const MachineRates& rates, double rows, double seen_tokens) const;
   double layer_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows, double seen_tokens) const;
-  double head_seconds(const MachineRates& rates) const;         // output head, one row
+  double head_seconds(const MachineRates& rates) const;                                 // output head, one row
+  double head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const;  // the first gets all logits
   double hop_seconds(const LinkCost& link, double rows) const;  // activations of `rows` rows to the next stage
   double exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const;  // one sum over a group
 
@@ -61,7 +62,7 @@ class ModelCost {
   double cache_bytes_ = 0,
          window_tokens_ = 0;  // of the mean layer, a token; the mean of what layers see at most, 0: all
   double experts_count_ = 0, experts_used_ = 0;
-  std::uint32_t width_ = 0;
+  std::uint32_t width_ = 0, vocabulary_ = 0;
 };
 
 // Of a machine that has not measured itself nothing can be said.

@@ -67,12 +67,20 @@ TEST(Cost, AHopIsOursTheLinksAndTheBytes) {
   EXPECT_NEAR(cost.hop_seconds(gigabit, 512), 1e-5 + 1.5e-4 + 512 * 4000 / 1.25e8, 1e-12);
 }
 
-TEST(Cost, AnExchangeGoesAtOnceOrRoundWhicheverIsQuicker) {
-  const ModelCost cost(model(), chat, {.exchange_seconds = 0});
-  const LinkCost slow_to_answer{.latency_seconds = 1e-3, .bytes_per_second = 1e9};
-  EXPECT_NEAR(cost.exchange_seconds(4, slow_to_answer, 1), 1e-3 + 3 * 4e-6, 1e-12);
-  const LinkCost narrow{.latency_seconds = 1e-5, .bytes_per_second = 1e6};
-  EXPECT_NEAR(cost.exchange_seconds(4, narrow, 1), 6 * (1e-5 + 1e-3), 1e-12);
+TEST(Cost, AnExchangeGoesToAllAtOnce) {
+  const ModelCost cost(model(), chat, {.exchange_seconds = 1e-5});
+  const LinkCost link{.latency_seconds = 1e-3, .bytes_per_second = 1e9};
+  EXPECT_NEAR(cost.exchange_seconds(4, link, 1), 1e-5 + 1e-3 + 3 * 4e-6, 1e-12);
+}
+
+TEST(Cost, AGroupPartsTheOutputHeadAndSendsTheLogits) {
+  auto shape = model();
+  shape.vocabulary = 250000;
+  const ModelCost cost(shape, chat, {.exchange_seconds = 0});
+  const auto fast = machine(30), slow = machine(10);
+  const std::vector<SharedWork> group{{&fast, 0.75}, {&slow, 0.25}};
+  const LinkCost link{.latency_seconds = 1e-3, .bytes_per_second = 1e9};
+  EXPECT_NEAR(cost.head_seconds(group, link), 0.5 * 0.25 / 10 + 1e-3 + 0.25 * 1e6 / 1e9, 1e-12);
 }
 
 TEST(Cost, AGroupIsAsFastAsItsSlowestPartAndItsTwoSums) {

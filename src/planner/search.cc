@@ -295,6 +295,17 @@ std::optional<FoundPlan> best_of_set(const SearchProblem& problem, const std::ve
   return best;
 }
 
+std::optional<FoundPlan> divide_in_order(const SearchProblem& problem, const std::vector<std::size_t>& ring) {
+  std::optional<FoundPlan> best;
+  for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
+    const auto layers = Division(problem, ring, ring.front(), chunking).best();
+    if (!layers) return std::nullopt;
+    auto found = judge(problem, ring, *layers);
+    if (!best || found.judged_seconds < best->judged_seconds) best = std::move(found);
+  }
+  return best;
+}
+
 std::optional<FoundPlan> find_plan(const SearchProblem& problem) {
   check(!problem.chunkings.empty(), "a prompt is read in some number of chunks");
   if (problem.units.size() <= exact_units_max) return find_exactly(problem);

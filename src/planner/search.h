@@ -60,6 +60,9 @@ FoundPlan judge(const SearchProblem& problem, std::vector<std::size_t> ring, std
 // The best division of these units, and their best order behind the best head, whatever fewer of them would do.
 std::optional<FoundPlan> best_of_set(const SearchProblem& problem, const std::vector<std::size_t>& units);
 
+// The best division of a ring whose order is given.
+std::optional<FoundPlan> divide_in_order(const SearchProblem& problem, const std::vector<std::size_t>& ring);
+
 // The same problem with these units only, in this order.
 SearchProblem only(const SearchProblem& problem, const std::vector<std::size_t>& kept);
 
