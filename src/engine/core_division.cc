@@ -15,10 +15,13 @@
 namespace flotilla {
 namespace {
 
-// Of a width at which what a layer costs beside its weights still shows, and larger than most caches as a whole: 71 MB.
-// Blocks of 32 can be cut into eight shards, which models with eight KV heads can be as well.
-constexpr RandomShape model_shape = {
+// Larger than most caches as a whole: 71 MB. Blocks of 32 can be cut into eight shards, which models with eight KV
+// heads can be as well.
+constexpr RandomShape wide = {
     .layers = 8, .width = 1024, .heads = 16, .kv_heads = 8, .feed_forward = 4096, .vocabulary = 32};
+// A quarter of a MB a layer, which stays in a cache.
+constexpr RandomShape narrow = {
+    .layers = 16, .width = 256, .heads = 8, .kv_heads = 8, .feed_forward = 256, .vocabulary = 32};
 constexpr const char* model_quantization = "Q4_0";
 constexpr std::uint32_t shards_max = 8, candidates_max = 4;
 constexpr std::uint32_t read_rows = 64, tokens_a_round = 8, rounds = 3;
@@ -56,13 +59,15 @@ class ScratchFile {
 // One division at work, with a cache of its own.
 class Candidate {
  public:
-  static Result<Candidate> load(const std::shared_ptr<const Gguf>& gguf, const CoreDivision& division) {
-    const StageOptions options{.layers = {0, static_cast<std::uint32_t>(model_shape.layers)},
+  static Result<Candidate> load(const std::shared_ptr<const Gguf>& gguf, const RandomShape& shape,
+                                const CoreDivision& division) {
+    const StageOptions options{.layers = {0, static_cast<std::uint32_t>(shape.layers)},
                                .threads = division.threads,
                                .shards = division.shards,
                                .context_tokens = 256};
     Candidate candidate;
     candidate.division = division;
+    candidate.width_ = static_cast<std::size_t>(shape.width);
     FLOTILLA_TRY(candidate.stage_, Stage::load(gguf, {}, options, {}));
     return candidate;
   }
@@ -89,20 +94,19 @@ class Candidate {
     if (position == 0) batch.free.push_back(SeqId{0});
     for (std::uint32_t i = 0; i < rows; ++i) batch.rows.push_back({SeqId{0}, position + i, TokenId{1}, false});
     batch.rows.back().wants_logits = true;
-    activations_.resize(std::size_t{rows} * model_shape.width, 0.01f);
+    activations_.resize(rows * width_, 0.01f);
     FLOTILLA_TRY([[maybe_unused]] const auto result, stage_->step(batch, activations_));
     return {};
   }
 
   std::unique_ptr<Stage> stage_;
+  std::size_t width_ = 0;
   std::vector<float> activations_;
 };
 
-std::uint64_t layer_bytes(const Gguf& gguf) {
-  std::uint64_t bytes = 0;
-  for (const TensorPlace& place : gguf.tensors())
-    if (place.name.starts_with("blk.") && place.shape.size() == 2) bytes += place.bytes;
-  return bytes;
+Result<std::shared_ptr<const Gguf>> write_model(const ScratchFile& file, const RandomShape& shape) {
+  FLOTILLA_TRY_STATUS(write_random_model(file.path(), shape, model_quantization, "measure", nullptr));
+  return Gguf::open(file.path());
 }
 
 }  // namespace
@@ -128,13 +132,12 @@ const DivisionTime& fastest(std::span<const DivisionTime> times) {
   return *chosen;
 }
 
-Result<MeasuredDivisions> measure_divisions(std::uint32_t cores, const std::filesystem::path& scratch) {
+Result<std::vector<DivisionTime>> measure_divisions(std::uint32_t cores, const std::filesystem::path& scratch) {
   const ScratchFile file(scratch);
-  FLOTILLA_TRY_STATUS(write_random_model(file.path(), model_shape, model_quantization, "measure", nullptr));
-  FLOTILLA_TRY(const auto gguf, Gguf::open(file.path()));
+  FLOTILLA_TRY(const auto gguf, write_model(file, wide));
   std::vector<Candidate> candidates;
   for (const CoreDivision& division : divisions_of(cores)) {
-    auto candidate = Candidate::load(gguf, division);
+    auto candidate = Candidate::load(gguf, wide, division);
     if (candidate)
       candidates.push_back(*std::move(candidate));
     else
@@ -147,12 +150,18 @@ Result<MeasuredDivisions> measure_divisions(std::uint32_t cores, const std::file
     if (round > 1 && seconds_since(start) > rounds_seconds) break;
     for (Candidate& candidate : candidates) FLOTILLA_TRY_STATUS(candidate.round(round > 0));
   }
-  MeasuredDivisions measured{
-      .times = {},
-      .model = {.layers = static_cast<std::uint32_t>(model_shape.layers), .weight_bytes = layer_bytes(*gguf)}};
+  std::vector<DivisionTime> times;
   for (const Candidate& candidate : candidates)
-    measured.times.push_back({candidate.division, lower_quartile(candidate.token), lower_quartile(candidate.read)});
-  return measured;
+    times.push_back({candidate.division, lower_quartile(candidate.token), lower_quartile(candidate.read)});
+  return times;
+}
+
+Result<double> measure_layer(const CoreDivision& division, const std::filesystem::path& scratch) {
+  const ScratchFile file(scratch);
+  FLOTILLA_TRY(const auto gguf, write_model(file, narrow));
+  FLOTILLA_TRY(auto candidate, Candidate::load(gguf, narrow, division));
+  for (std::uint32_t round = 0; round <= 2 * rounds; ++round) FLOTILLA_TRY_STATUS(candidate.round(round > 0));
+  return lower_quartile(candidate.token) / static_cast<double>(narrow.layers);
 }
 
 }  // namespace flotilla

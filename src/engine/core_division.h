@@ -1,6 +1,6 @@
 // Which division of a machine's cores computes fastest: shards of one thread, one shard of all threads, or between.
 // Measured on a small model with random weights through the real Stage, because no arithmetic knows what a host's
-// barriers, caches and neighbours cost. In: cores.  Out: the division, and what its layers cost beside their weights.
+// barriers, caches and neighbours cost. In: cores.  Out: the division, and what a layer costs beside its weights.
 // Thread: any, one at a time.  Never: chooses by a single round; the candidates take turns.
 #pragma once
 
@@ -29,17 +29,12 @@ double chat_seconds(const DivisionTime& time);
 // The fastest; of those within 3 %, the one with fewest shards, which suits most models. `times` is not empty.
 const DivisionTime& fastest(std::span<const DivisionTime> times);
 
-struct DivisionModel {
-  std::uint32_t layers = 0;
-  std::uint64_t weight_bytes = 0;  // of all layers, of one type
-  ggml_type type = GGML_TYPE_Q4_0;
-};
+// Those that could be tried, at least one. Writes the model, of 71 MB, into `scratch` and removes it. no_space,
+// permission.
+Result<std::vector<DivisionTime>> measure_divisions(std::uint32_t cores, const std::filesystem::path& scratch);
 
-struct MeasuredDivisions {
-  std::vector<DivisionTime> times;  // those that could be tried, at least one
-  DivisionModel model;
-};
-// Writes the model into `scratch` and removes it. no_space, permission.
-Result<MeasuredDivisions> measure_divisions(std::uint32_t cores, const std::filesystem::path& scratch);
+// What a layer takes of a step of one row beside the reading of its weights (norms, launches, sums of shards): that of
+// a model so narrow that its weights are nothing. Seconds.
+Result<double> measure_layer(const CoreDivision& division, const std::filesystem::path& scratch);
 
 }  // namespace flotilla

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/units.h"
+#include "engine/backend.h"
 #include "engine/core_division.h"
 #include "engine/kernel_timing.h"
 #include "engine/random_rows.h"
@@ -28,45 +29,63 @@ std::vector<std::string> measurable_types(const std::vector<int>& types) {
   return names;
 }
 
-double layer_overhead(double step_seconds, std::uint64_t weight_bytes, double seconds_per_gib, std::uint32_t layers) {
-  const double weights = static_cast<double>(weight_bytes) / static_cast<double>(gib) * seconds_per_gib;
-  return std::max(0.0, step_seconds - weights) / layers;
+std::string kernels_version() { return std::format("ggml {} in {}", ggml_version(), backend_folder()); }
+
+namespace {
+
+// Steps of the work, told one by one.
+class Steps {
+ public:
+  Steps(const MeasureProgressFn& progress, std::size_t total)
+      : progress_(progress), total_(static_cast<std::uint32_t>(total)) {}
+  void next(const std::string& text) {
+    if (progress_) progress_(text, done_++, total_);
+  }
+
+ private:
+  const MeasureProgressFn& progress_;
+  std::uint32_t done_ = 0;
+  const std::uint32_t total_;
+};
+
+Result<std::vector<KernelRate>> time_types(const std::vector<std::string>& names, const CoreDivision& division,
+                                           Steps& steps) {
+  std::vector<KernelRate> kernels;
+  for (const std::string& name : names) {
+    const ggml_type type = type_named(name);
+    if (type == GGML_TYPE_COUNT) continue;
+    steps.next("timing " + name);
+    FLOTILLA_TRY(auto seconds, time_matrices(type, division));
+    kernels.push_back({name, std::move(seconds)});
+  }
+  return kernels;
 }
+
+}  // namespace
 
 Result<MachineRates> measure_machine(const MeasureOptions& options, const MeasureProgressFn& progress) {
   FLOTILLA_TRY_STATUS(start_engine());
-  const auto total = static_cast<std::uint32_t>(options.types.size()) + 3;
-  std::uint32_t done = 0;
-  const auto say = [&](const std::string& text) {
-    if (progress) progress(text, done++, total);
-  };
+  const CoreDivision all{1, options.cores};
+  Steps steps(progress, options.types.size() + (options.division ? 0 : 4));
   MachineRates rates;
-  say(std::format("dividing {} cores", options.cores));
-  auto divisions = measure_divisions(options.cores, options.scratch);
-  CoreDivision division{1, options.cores};
-  double token_seconds = 0;
-  if (divisions) {
-    const DivisionTime& best = fastest(divisions->times);
-    division = best.division;
-    token_seconds = best.token_seconds;
-  } else {
-    log(LogLevel::warning, "engine", "the division of the cores was not measured: {}", divisions.error().message);
+  CoreDivision division = options.division.value_or(all);
+  if (!options.division) {
+    steps.next(std::format("dividing {} cores", options.cores));
+    const auto times = measure_divisions(options.cores, options.scratch);
+    if (times)
+      division = fastest(*times).division;
+    else
+      log(LogLevel::warning, "engine", "the division of the cores was not measured: {}", times.error().message);
   }
   rates.shards = division.shards;
   rates.threads_per_shard = division.threads;
-  for (const std::string& name : options.types) {
-    const ggml_type type = type_named(name);
-    if (type == GGML_TYPE_COUNT) continue;
-    say("timing " + name);
-    FLOTILLA_TRY(auto seconds, time_matrices(type, division));
-    if (divisions && type == divisions->model.type)
-      rates.layer_seconds =
-          layer_overhead(token_seconds, divisions->model.weight_bytes, seconds.front(), divisions->model.layers);
-    rates.kernels.push_back({name, std::move(seconds)});
-  }
-  say("reading memory");
+  FLOTILLA_TRY(rates.kernels, time_types(options.types, division, steps));
+  if (options.division) return rates;
+  steps.next("computing narrow layers");
+  if (const auto layer = measure_layer(division, options.scratch)) rates.layer_seconds = *layer;
+  steps.next("reading memory");
   rates.memory_bytes_per_second = memory_rate(options.cores);
-  say("reading keys and values");
+  steps.next("reading keys and values");
   FLOTILLA_TRY(rates.attention_bytes_per_second, attention_rate(division));
   return rates;
 }

@@ -6,10 +6,12 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "engine/kernel_timing.h"
 #include "wire/node_info.h"
 
 namespace flotilla {
@@ -18,6 +20,8 @@ struct MeasureOptions {
   std::uint32_t cores = 1;
   std::vector<std::string> types;  // "Q4_K"; those that cannot be made from random numbers are left out
   std::filesystem::path scratch;   // a folder with room for 80 MB
+  // Where given: nothing but the types' kernels, with the cores so divided.
+  std::optional<CoreDivision> division;
 };
 
 // text: "timing Q4_K"; done and total in steps.
@@ -25,13 +29,13 @@ using MeasureProgressFn = std::function<void(const std::string& text, std::uint3
 
 Result<MachineRates> measure_machine(const MeasureOptions& options, const MeasureProgressFn& progress);
 
+// What is wanted to tell two versions of the kernels apart: ggml's version and the folder of its libraries.
+std::string kernels_version();
+
 // The types whose kernels are measured whatever models there are.
 const std::vector<std::string>& common_types();
 
 // Of a list of types as GGUF numbers them, the names of those we can time; each once.
 std::vector<std::string> measurable_types(const std::vector<int>& types);
-
-// What a layer costs beside its weights, from what a whole step took: never below 0. Seconds.
-double layer_overhead(double step_seconds, std::uint64_t weight_bytes, double seconds_per_gib, std::uint32_t layers);
 
 }  // namespace flotilla
