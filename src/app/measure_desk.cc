@@ -50,7 +50,7 @@ MeasureDesk::~MeasureDesk() { stop(); }
 
 void MeasureDesk::begin() {
   share_ = processor_share();
-  worked_at_ = Clock::now();  // a machine that has just begun has better things to do
+  not_before_ = Clock::now() + quiet_time;  // a machine that has just begun has better things to do
   measured_ = read_rates(options_.home / "rates.json", circumstances());
   tick();
 }

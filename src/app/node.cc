@@ -92,6 +92,11 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       loads_(context_, headers_),
       requests_(context_, heads_, stages_),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
+      links_(context_,
+             {.is_quiet = [this] { return measures_.is_quiet(); },
+              .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
+              .prefer_host = [this](const NodeId& node,
+                                    std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -139,6 +144,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
   node->publish();  // now with the port the API really has
   node->watch_models();
+  if (options.measure) node->links_.begin();
   return node;
 }
 
@@ -174,6 +180,7 @@ NodeInfo Node::describe() const {
   info.api_port = server_ ? server_->port() : options_.api_port;
   info.cluster_port = options_.cluster_port;
   info.rates = measures_.rates();
+  info.links = links_.links();
   return info;
 }
 
@@ -283,6 +290,7 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
   stages_.on_node_lost(peer);
   loads_.on_node_lost(peer, cause);
   requests_.on_node_lost(peer, cause);
+  links_.on_lost(peer);
   const std::scoped_lock lock(bulk_links_->mutex);
   for (const auto& [link, asker] : bulk_links_->open)
     if (asker == peer) link->close(cause);
@@ -302,7 +310,10 @@ void Node::on_bulk(const NodeId& peer, Descriptor socket) {
       if (links->closing) return;
       links->open.emplace(link.get(), peer);
     }
-    if (const auto served = store_->serve(*link); !served && served.error().code != Code::closed)
+    const auto served =
+        store_->serve(*link, [this](Link& asker, const Frame& frame) { return links_.answer(asker, frame); });
+    links_.on_bulk_closed(*link);
+    if (!served && served.error().code != Code::closed)
       log(LogLevel::info, "app", "a copy to another machine ended early: {}", served.error().message);
     const std::scoped_lock lock(links->mutex);
     links->open.erase(link.get());
@@ -313,6 +324,7 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   leaving_ = true;
   models_timer_.cancel();
   measures_.stop();
+  links_.stop();
   server_->stop();
   cluster_->leave(reason, std::move(done));
 }

@@ -6,6 +6,7 @@
 //   StageHost    the stages this node holds, each in a runner process       (worker)
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
 //   MeasureDesk  what this machine can do                                   (every node)
+//   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
 // Thread: the loop's.
@@ -24,6 +25,7 @@
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
+#include "app/link_desk.h"
 #include "app/load_desk.h"
 #include "app/measure_desk.h"
 #include "app/model_texts.h"
@@ -104,6 +106,7 @@ class Node : public Backend {
   LoadDesk loads_;
   RequestDesk requests_;
   MeasureDesk measures_;
+  LinkDesk links_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;
