@@ -10,6 +10,8 @@
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/home.h"
+#include "app/measure_main.h"
+#include "app/measure_verb.h"
 #include "app/runner_main.h"
 #include "app/serve.h"
 #include "app/terminal.h"
@@ -93,7 +95,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory;
-  bool no_discovery = false;
+  bool no_discovery = false, no_measure = false;
 };
 
 void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
@@ -152,6 +154,9 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_ACTIVATIONS")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
+  verb->add_flag("--no-measure", flags->no_measure,
+                 "Do not time this machine's kernels and links in quiet moments; plans then go by memory alone")
+      ->envname("FLOTILLA_NO_MEASURE");
   verb->add_option("--link-model", node.runner.link_model,
                    "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
@@ -166,6 +171,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     start_log_from(flags->log, "node");
     NodeOptions& options = flags->options.node;
     options.discovery = !flags->no_discovery;
+    options.measure = !flags->no_measure;
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
@@ -280,6 +286,34 @@ void add_runner(CLI::App& app, int& exit_code) {
   });
 }
 
+// Started by a node, never by hand (measure_main.h).
+void add_gauge(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("gauge", "Measures this machine; started by a node")->group("");
+  auto options = std::make_shared<MeasureMainOptions>();
+  auto log = std::make_shared<LogFlags>();
+  verb->add_option("--fd", options->fd)->required();
+  verb->add_option("--cores", options->cores)->required()->check(CLI::Range(1u, 1024u));
+  verb->add_option("--types", options->types)->required()->delimiter(',')->allow_extra_args(false);
+  verb->add_option("--scratch", options->scratch)->required();
+  verb->add_option("--shards", options->shards)->check(CLI::Range(1u, 1024u));
+  add_log_flags(*verb, *log);
+  verb->callback([options, log, &exit_code] {
+    start_log_from(*log, "measure");
+    exit_code = measure_main(*options);
+  });
+}
+
+void add_measure(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("measure", "What this machine can do, measured by its node");
+  verb->footer("Examples:\n  flotilla measure             what its node knows; measured first where it knows nothing\n"
+               "  flotilla measure --again     anew; takes some seconds in which nothing should run beside it\n"
+               "  flotilla measure --json | jq .memory_bytes_per_second");
+  const auto flags = add_client_flags(*verb, true);
+  const auto again = std::make_shared<bool>(false);
+  verb->add_flag("--again", *again, "Measure anew");
+  verb->callback([flags, again, &exit_code] { exit_code = measure_node(flags->verb, *again); });
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Flotilla turns the computers you own into one machine for large language models."};
   app.set_version_flag("--version", std::format("flotilla {} (protocol {})", flotilla_version, protocol_version));
@@ -310,7 +344,9 @@ int run(int argc, char** argv) {
                   exit_code, load_model);
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
+  add_measure(app, exit_code);
   add_runner(app, exit_code);
+  add_gauge(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
