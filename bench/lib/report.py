@@ -74,6 +74,8 @@ class Report:
                 os.getloadavg()[0],
             )
         )
+        if size != "full":
+            self.say("\nThe goals are meant for full sizes: these say where to look, not whether a goal is reached.")
 
     def recorder(self, scenario):
         """Told of each measurement: keeps it with the machine's mood while it ran."""

@@ -30,16 +30,19 @@ def flotilla_request(model, prompt, tokens):
 
 def llama_request(_model, prompt, tokens):
     body = {"prompt": prompt, "n_predict": tokens, "temperature": 0, "ignore_eos": True, "stream": True}
-    return "/completion", dict(body, cache_prompt=False, return_tokens=True)
+    return "/completion", dict(body, cache_prompt=False)
 
 
-def tokens_in(event):
-    """How many tokens an event of either server brought."""
+def tokens_in(event, before):
+    """How many tokens an event of either server brought, after `before` of the same answer.
+
+    llama-server holds back what is no whole character yet and later sends the last token's id alone, but counts them all.
+    """
     if event.get("error"):
         raise RuntimeError("expected an answer but got %s" % event["error"])
     if "choices" in event:
         return sum(len(choice.get("token_ids") or []) for choice in event["choices"])
-    return len(event.get("tokens") or [])
+    return event["tokens_predicted"] - before
 
 
 class Stream:
@@ -73,7 +76,7 @@ class Stream:
         came = []
         for moment, line in self.lines:
             if line.startswith(b"data: {"):
-                came += [moment] * tokens_in(json.loads(line[6:]))
+                came += [moment] * tokens_in(json.loads(line[6:]), len(came))
         if len(came) != tokens:
             raise RuntimeError("expected %d tokens but got %d from %s" % (tokens, len(came), self.path))
         return came

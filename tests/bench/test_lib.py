@@ -97,11 +97,12 @@ class Arithmetic(unittest.TestCase):
 
 class Events(unittest.TestCase):
     def test_tokens_of_both_servers_are_counted(self):
-        self.assertEqual(2, streams.tokens_in({"choices": [{"token_ids": [5, 6]}]}))
-        self.assertEqual(0, streams.tokens_in({"choices": [], "usage": {}}))
-        self.assertEqual(1, streams.tokens_in({"content": "a", "tokens": [7], "stop": False}))
+        self.assertEqual(2, streams.tokens_in({"choices": [{"token_ids": [5, 6]}]}, 3))
+        self.assertEqual(0, streams.tokens_in({"choices": [], "usage": {}}, 3))
+        self.assertEqual(2, streams.tokens_in({"content": "é", "tokens_predicted": 5, "stop": False}, 3))
+        self.assertEqual(0, streams.tokens_in({"content": "", "tokens_predicted": 5, "stop": True}, 5))
         with self.assertRaises(RuntimeError):
-            streams.tokens_in({"error": {"message": "gone"}})
+            streams.tokens_in({"error": {"message": "gone"}}, 0)
 
     def test_an_answer_of_another_length_is_no_figure(self):
         stream = streams.Stream(1, "/v1/completions", {"prompt": [1]})
