@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "app/bench.h"
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/home.h"
@@ -271,6 +272,49 @@ void add_run(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_bench(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("bench", "One machine against the cluster, measured in turns");
+  verb->footer(
+      "Loads the model on the best single machine and on the cluster in turns, and afterwards as it was before.\n"
+      "Examples:\n  flotilla bench smollm2\n  flotilla bench smollm2 --nodes studio,laptop --streams 1,8\n"
+      "  flotilla bench smollm2 --json --svg bench.svg > bench.json");
+  const auto flags = add_client_flags(*verb, true);
+  const auto bench = std::make_shared<BenchOptions>();
+  LoadWishes& cluster = bench->cluster;
+  verb->add_option("MODEL", cluster.model, "A model's name, or a beginning of it that fits only one")->required();
+  verb->add_option("--svg", bench->svg_path, "Draw a picture into this file");
+  verb->add_option("--streams", bench->streams, "Answers at the same time, each count measured: 1,4,16")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1u, limits::sequences_max))
+      ->capture_default_str();
+  verb->add_option("--prompt", bench->prompt_tokens, "Tokens of each prompt")
+      ->check(CLI::Range(1u, limits::context_tokens_max))
+      ->capture_default_str();
+  verb->add_option("--tokens", bench->tokens, "Tokens of each answer")
+      ->check(CLI::Range(2u, limits::context_tokens_max))
+      ->capture_default_str();
+  verb->add_option("--pairs", bench->pairs, "How often each side is measured, in turns")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  verb->add_option("--single", bench->single, "The one machine (default: the fastest that holds the model)");
+  CLI::Option* nodes =
+      verb->add_option("--nodes", cluster.nodes, "The cluster's machines, in ring order (default: as planned)")
+          ->delimiter(',')
+          ->allow_extra_args(false);
+  verb->add_option("--layers", cluster.layers, "Layers for each of --nodes")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->needs(nodes);
+  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto or pipeline")
+      ->check(spreading())
+      ->capture_default_str();
+  verb->callback([flags, bench, &exit_code] {
+    bench->verb = flags->verb;
+    exit_code = run_bench(*bench);
+  });
+}
+
 // Started by a node, never by hand (pipeline/runner.h).
 void add_runner(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("runner", "Holds one stage; started by a node")->group("");
@@ -345,6 +389,7 @@ int run(int argc, char** argv) {
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
   add_measure(app, exit_code);
+  add_bench(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);
   try {

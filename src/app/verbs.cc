@@ -2,10 +2,10 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <print>
 
 #include "app/api_client.h"
+#include "app/load_request.h"
 #include "app/model_name.h"
 #include "app/terminal.h"
 #include "base/units.h"
@@ -203,27 +203,12 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
   const auto name = resolve_model_name(client, given.model);
   if (!name) return report(name.error());
   wishes.model = *name;
-  ProgressBar bar;
-  std::optional<Error> failure;
-  json placement;
-  const auto done = client.post_lines("/load", wishes_json(wishes), [&](std::string_view line) {
-    const json event = json::parse(line, nullptr, false);
-    if (!event.is_object()) return true;
-    if (event.contains("progress"))
-      bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"),
-               number_of(event["progress"], "total_bytes"));
-    if (event.contains("placement")) placement = event["placement"];
-    if (event.contains("error"))
-      failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
-    return true;
-  });
-  bar.clear();
-  if (!done) return report(done.error());
-  if (failure) return report(*failure);
+  const auto placement = load_showing_progress(client, wishes_json(wishes));
+  if (!placement) return report(placement.error());
   if (options.json)
-    std::println("{}", placement.dump(2));
+    std::println("{}", placement->dump(2));
   else
-    std::println("{} is ready: {}", wishes.model, stages_text(placement));
+    std::println("{} is ready: {}", wishes.model, stages_text(*placement));
   next_step(options, std::format("Next: flotilla run {}", wishes.model));
   return exit_ok;
 }
