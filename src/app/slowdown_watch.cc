@@ -31,7 +31,7 @@ std::optional<double> SlowdownWatch::on_stats(const StageStats& stats) {
   if (stats.steps < seen.last.steps) seen = {};
   const Single single = single_steps(seen.last, stats);
   seen.last = stats;
-  if (single.steps < steps_min || single.seconds <= 0) return std::nullopt;
+  if (single.steps == 0 || single.seconds <= 0) return std::nullopt;
   const double each = single.seconds / static_cast<double>(single.steps);
   if (seen.usual_seconds == 0) seen.usual_seconds = each;
   const double factor = each / seen.usual_seconds;

@@ -19,7 +19,6 @@ class SlowdownWatch {
  public:
   static constexpr double far_off = 1.5;                // times as long, or as short, as before
   static constexpr std::size_t seconds_to_believe = 4;  // so many messages in a row
-  static constexpr std::uint64_t steps_min = 2;         // in a message, or it says nothing
 
   // From a stage of this machine. Gives how many times as long a step takes as before, where that is news.
   std::optional<double> on_stats(const StageStats& stats);
