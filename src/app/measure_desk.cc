@@ -138,6 +138,7 @@ void MeasureDesk::watch_share() {
   const double before = std::min<double>(options_.threads, share_), after = std::min<double>(options_.threads, share);
   share_ = share;
   if (before == after) return;
+  watch_ = {};  // what stages will show is known already
   log(LogLevel::warning, "app", "this process now gets {:.2f} cores' time and got {:.2f}", after, before);
   if (auto kept = read_rates(options_.home / "rates.json", circumstances())) {  // as before
     measured_ = std::move(kept);
