@@ -21,7 +21,7 @@ class LinkSchedule {
   static constexpr auto settle_time = std::chrono::milliseconds(500);  // several addresses turn up at once
   // Doubled each time, and up to as much again at random, so that two that met do not meet again.
   static constexpr auto busy_pause_first = std::chrono::milliseconds(500),
-                        busy_pause_max = std::chrono::milliseconds(15'000);
+                        busy_pause_max = std::chrono::milliseconds(4'000);
   static constexpr auto failed_pause_first = std::chrono::seconds(5), failed_pause_max = std::chrono::seconds(300);
   static constexpr auto again_after = std::chrono::minutes(10);
 
