@@ -10,8 +10,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto tick_interval = 250ms;
-constexpr int ticks_a_look = 8;                  // at this machine's interfaces: every two seconds
+constexpr auto tick_interval = 500ms;
+constexpr int ticks_a_look = 4;                  // at this machine's interfaces: every two seconds
 constexpr std::size_t addresses_probed_max = 6;  // of one machine
 
 Instant now() { return std::chrono::steady_clock::now(); }
@@ -57,7 +57,8 @@ LinkDesk::~LinkDesk() {
   helper_.join();  // a probe ends within seconds
 }
 
-void LinkDesk::begin() {
+void LinkDesk::begin(bool asks) {
+  asks_ = asks;
   interfaces_ = real_interfaces();
   tick();
 }
@@ -83,6 +84,14 @@ void LinkDesk::tick() {
   if (stopping_) return;
   const bool quiet = surroundings_.is_quiet();
   gate_->set_open(quiet);
+  if (asks_) ask(quiet);
+  timer_.expires_after(tick_interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void LinkDesk::ask(bool quiet) {
   if (++ticks_ % ticks_a_look == 0) look_around();
   for (const Member& member : context_.view().members)
     if (member.state == MemberState::joined)
@@ -93,10 +102,6 @@ void LinkDesk::tick() {
     else
       gate_->end_asking();
   }
-  timer_.expires_after(tick_interval);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
 }
 
 // A cable that is pulled takes its address along: back to the way the control connection goes, at once.

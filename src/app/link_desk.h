@@ -5,9 +5,9 @@
 // says that it is busy.
 #pragma once
 
+#include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -32,7 +32,7 @@ class LinkDesk {
   LinkDesk(NodeContext& context, Surroundings surroundings);
   ~LinkDesk();
 
-  void begin();
+  void begin(bool asks);  // false: only answers the others
   void stop();
   void on_lost(const NodeId& peer);
   std::vector<LinkRate> links() const;
@@ -47,6 +47,7 @@ class LinkDesk {
     LinkFigures figures;
   };
   void tick();
+  void ask(bool quiet);
   void look_around();
   void measure(const NodeId& peer);
   void on_probed(const NodeId& peer, bool busy, std::map<PeerAddress, LinkFigures> probed);
@@ -59,6 +60,7 @@ class LinkDesk {
   std::map<NodeId, Chosen> chosen_;
   std::vector<InterfaceAddress> interfaces_;
   int ticks_ = 0;
+  bool asks_ = false;
   std::atomic<bool> stopping_ = false;
   boost::asio::thread_pool helper_{1};
 };

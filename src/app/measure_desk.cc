@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 
 constexpr auto tick_interval = 1s;
 constexpr auto quiet_time = 3s;        // without a step: two messages of a runner that computes would have come
+constexpr auto first_delay = 6s;       // after the start: links, which take a moment, go first
 constexpr auto child_time_max = 180s;  // beyond, it hangs
 constexpr auto pause_first = 60s, pause_max = 3600s;  // after a failure
 constexpr double share_change_min = 0.05;             // of it; less is rounding
@@ -50,7 +51,7 @@ MeasureDesk::~MeasureDesk() { stop(); }
 
 void MeasureDesk::begin() {
   share_ = processor_share();
-  not_before_ = Clock::now() + quiet_time;  // a machine that has just begun has better things to do
+  not_before_ = Clock::now() + first_delay;  // a machine that has just begun has better things to do
   measured_ = read_rates(options_.home / "rates.json", circumstances());
   tick();
 }
@@ -138,6 +139,7 @@ void MeasureDesk::watch_share() {
   const double before = std::min<double>(options_.threads, share_), after = std::min<double>(options_.threads, share);
   share_ = share;
   if (before == after) return;
+  watch_ = {};  // what stages will show is known already
   log(LogLevel::warning, "app", "this process now gets {:.2f} cores' time and got {:.2f}", after, before);
   if (auto kept = read_rates(options_.home / "rates.json", circumstances())) {  // as before
     measured_ = std::move(kept);

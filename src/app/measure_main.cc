@@ -4,14 +4,10 @@
 #include <sys/file.h>
 
 #include <chrono>
-#include <csignal>
 #include <cstdlib>
 #include <thread>
 
-#ifdef __linux__
-#include <sys/prctl.h>
-#endif
-
+#include "app/child.h"
 #include "engine/machine_rates.h"
 #include "io/tcp_link.h"
 #include "wire/control.h"
@@ -46,10 +42,7 @@ NodeInfo info_with(MachineRates rates) {
 }  // namespace
 
 int measure_main(const MeasureMainOptions& options) {
-  std::signal(SIGPIPE, SIG_IGN);
-#ifdef __linux__
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-#endif
+  begin_as_child();
   const auto link = make_tcp_link(Descriptor(options.fd));
   // The node hangs up when something better is to be done with the cores.
   std::thread([&link] {

@@ -35,8 +35,7 @@ class RatesCache : public testing::Test {
   fs::path path() const { return folder_ / "rates.json"; }
 
   fs::path folder_;
-  const Circumstances now_{
-      .processor = "EPYC", .threads = 2, .share = 2, .kernels = "ggml 0.27.0", .release = "0.1.0"};
+  const Circumstances now_{.processor = "EPYC", .threads = 2, .share = 2, .kernels = "ggml 0.27.0", .release = "0.1.0"};
 };
 
 TEST_F(RatesCache, HoldsUnderTheSameCircumstances) {
@@ -56,15 +55,32 @@ TEST_F(RatesCache, HoldsUnderNoOthers) {
   for (const Circumstances& other : others) EXPECT_EQ(read_rates(path(), other), std::nullopt);
 }
 
+TEST_F(RatesCache, HoldsAgainWhereCircumstancesReturn) {
+  Circumstances throttled = now_;
+  throttled.share = 0.25;
+  MachineRates slow = some_rates();
+  slow.memory_bytes_per_second /= 4;
+  ASSERT_TRUE(write_rates(path(), now_, some_rates()));
+  ASSERT_TRUE(write_rates(path(), throttled, slow));
+  EXPECT_EQ(read_rates(path(), throttled), slow);
+  EXPECT_EQ(read_rates(path(), now_), some_rates());
+  for (double share = 0.3; share < 0.9; share += 0.1) {  // it does not grow for ever
+    throttled.share = share;
+    ASSERT_TRUE(write_rates(path(), throttled, slow));
+  }
+  EXPECT_EQ(read_rates(path(), now_), std::nullopt);
+}
+
 TEST_F(RatesCache, ADamagedFileIsNone) {
-  for (const char* text : {"", "{", "[]", "{\"circumstances\":{},\"rates\":{}}", "{\"rates\":1}"}) {
+  for (const char* text :
+       {"", "{", "[]", "{\"circumstances\":{},\"rates\":{}}", "{\"rates\":1}", "{\"measured\":[1,{\"rates\":2}]}"}) {
     std::ofstream(path()) << text;
     EXPECT_EQ(read_rates(path(), now_), std::nullopt) << text;
   }
   nlohmann::json body;
   ASSERT_TRUE(write_rates(path(), now_, some_rates()));
   std::ifstream(path()) >> body;
-  body["rates"]["kernels"][0]["seconds_per_gib"].erase(0);
+  body["measured"][0]["rates"]["kernels"][0]["seconds_per_gib"].erase(0);
   std::ofstream(path()) << body;
   EXPECT_EQ(read_rates(path(), now_), std::nullopt);
 }
@@ -101,6 +117,12 @@ TEST_F(Slowdown, IsNoticedWithinSeconds) {
   ASSERT_TRUE(news);
   EXPECT_NEAR(*news, 4, 0.2);
   EXPECT_EQ(news_within(20, 0.08), std::nullopt) << "said once";
+}
+
+TEST_F(Slowdown, WhatCameBeforeTheFirstMessageIsNotCompared) {
+  stats_.steps = stats_.rows = 1000;
+  stats_.compute_seconds = 500;
+  EXPECT_EQ(news_within(20, 0.02), std::nullopt);
 }
 
 TEST_F(Slowdown, RecoveryIsNoticedToo) {

@@ -144,7 +144,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
   node->publish();  // now with the port the API really has
   node->watch_models();
-  if (options.measure) node->links_.begin();
+  node->links_.begin(options.measure);
   return node;
 }
 

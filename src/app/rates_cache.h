@@ -1,5 +1,5 @@
 // HOME/rates.json: what this machine measured of itself, and under which circumstances: it holds for as long as those
-// do.
+// do, and again where they return. {"measured": [{"circumstances": …, "rates": …}]}, latest first.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ struct Circumstances {
   bool operator==(const Circumstances&) const = default;
 };
 
-// Nothing where there is no such file, it is damaged, or it was measured under other circumstances.
+// Nothing where there is no such file, it is damaged, or nothing was measured under these circumstances.
 std::optional<MachineRates> read_rates(const std::filesystem::path& path, const Circumstances& now);
 Status write_rates(const std::filesystem::path& path, const Circumstances& now, const MachineRates& rates);
 

@@ -1,6 +1,7 @@
 #include "app/slowdown_watch.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace flotilla {
 namespace {
@@ -23,17 +24,27 @@ Single single_steps(const StageStats& last, const StageStats& now) {
   return {};
 }
 
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
 }  // namespace
 
 std::optional<double> SlowdownWatch::on_stats(const StageStats& stats) {
   if (stages_.size() >= stages_max && !stages_.contains(stats.placement)) stages_.clear();
   Seen& seen = stages_[stats.placement];
-  if (stats.steps < seen.last.steps) seen = {};
-  const Single single = single_steps(seen.last, stats);
-  seen.last = stats;
-  if (single.steps < steps_min || single.seconds <= 0) return std::nullopt;
+  if (seen.last && stats.steps < seen.last->steps) seen = {};
+  const auto last = std::exchange(seen.last, stats);
+  if (!last) return std::nullopt;
+  const Single single = single_steps(*last, stats);
+  if (single.steps == 0 || single.seconds <= 0) return std::nullopt;
   const double each = single.seconds / static_cast<double>(single.steps);
-  if (seen.usual_seconds == 0) seen.usual_seconds = each;
+  if (seen.usual_seconds == 0) {
+    seen.first.push_back(each);
+    if (seen.first.size() == seconds_to_know) seen.usual_seconds = median(seen.first);
+    return std::nullopt;
+  }
   const double factor = each / seen.usual_seconds;
   if (factor < far_off && factor > 1 / far_off) {
     seen.usual_seconds += follow * (each - seen.usual_seconds);
@@ -43,8 +54,7 @@ std::optional<double> SlowdownWatch::on_stats(const StageStats& stats) {
   if (!seen.recent.empty() && (seen.recent.back() > seen.usual_seconds) != (factor > 1)) seen.recent.clear();
   seen.recent.push_back(each);
   if (seen.recent.size() < seconds_to_believe) return std::nullopt;
-  std::ranges::sort(seen.recent);
-  const double now = seen.recent[seen.recent.size() / 2];
+  const double now = median(seen.recent);
   const double change = now / seen.usual_seconds;
   seen.usual_seconds = now;
   seen.recent.clear();

@@ -18,8 +18,8 @@ namespace flotilla {
 class SlowdownWatch {
  public:
   static constexpr double far_off = 1.5;                // times as long, or as short, as before
+  static constexpr std::size_t seconds_to_know = 3;     // messages, until it is known what is usual
   static constexpr std::size_t seconds_to_believe = 4;  // so many messages in a row
-  static constexpr std::uint64_t steps_min = 2;         // in a message, or it says nothing
 
   // From a stage of this machine. Gives how many times as long a step takes as before, where that is news.
   std::optional<double> on_stats(const StageStats& stats);
@@ -27,7 +27,8 @@ class SlowdownWatch {
 
  private:
   struct Seen {
-    StageStats last;
+    std::optional<StageStats> last;
+    std::vector<double> first;   // seconds of a step in the first messages, until usual_seconds is known
     double usual_seconds = 0;    // of a step; 0: not known yet
     std::vector<double> recent;  // far off, in one direction
   };

@@ -32,7 +32,7 @@ Status refuse_rate(Link& link, const Error& cause);
 // Seconds that a step's activations of one row take (32 KiB, the width of a large model): what links are compared by.
 double message_seconds(const LinkFigures& figures);
 
-// Whether `candidate` is to take the place of `current`: a real interface before one that is not, and else only where
+// Whether `candidate` is to take the place of `current`: a real one before one that is not, and else only where
 // it is a tenth better, so that equal ones do not take turns.
 bool is_better(const LinkFigures& candidate, const LinkFigures& current);
 

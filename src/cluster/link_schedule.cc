@@ -17,6 +17,7 @@ void LinkSchedule::see(const NodeId& peer, std::vector<PeerAddress> addresses, I
   const Instant soon = now + settle_time + jitter(settle_time);
   known.due = is_new ? soon : std::min(known.due, soon);
   known.pause = {};
+  known.busy_pause = {};
 }
 
 void LinkSchedule::forget(const NodeId& peer) { peers_.erase(peer); }
@@ -39,11 +40,15 @@ void LinkSchedule::on_measured(Instant now) {
   Peer* peer = end_measurement();
   if (!peer) return;
   peer->pause = {};
+  peer->busy_pause = {};
   peer->due = std::min(peer->due, now + again_after + jitter(again_after / 4));
 }
 
 void LinkSchedule::on_busy(Instant now) {
-  if (Peer* peer = end_measurement()) peer->due = std::min(peer->due, now + busy_pause + jitter(busy_pause));
+  Peer* peer = end_measurement();
+  if (!peer) return;
+  peer->busy_pause = std::clamp(peer->busy_pause * 2, busy_pause_first, busy_pause_max);
+  peer->due = std::min<Instant>(peer->due, now + peer->busy_pause + jitter(peer->busy_pause));
 }
 
 void LinkSchedule::on_failed(Instant now) {

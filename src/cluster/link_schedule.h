@@ -19,7 +19,9 @@ namespace flotilla {
 class LinkSchedule {
  public:
   static constexpr auto settle_time = std::chrono::milliseconds(500);  // several addresses turn up at once
-  static constexpr auto busy_pause = std::chrono::milliseconds(500);   // and up to as much again, at random
+  // Doubled each time, and up to as much again at random, so that two that met do not meet again.
+  static constexpr auto busy_pause_first = std::chrono::milliseconds(500),
+                        busy_pause_max = std::chrono::milliseconds(4'000);
   static constexpr auto failed_pause_first = std::chrono::seconds(5), failed_pause_max = std::chrono::seconds(300);
   static constexpr auto again_after = std::chrono::minutes(10);
 
@@ -33,7 +35,7 @@ class LinkSchedule {
   // Whose links to measure now; nothing is due until one of the next three is called.
   std::optional<NodeId> take_due(Instant now);
   void on_measured(Instant now);
-  void on_busy(Instant now);    // there or here: soon again, at another moment than the others
+  void on_busy(Instant now);    // there or here: soon again, then later and later
   void on_failed(Instant now);  // no address worked
   bool is_measuring() const { return measuring_.has_value(); }
 
@@ -41,7 +43,8 @@ class LinkSchedule {
   struct Peer {
     std::vector<PeerAddress> addresses;
     Instant due;
-    std::chrono::seconds pause{};
+    std::chrono::seconds pause{};            // after a failure
+    std::chrono::milliseconds busy_pause{};  // after a refusal
   };
   Instant::duration jitter(Instant::duration most);
   Peer* end_measurement();

@@ -261,8 +261,46 @@ def pulled_cable_is_noticed(network, binary):
     return claim("plugged in again, all come back", back, machines, 15) and noticed
 
 
+def direct_cable_beside_a_switch(network, binary):
+    """Two hosts on a slow switch and on a cable with link-local addresses alone: rings are to take the cable."""
+    sentence = "a cable that measures better is preferred to the switch"
+    if "probe" in os.path.basename(binary):
+        return True  # the cluster room alone measures nothing
+    hosts = [network.host(name) for name in ("a", "b")]
+    network.bridge(network.host("switch"), hosts)
+    one, other = hosts
+    run("ip", "-n", one, "link", "add", "cable0", "type", "veth", "peer", "name", "cable0", "netns", other)
+    for host in hosts:
+        run("ip", "-n", host, "link", "set", "cable0", "up")
+        try:
+            run("tc", "-n", host, "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "50mbit", "burst", "16kb",
+                "latency", "400ms")
+        except (RuntimeError, FileNotFoundError) as error:
+            print(f"SKIPPED {sentence}: no way to slow the switch here ({error})")
+            return True
+    machines = [network.start(binary, host, name, "--measures") for host, name in zip(hosts, "ab")]
+    if all_joined(machines, 15) is None:
+        return claim("two hosts join before their links are measured", None, machines)
+
+    def others(machine):
+        return [member for member in machine.members() if member["state"] == "joined"]
+
+    def by_cable(machine):
+        links = [link for member in machine.members() if member["state"] == "self" for link in member.get("links", [])]
+        return ([link["interface"] for link in links] == ["cable0"]
+                and all(member["host"].endswith("%cable0") for member in others(machine)))
+
+    # Both measure their kernels first, one after the other, for they share a host.
+    chosen = claim(sentence, wait_until(lambda: all(by_cable(machine) for machine in machines), 90), machines, 90)
+    run("ip", "-n", one, "link", "set", "cable0", "down")
+    by_switch = lambda machine: others(machine) and others(machine)[0]["host"].startswith("10.77.")
+    back = wait_until(lambda: all(by_switch(machine) for machine in machines), 20)
+    return claim("a pulled cable gives way to the switch", back, machines, 20) and chosen
+
+
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
-             cable_with_ipv4_link_local, pulled_cable_is_noticed]
+             cable_with_ipv4_link_local, pulled_cable_is_noticed,
+             direct_cable_beside_a_switch]
 
 
 def skip(reason):

@@ -4,6 +4,7 @@
     FLOTILLA_BINARY=build/flotilla tests/process/test_measure.py [TEST...]
 """
 
+import contextlib
 import json
 import os
 import subprocess
@@ -16,7 +17,8 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, Node, wait_until  # noqa: E402
 
 MEASURED_SECONDS = 120  # two nodes take turns, some seconds each on an idle machine
-LINK_SECONDS = 20
+LINK_SECONDS = 90  # a measurement of kernels that began goes first
+THROTTLED_SECONDS = 30
 COMMON_TYPES = {"Q4_0", "Q4_K", "Q6_K"}
 
 
@@ -93,6 +95,61 @@ class Measuring(unittest.TestCase):
             answer = fleet["a"].post("/measure", {})
             self.assertIn("rates", answer.lines()[-1], answer)
             self.assertEqual(answer.lines()[-1]["rates"], rates_of(fleet["a"], "a"))
+
+
+class CpuQuota:
+    """A cgroup that takes a node and its children and can be throttled; none where this machine lets us make none."""
+
+    def __init__(self):
+        name = "flotilla-test-%d" % os.getpid()
+        self.unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+        self.path = os.path.join("/sys/fs/cgroup" if self.unified else "/sys/fs/cgroup/cpu", name)
+        try:
+            os.mkdir(self.path)
+            self.set_cores(4)
+        except OSError as error:
+            self.remove()
+            raise unittest.SkipTest("no cgroup can be made here (%s)" % error) from error
+
+    def write(self, name, text):
+        with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
+            file.write(text)
+
+    def take(self, pid):
+        self.write("cgroup.procs", str(pid))
+
+    def set_cores(self, cores):
+        if self.unified:
+            self.write("cpu.max", "%d 100000" % (cores * 100000))
+        else:
+            self.write("cpu.cfs_period_us", "100000")
+            self.write("cpu.cfs_quota_us", str(int(cores * 100000)))
+
+    def remove(self):
+        with contextlib.suppress(OSError):
+            os.rmdir(self.path)
+
+
+class Throttled(unittest.TestCase):
+    def test_a_quota_in_mid_service_is_noticed_and_so_is_its_end(self):
+        quota = CpuQuota()
+        self.addCleanup(quota.remove)
+        with fleet_that_measures(["a"], models={"a": [MODELS_FOLDER]}) as fleet:
+            node = fleet["a"]
+            quota.take(node.process.pid)
+            usual = wait_until(lambda: rates_of(node, "a"), MEASURED_SECONDS, "rates")
+            node.load(SMOLLM2, context=4096, sequences=1)
+            stream = node.stream("/v1/completions", {"model": SMOLLM2, "prompt": "Once", "max_tokens": 4000,
+                                                     "ignore_eos": True})
+            for pid in node.runner_pids():
+                quota.take(pid)
+            next(iter(stream))
+            quota.set_cores(0.25)
+            memory = "memory_bytes_per_second"
+            wait_until(lambda: rates_of(node, "a")[memory] < usual[memory] / 2, THROTTLED_SECONDS, "slower rates")
+            quota.set_cores(4)
+            wait_until(lambda: rates_of(node, "a")[memory] > usual[memory] / 2, THROTTLED_SECONDS, "the usual rates")
+            stream.close()
 
 
 if __name__ == "__main__":
