@@ -1,6 +1,10 @@
 #include "engine/graph.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/check.h"
+#include "engine/attention_tiles.h"
 
 namespace flotilla {
 namespace {
@@ -8,8 +12,11 @@ namespace {
 class GraphBuilder {
  public:
   GraphBuilder(const StageParts& parts, const StepShape& shape) : parts_(parts), shape_(shape) {
-    // A block takes about 40 nodes and 7 more for each group; tensors are nodes and the inputs.
-    const std::size_t nodes_max = parts.layers->range.count() * (48 + 8 * shape.groups.size()) + 64;
+    // A block takes about 40 nodes and 7 more for each group, 9 more where its heads are folded; tensors are nodes and
+    // the inputs.
+    const auto wide = static_cast<std::size_t>(
+        std::ranges::count_if(shape.groups, [](const RowGroup& group) { return group.rows > 1; }));
+    const std::size_t nodes_max = parts.layers->range.count() * (48 + 8 * shape.groups.size() + 10 * wide) + 64;
     const std::size_t tensors_max = nodes_max + shape.groups.size() * parts.layers->windows.size() + 16;
     step_.context.reset(ggml_init(
         {tensors_max * ggml_tensor_overhead() + ggml_graph_overhead_custom(nodes_max, false), nullptr, true}));
@@ -143,8 +150,39 @@ class GraphBuilder {
                       std::size_t kind) {
     ggml_tensor* k = view_cells(cache.keys, block.key_length, block.kv_heads, group, kind);
     ggml_tensor* v = view_cells(cache.values, block.value_length, block.kv_heads, group, kind);
+    if (folds(block, q->ne[2], k->ne[1])) return attend_folded(q, block, k, v, mask(group, kind));
     return ggml_flash_attn_ext(context_, ggml_permute(context_, q, 0, 2, 1, 3), k, v, mask(group, kind),
                                block.attention_scale, 0, block.attention_softcap);
+  }
+
+  // Each KV head with the rows of the first of its query heads, then those of the second, and so on; and with rows of
+  // nothing where they do not fill one tile. Gives what attend() gives, in the same order.
+  ggml_tensor* attend_folded(ggml_tensor* q, const BlockSpec& block, ggml_tensor* k, ggml_tensor* v,
+                             ggml_tensor* mask) {
+    const std::int64_t rows = q->ne[2], kv_heads = block.kv_heads, shared = block.heads / kv_heads;
+    const std::int64_t folded = rows * shared, taken = std::max(folded, tile_rows);
+    q = ggml_view_4d(context_, q, q->ne[0], shared, kv_heads, rows, q->nb[1],
+                     q->nb[1] * static_cast<std::size_t>(shared), q->nb[2], 0);
+    q = ggml_cont(context_, ggml_permute(context_, q, 0, 2, 3, 1));
+    q = ggml_reshape_3d(context_, q, q->ne[0], folded, kv_heads);
+    if (taken > folded) q = ggml_pad(context_, q, 0, static_cast<int>(taken - folded), 0, 0);
+    ggml_tensor* a = ggml_flash_attn_ext(context_, q, k, v, repeated(mask, taken), block.attention_scale, 0,
+                                         block.attention_softcap);  // [value_length, kv_heads, taken]
+    const std::size_t row_bytes = a->nb[2];
+    a = ggml_view_4d(context_, a, a->ne[0], kv_heads, rows, shared, a->nb[1], row_bytes,
+                     row_bytes * static_cast<std::size_t>(rows), 0);
+    return ggml_cont(context_, ggml_permute(context_, a, 0, 2, 3, 1));
+  }
+
+  // A group's mask over and over, down to `rows`. One for all layers that want it so.
+  ggml_tensor* repeated(ggml_tensor* mask, std::int64_t rows) {
+    for (const auto& [of, made] : repeated_)
+      if (of == mask && made->ne[1] == rows) return made;
+    const std::int64_t times = (rows + mask->ne[1] - 1) / mask->ne[1];
+    ggml_tensor* made = ggml_repeat_4d(context_, mask, mask->ne[0], mask->ne[1] * times, 1, 1);
+    made = ggml_view_2d(context_, made, mask->ne[0], rows, made->nb[1], 0);
+    repeated_.emplace_back(mask, made);
+    return made;
   }
 
   // [length, cells of the span, kv_heads]
@@ -181,6 +219,7 @@ class GraphBuilder {
   StepGraph step_;
   ggml_context* context_ = nullptr;
   ggml_tensor* joined_ = nullptr;
+  std::vector<std::pair<ggml_tensor*, ggml_tensor*>> repeated_;
 };
 
 }  // namespace

@@ -269,6 +269,28 @@ TEST(Stage, ProgressEndsAtTheStagesOwnBytes) {
   EXPECT_EQ(total, expected);
 }
 
+// Two layers, so that going so deep takes no time. 64 rows are a tile of each head and are not folded.
+TEST(Stage, DeepInAPromptFoldedHeadsSeeWhatTheySeeInTilesOfTheirOwn) {
+  const auto stage = testing::load_stage(testing::open_model(smollm),
+                                         {.layers = {0, 2}, .is_head = true, .context_tokens = 2304, .sequences = 3});
+  constexpr std::uint32_t depth = 2048, rows = 64;
+  const auto tokens = some_prompt(depth + rows);
+  const auto read = [&](StepBatch batch, std::uint32_t slot, std::uint32_t from, std::uint32_t count) {
+    testing::add_rows(batch, slot, from, std::span(tokens).subspan(from, count));
+    const auto values = stage->step(batch, stage->embed(batch).value()).value();
+    return std::vector<float>(values.begin(), values.end());
+  };
+  for (std::uint32_t first = 0; first < depth; first += 512) read({}, 0, first, 512);
+  for (const std::uint32_t first_piece : {21U, 32U}) {
+    StepBatch copy;
+    copy.copy_prefix = {{SeqId{0}, SeqId{1}, depth}};
+    auto folded = read(copy, 1, depth, first_piece);
+    const auto rest = read({}, 1, depth + first_piece, rows - first_piece);
+    folded.insert(folded.end(), rest.begin(), rest.end());
+    EXPECT_EQ(folded, read({}, 0, depth, rows)) << first_piece;
+  }
+}
+
 std::uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");
   std::uint64_t pages = 0;
