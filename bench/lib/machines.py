@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 from .engine import pinned
 from .figures import NotSupported
@@ -28,6 +29,7 @@ from flotilla import free_port, wait_until  # noqa: E402
 
 NAMES = ("a", "b")
 CLONE_NEWNET = 0x40000000
+QUIET_SECONDS, SETTLE_SECONDS = 1, 600
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -127,6 +129,18 @@ class Node(flotilla.Node):
     def enter(self):
         return entered(self.machine.namespace) if self.machine else contextlib.nullcontext()
 
+    def wait_settled(self):
+        """Until it has no children, for a second: what a node measures of itself at first would be measured along."""
+        quiet_since = [time.monotonic()]
+
+        def settled():
+            if self.runner_pids():
+                quiet_since[0] = time.monotonic()
+            return time.monotonic() - quiet_since[0] > QUIET_SECONDS
+
+        wait_until(settled, SETTLE_SECONDS, "the node to have measured itself")
+        return self
+
     def request(self, *arguments, **options):
         with self.enter():
             return super().request(*arguments, **options)
@@ -189,6 +203,8 @@ class Fleet:
                 node.wait_healthy()
             for node in self.nodes.values():
                 wait_until(lambda: node.joined() == sorted(NAMES), 30, lambda: "the nodes to join:\n" + node.log())
+            for node in self.nodes.values():
+                node.wait_settled()
         except BaseException:
             self.__exit__()
             raise
@@ -217,7 +233,7 @@ class LoneNode:
 
     def __enter__(self):
         try:
-            return self.node.start()
+            return self.node.start().wait_settled()
         except BaseException:
             self.__exit__()
             raise
