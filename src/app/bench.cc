@@ -146,10 +146,14 @@ class Bench {
 
   static void note_what_nobody_counts(const BenchSide& cluster, std::vector<std::string>& notes) {
     const RunFigures& run = cluster.runs.front().front();
-    if (!run.messages_per_token)
+    const auto nodes = nodes_of(cluster.placement);
+    const bool pipeline = nodes.size() == cluster.placement["stages"].size();
+    if (!run.messages_per_token && pipeline)
       notes.push_back(
           std::format("Messages per token are not told: only the head's own node knows them ({}); ask it with --api.",
-                      nodes_of(cluster.placement).front()));
+                      nodes.front()));
+    else if (!run.messages_per_token)
+      notes.emplace_back("Messages per token are not told: these nodes do not count what a group's members exchange.");
     if (!run.bytes_per_token)
       notes.emplace_back("Bytes per token are not told: these nodes do not count what their stages send.");
   }
