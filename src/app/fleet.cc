@@ -84,15 +84,19 @@ std::vector<ModelInfo> models_of(const ClusterView& view) {
 ClusterView without(ClusterView view, const Placement& placement) {
   for (const PlacedStage& stage : placement.stages)
     for (Member& member : view.members)
-      if (member.info.id == stage.nodes.front())
+      if (std::ranges::contains(stage.nodes, member.info.id))
         member.info.memory_free_bytes =
-            std::min(member.info.memory_bytes, member.info.memory_free_bytes + stage.weight_bytes + stage.kv_bytes +
-                                                   stage.compute_bytes + memory_reserve_bytes);
+            std::min(member.info.memory_bytes,
+                     member.info.memory_free_bytes + memory_reserve_bytes +
+                         (stage.weight_bytes + stage.kv_bytes + stage.compute_bytes) / stage.nodes.size());
   return view;
 }
 
 PlanWishes wishes_from(const LoadModel& order) {
   PlanWishes wishes;
+  wishes.mode = order.mode == "tensor"     ? PlanMode::tensor
+                : order.mode == "pipeline" ? PlanMode::pipeline
+                                           : PlanMode::automatic;
   wishes.nodes = order.nodes;
   wishes.layers = order.layers;
   wishes.context_tokens = order.context_tokens;

@@ -10,8 +10,8 @@ namespace flotilla {
 
 struct HeadDesk::Headed {
   Placement placement;
-  std::vector<std::optional<StageReady>> ready;  // per stage
-  std::vector<bool> connected;                   // per stage
+  std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
+  std::vector<std::vector<bool>> connected;                   // per stage and member
   std::vector<Asker> askers;
   std::vector<StageStats> stats;  // per stage
 };
@@ -47,15 +47,48 @@ std::shared_ptr<HeadDesk::Headed> HeadDesk::find_model(const std::string& model)
   return nullptr;
 }
 
+namespace {
+
+bool is_member(const Placement& placement, std::uint32_t stage, std::uint32_t member, const NodeId& node) {
+  return stage < placement.stages.size() && member < placement.stages[stage].nodes.size() &&
+         placement.stages[stage].nodes[member] == node;
+}
+
+bool holds_part(const Placement& placement, const NodeId& node) {
+  return std::ranges::any_of(placement.stages,
+                             [&](const PlacedStage& stage) { return std::ranges::contains(stage.nodes, node); });
+}
+
+bool all_of_all(const auto& stages, auto is_so) {
+  return std::ranges::all_of(stages, [&](const auto& members) { return std::ranges::all_of(members, is_so); });
+}
+
+// What each shard of a stage does of its work: a machine's shards share alike.
+std::vector<double> shares_of(const PlannedStage& stage) {
+  std::vector<double> shares;
+  for (const PlannedMember& member : stage.members)
+    shares.insert(shares.end(), member.shards, member.share / member.shards);
+  return shares;
+}
+
+}  // namespace
+
 bool differs(const LoadModel& order, const Placement& placement, const ClusterView& view) {
   if (order.context_tokens != 0 && order.context_tokens != placement.context_tokens) return true;
   if (order.sequences != 0 && order.sequences != placement.sequences) return true;
+  const bool in_groups =
+      std::ranges::any_of(placement.stages, [](const PlacedStage& stage) { return stage.nodes.size() > 1; });
+  const bool alone = placement.stages.size() == 1 && !in_groups;
+  if (order.mode == "tensor" && !in_groups && !(alone && order.nodes.size() <= 1)) return true;
+  if (order.mode == "pipeline" && in_groups) return true;
   if (order.nodes.empty() && order.layers.empty()) return false;
   std::vector<std::string> names;
   std::vector<std::uint32_t> layers;
   for (const PlacedStage& stage : placement.stages) {
-    const Member* member = view.find(stage.nodes.front());
-    names.push_back(member ? member->info.name : "");
+    for (const NodeId& node : stage.nodes) {
+      const Member* member = view.find(node);
+      names.push_back(member ? member->info.name : "");
+    }
     layers.push_back(stage.layers.count());
   }
   return (!order.nodes.empty() && order.nodes != names) || (!order.layers.empty() && order.layers != layers);
@@ -113,9 +146,13 @@ void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stor
   placement.context_tokens = plan->context_tokens;
   placement.sequences = plan->sequences;
   placement.detail = "preparing";
-  for (const PlannedStage& stage : plan->stages) placement.stages.push_back({{stage.node}, stage.layers});
-  headed->ready.resize(plan->stages.size());
-  headed->connected.resize(plan->stages.size());
+  for (const PlannedStage& stage : plan->stages) {
+    PlacedStage& placed = placement.stages.emplace_back();
+    for (const PlannedMember& member : stage.members) placed.nodes.push_back(member.node);
+    placed.layers = stage.layers;
+    headed->ready.emplace_back(stage.members.size());
+    headed->connected.emplace_back(stage.members.size());
+  }
   headed->stats.resize(plan->stages.size());
   headed->askers = askers;
   headed_[placement.id] = headed;
@@ -140,42 +177,63 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed, const Plan& plan) 
   for (const PlannedStage& stage : plan.stages) {
     order.layers = stage.layers;
     order.is_head = stage.is_head;
-    context_.send(stage.node, make_frame(FrameKind::prepare_stage, encode(order)));
+    order.members = static_cast<std::uint32_t>(stage.members.size());
+    order.shares = order.members > 1 ? shares_of(stage) : std::vector<double>();
+    order.member = order.first_shard = order.shards = 0;
+    for (const PlannedMember& member : stage.members) {
+      order.first_shard += order.shards;
+      order.shards = order.members > 1 ? member.shards : 0;
+      context_.send(member.node, make_frame(FrameKind::prepare_stage, encode(order)));
+      ++order.member;
+    }
     ++order.stage_index;
   }
 }
 
 void HeadDesk::on_ready(const NodeId& from, const StageReady& ready) {
   const auto headed = find_headed(ready.placement, ready.epoch);
-  if (!headed || ready.stage_index >= headed->ready.size()) return;
+  if (!headed || !is_member(headed->placement, ready.stage_index, ready.member, from)) return;
+  auto& members = headed->ready[ready.stage_index];
+  members[ready.member] = ready;
   PlacedStage& stage = headed->placement.stages[ready.stage_index];
-  if (stage.nodes.front() != from) return;
-  headed->ready[ready.stage_index] = ready;
-  stage.weight_bytes = ready.weight_bytes;
-  stage.kv_bytes = ready.kv_bytes;
-  stage.compute_bytes = ready.compute_bytes;
-  if (std::ranges::all_of(headed->ready, [](const auto& stage_ready) { return stage_ready.has_value(); }))
-    close_ring(*headed);
+  stage.weight_bytes = stage.kv_bytes = stage.compute_bytes = 0;
+  for (const auto& member : members) {
+    if (!member) continue;
+    stage.weight_bytes += member->weight_bytes;
+    stage.kv_bytes += member->kv_bytes;
+    stage.compute_bytes += member->compute_bytes;
+  }
+  if (all_of_all(headed->ready, [](const auto& member) { return member.has_value(); })) close_ring(*headed);
 }
 
-// Stage i passes activations straight to stage i + 1; the last returns the rows that need logits to the head.
+// Stage i passes activations straight to stage i + 1; the last returns the rows that need logits to the head. Of a
+// stage with several members the first stands in the ring, and each connects to those before it.
 void HeadDesk::close_ring(Headed& headed) {
   const auto& stages = headed.placement.stages;
-  if (stages.size() == 1) return;  // a ring of one closes itself, in memory
+  if (stages.size() == 1 && stages.front().nodes.size() == 1) return;  // a ring of one closes itself, in memory
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const std::size_t next = (i + 1) % stages.size();
-    const ConnectRing order{headed.placement.id, headed.placement.epoch, stages[next].nodes.front(),
-                            headed.ready[next]->port, ""};
-    context_.send(stages[i].nodes.front(), make_frame(FrameKind::connect_ring, encode(order)));
+    ConnectRing order{headed.placement.id,
+                      headed.placement.epoch,
+                      stages[next].nodes.front(),
+                      headed.ready[next].front()->port,
+                      "",
+                      {}};
+    if (next == i) order.port = 0;
+    for (std::size_t member = 0; member < stages[i].nodes.size(); ++member) {
+      const NodeId& node = stages[i].nodes[member];
+      context_.send(node, make_frame(FrameKind::connect_ring, encode(order)));
+      order.port = 0;
+      order.members.push_back({.node = node, .port = headed.ready[i][member]->port, .address = ""});
+    }
   }
 }
 
 void HeadDesk::on_connected(const NodeId& from, const RingConnected& connected) {
   const auto headed = find_headed(connected.placement, connected.epoch);
-  if (!headed || connected.stage_index >= headed->connected.size()) return;
-  if (headed->placement.stages[connected.stage_index].nodes.front() != from) return;
-  headed->connected[connected.stage_index] = true;
-  if (std::ranges::all_of(headed->connected, std::identity{})) become_ready(*headed);
+  if (!headed || !is_member(headed->placement, connected.stage_index, connected.member, from)) return;
+  headed->connected[connected.stage_index][connected.member] = true;
+  if (all_of_all(headed->connected, std::identity{})) become_ready(*headed);
 }
 
 void HeadDesk::become_ready(Headed& headed) {
@@ -187,8 +245,7 @@ void HeadDesk::become_ready(Headed& headed) {
 
 void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
   const auto headed = find_headed(failed.placement, failed.epoch);
-  if (!headed || failed.stage_index >= headed->placement.stages.size()) return;
-  if (headed->placement.stages[failed.stage_index].nodes.front() != from) return;
+  if (!headed || !holds_part(headed->placement, from)) return;
   end(headed, {code_from_string(failed.code), failed.message});
 }
 
@@ -215,8 +272,7 @@ void HeadDesk::on_stats(const NodeId& from, const StageStats& stats) {
 void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
   std::vector<std::shared_ptr<Headed>> broken;
   for (const auto& [id, headed] : headed_)
-    for (const PlacedStage& stage : headed->placement.stages)
-      if (stage.nodes.front() == node) broken.push_back(headed);
+    if (holds_part(headed->placement, node)) broken.push_back(headed);
   for (const auto& headed : broken)
     end(headed,
         {Code::unavailable,
@@ -237,7 +293,7 @@ void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause) {
   if (headed_.erase(headed->placement.id) == 0) return;
   const StopStage stop{headed->placement.id, headed->placement.epoch};
   for (const PlacedStage& stage : headed->placement.stages)
-    context_.send(stage.nodes.front(), make_frame(FrameKind::stop_stage, encode(stop)));
+    for (const NodeId& node : stage.nodes) context_.send(node, make_frame(FrameKind::stop_stage, encode(stop)));
   for (const Asker& asker : headed->askers) refuse(asker, cause);
   on_ended_(headed->placement.id, cause);
   context_.changed();

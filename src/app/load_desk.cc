@@ -7,10 +7,6 @@
 namespace flotilla {
 
 void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
-  if (order.mode == "tensor")
-    return on_plan(fail(Code::unsupported,
-                        "[app] splitting tensors between machines (mode tensor) is not part of this version; use "
-                        "pipeline or auto"));
   headers_.want(order.model, "", [this, order, on_plan](const Result<StoredModel>& stored) {
     if (!stored) return on_plan(fail(stored.error()));
     const auto shape = read_shape(*stored->gguf);
@@ -28,7 +24,7 @@ void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
 void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   const ClusterView view = context_.view();
   const Placement* present = placement_of(view, order.model);
-  if (present && order.mode != "tensor" && !differs(order, *present, view)) {
+  if (present && !differs(order, *present, view)) {
     if (present->state == PlacementState::ready) return on_done(*present);
     return ask(present->head(), std::move(order), std::move(on_progress), std::move(on_done));
   }

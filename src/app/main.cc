@@ -11,6 +11,8 @@
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/home.h"
+#include "app/measure_main.h"
+#include "app/measure_verb.h"
 #include "app/runner_main.h"
 #include "app/serve.h"
 #include "app/terminal.h"
@@ -94,7 +96,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory;
-  bool no_discovery = false;
+  bool no_discovery = false, no_measure = false;
 };
 
 void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
@@ -153,6 +155,9 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_ACTIVATIONS")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
+  verb->add_flag("--no-measure", flags->no_measure,
+                 "Do not time this machine's kernels and links in quiet moments; plans then go by memory alone")
+      ->envname("FLOTILLA_NO_MEASURE");
   verb->add_option("--link-model", node.runner.link_model,
                    "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
@@ -167,6 +172,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     start_log_from(flags->log, "node");
     NodeOptions& options = flags->options.node;
     options.discovery = !flags->no_discovery;
+    options.measure = !flags->no_measure;
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
@@ -210,16 +216,6 @@ void add_model_verb(CLI::App& app, const char* name, const char* help, const cha
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes.model); });
 }
 
-// No IsMember: it would list `tensor` in --help, which the node knows but refuses yet, in its own words.
-CLI::Validator spreading() {
-  return CLI::Validator(
-      [](std::string& text) {
-        const bool known = text == "auto" || text == "pipeline" || text == "tensor";
-        return known ? std::string() : std::format("expected auto or pipeline but got '{}'", text);
-      },
-      "");
-}
-
 void add_wishes_verb(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
                      int (*run)(const VerbOptions&, const LoadWishes&)) {
   CLI::App* verb = app.add_subcommand(name, help);
@@ -233,8 +229,9 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
   CLI::Option* layers = verb->add_option("--layers", wishes.layers, "Layers for each of --nodes: 18,12")
                             ->delimiter(',')
                             ->allow_extra_args(false);
-  verb->add_option("--mode", wishes.mode, "How layers are spread: auto or pipeline")
-      ->check(spreading())
+  verb->add_option("--mode", wishes.mode,
+                   "pipeline: each machine some of the layers; tensor: each a slice of every layer; auto")
+      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
       ->capture_default_str();
   verb->add_option(
           "--context", wishes.context_tokens,
@@ -309,8 +306,8 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->needs(nodes);
-  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto or pipeline")
-      ->check(spreading())
+  verb->add_option("--mode", cluster.mode, "How the cluster spreads the model: auto, pipeline or tensor")
+      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
       ->capture_default_str();
   verb->callback([flags, bench, &exit_code] {
     bench->verb = flags->verb;
@@ -331,6 +328,34 @@ void add_runner(CLI::App& app, int& exit_code) {
     start_log_from(*log, "runner");
     exit_code = runner_main(*options);
   });
+}
+
+// Started by a node, never by hand (measure_main.h).
+void add_gauge(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("gauge", "Measures this machine; started by a node")->group("");
+  auto options = std::make_shared<MeasureMainOptions>();
+  auto log = std::make_shared<LogFlags>();
+  verb->add_option("--fd", options->fd)->required();
+  verb->add_option("--cores", options->cores)->required()->check(CLI::Range(1u, 1024u));
+  verb->add_option("--types", options->types)->required()->delimiter(',')->allow_extra_args(false);
+  verb->add_option("--scratch", options->scratch)->required();
+  verb->add_option("--shards", options->shards)->check(CLI::Range(1u, 1024u));
+  add_log_flags(*verb, *log);
+  verb->callback([options, log, &exit_code] {
+    start_log_from(*log, "measure");
+    exit_code = measure_main(*options);
+  });
+}
+
+void add_measure(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("measure", "What this machine can do, measured by its node");
+  verb->footer("Examples:\n  flotilla measure             what its node knows; measured first where it knows nothing\n"
+               "  flotilla measure --again     anew; takes some seconds in which nothing should run beside it\n"
+               "  flotilla measure --json | jq .memory_bytes_per_second");
+  const auto flags = add_client_flags(*verb, true);
+  const auto again = std::make_shared<bool>(false);
+  verb->add_flag("--again", *again, "Measure anew");
+  verb->callback([flags, again, &exit_code] { exit_code = measure_node(flags->verb, *again); });
 }
 
 int run(int argc, char** argv) {
@@ -364,7 +389,9 @@ int run(int argc, char** argv) {
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
   add_bench(app, exit_code);
+  add_measure(app, exit_code);
   add_runner(app, exit_code);
+  add_gauge(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -44,13 +44,20 @@ std::shared_ptr<StageHost::Held> StageHost::find(const NodeId& head, PlacementId
   return found->second;
 }
 
+// How this machine's cores are divided is its own to know: as it measured, unless the stage is cut for a group.
+void StageHost::set_threads(PrepareStage& order) const {
+  if (order.members == 1) order.shards = std::min(rates_.shards, threads_);
+  order.threads = std::max(1u, threads_ / std::max(1u, order.shards));
+}
+
 void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
+  context_.working();
   drop(order.placement);
   auto held = std::make_shared<Held>();
   held->head = head;
   held->order = std::move(order);
   held->order.files.clear();  // a peer names a model, never a path
-  held->order.threads = threads_;
+  set_threads(held->order);
   held_[held->order.placement] = held;
   if (const auto stored = context_.store.find(held->order.model, held->order.fingerprint)) return admit(held, *stored);
   fetch_header(held);
@@ -94,10 +101,22 @@ Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order
   return context.store.fetch_ranges(*link, stored, ranges, progress, stop);
 }
 
+// Of a stage that several machines compute, this one's part.
+double share_of(const PrepareStage& order) {
+  if (order.members == 1) return 1;
+  double own = 0, all = 0;
+  for (std::size_t shard = 0; shard < order.shares.size(); ++shard) {
+    all += order.shares[shard];
+    if (shard >= order.first_shard && shard < order.first_shard + order.shards) own += order.shares[shard];
+  }
+  return all > 0 ? own / all : 1;
+}
+
 Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& order) {
   FLOTILLA_TRY(const ModelShape shape, read_shape(*stored.gguf));
-  return stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences).total() +
-         memory_reserve_bytes;
+  const StageNeed need = stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences);
+  const auto parted = static_cast<double>(need.weights + need.kv) * share_of(order);
+  return static_cast<std::uint64_t>(parted) + need.compute + memory_reserve_bytes;
 }
 
 }  // namespace
@@ -158,6 +177,7 @@ void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredMode
 }
 
 void StageHost::start_runner(const std::shared_ptr<Held>& held) {
+  context_.working();
   RunnerSpawnOptions options = context_.runner;
   options.threads = threads_;
   auto runner = RunnerProcess::spawn(
@@ -174,6 +194,7 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
 
 // Everything a runner says is for the head; only the ticket of its loading progress is not its to know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
+  context_.working();
   switch (frame.header.kind) {
     case FrameKind::load_progress: {
       auto progress = decode_load_progress(frame.body);
@@ -188,10 +209,13 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       if (failed) return fail_stage(held, {code_from_string(failed->code), failed->message});
       return;
     }
+    case FrameKind::stage_stats:
+      if (const auto stats = decode_stage_stats(frame.body)) context_.stage_stats(*stats);
+      context_.send(held->head, std::move(frame));
+      return;
     case FrameKind::stage_ready:
     case FrameKind::ring_connected:
     case FrameKind::token_event:
-    case FrameKind::stage_stats:
       context_.send(held->head, std::move(frame));
       return;
     default:
@@ -203,13 +227,20 @@ void StageHost::on_connect_ring(const NodeId& head, ConnectRing order) {
   const auto held = find(head, order.placement, order.epoch);
   if (!held || !held->runner) return;
   const ClusterView view = context_.view();
-  const Member* next = view.find(order.next);
-  if (!next || next->state == MemberState::seen)
+  bool reaches_all = true;
+  const auto address_of = [&](const NodeId& node) -> std::string {
+    const Member* member = view.find(node);
+    reaches_all = reaches_all && member && member->state != MemberState::seen;
+    if (!reaches_all) return {};
+    return member->state == MemberState::self ? "127.0.0.1" : member->host;
+  };
+  if (order.port != 0) order.address = address_of(order.next);
+  for (MemberAddress& member : order.members) member.address = address_of(member.node);
+  if (!reaches_all)
     return fail_stage(
         held, {Code::unavailable, std::format("[app] {} is to pass activations to a machine it is not connected with; "
                                               "check that the two reach each other (a firewall?)",
                                               context_.identity.name)});
-  order.address = next->state == MemberState::self ? "127.0.0.1" : next->host;
   held->runner->send(make_frame(FrameKind::connect_ring, encode(order)));
 }
 
@@ -218,6 +249,7 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
 }
 
 Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
+  context_.working();
   const auto found = held_.find(placement);
   if (found == held_.end() || !found->second->runner)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");

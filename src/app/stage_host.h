@@ -28,7 +28,8 @@ class StageHost {
 
   std::uint64_t memory_taken_bytes() const;
   std::uint64_t memory_offered_bytes() const { return memory_offered_bytes_; }
-  int runner_pid(PlacementId placement) const;  // -1: none here
+  int runner_pid(PlacementId placement) const;                   // -1: none here
+  void set_rates(const MachineRates& rates) { rates_ = rates; }  // for stages prepared from now on
 
  private:
   struct Held;
@@ -40,10 +41,12 @@ class StageHost {
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
   void drop(PlacementId placement);
+  void set_threads(PrepareStage& order) const;
 
   NodeContext& context_;
   const std::uint64_t memory_offered_bytes_;
   const std::uint32_t threads_;
+  MachineRates rates_;
   std::map<PlacementId, std::shared_ptr<Held>> held_;
 };
 

@@ -30,6 +30,13 @@ std::uint64_t number_of(const json& object, const char* key) {
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
 
+// What a machine reads from memory in a second; empty where it has not measured that yet.
+std::string rate_text(const json& node) {
+  const auto rates = node.find("rates");
+  if (rates == node.end() || !rates->is_object()) return "";
+  return std::format("{:.1f} GB/s", rates->value("memory_bytes_per_second", 0.0) / 1e9);
+}
+
 std::string layers_text(const json& stage) {
   const json layers = stage.value("layers", json::array({0, 0}));
   return std::format("{}–{}", layers[0].get<std::uint32_t>(),
@@ -147,11 +154,11 @@ int list_placements(const VerbOptions& options) {
 
 int list_nodes(const VerbOptions& options) {
   return fetch_and_print(options, "/cluster", [&](const json& body) {
-    std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "DEVICE", "VERSION", ""}};
+    std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "READS", "DEVICE", "VERSION", ""}};
     for (const json& node : body.value("nodes", json::array())) {
       const json devices = node.value("devices", json::array());
       rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"),
-                      bytes_of_field(node, "memory_free_bytes"),
+                      bytes_of_field(node, "memory_free_bytes"), rate_text(node),
                       devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"),
                       text_of(node, "version"), text_of(node, "reason")});
     }

@@ -38,6 +38,28 @@ TEST(MemoryCollective, EveryShardGetsTheSumInTheSameBits) {
   }
 }
 
+// Two processes of two shards each, as this room sees them: the outer group sums what the inner ones have summed.
+TEST(MemoryCollective, SumsWithShardsElsewhere) {
+  constexpr std::uint32_t machines = 2, shards = 2;
+  auto outer = make_memory_collective(machines);
+  std::vector<std::vector<std::unique_ptr<Collective>>> inner;
+  for (auto& others : outer) inner.push_back(make_memory_collective(shards, std::move(others)));
+  for (const std::size_t count : {1u, 2048u, 70'001u}) {
+    std::vector<std::vector<float>> values;
+    for (float shard = 0; shard < machines * shards; ++shard) values.emplace_back(count, shard + 1);
+    ShardTeam team(machines * shards);
+    for (int round = 0; round < 20; ++round) {
+      for (std::size_t shard = 0; shard < values.size(); ++shard) values[shard].assign(count, float(shard + 1));
+      team.run([&](std::uint32_t i) {
+        Collective& own = *inner[i / shards][i % shards];
+        own.start(values[i]);
+        ASSERT_TRUE(own.wait());
+      });
+      for (const auto& of_shard : values) ASSERT_EQ(of_shard, std::vector<float>(count, 10));
+    }
+  }
+}
+
 TEST(MemoryCollective, AShardThatGoesEndsTheOthersWaits) {
   auto ends = make_memory_collective(2);
   auto waiting = std::async(std::launch::async, [&] {

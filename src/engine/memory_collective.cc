@@ -49,7 +49,8 @@ class Meeting {
 };
 
 struct Group {
-  explicit Group(std::uint32_t shards) : offered(shards), summands_there(shards), sum_there(shards) {}
+  Group(std::uint32_t shards, std::unique_ptr<Collective> elsewhere)
+      : others(std::move(elsewhere)), offered(shards), summands_there(shards), sum_there(shards), total_there(shards) {}
 
   void close(const Error& error) {
     {
@@ -58,14 +59,17 @@ struct Group {
     }
     summands_there.close();
     sum_there.close();
+    total_there.close();
+    if (others) others->close(error);
   }
   Error why() {
     const std::scoped_lock lock(mutex);
     return cause.value_or(Error{Code::closed, "[engine] a shard of this stage ended"});
   }
 
+  const std::unique_ptr<Collective> others;
   std::vector<std::span<float>> offered;  // by shard; written before summands_there, read after
-  Meeting summands_there, sum_there;
+  Meeting summands_there, sum_there, total_there;
   std::mutex mutex;
   std::optional<Error> cause;
 };
@@ -82,13 +86,30 @@ class MemoryCollective final : public Collective {
   Status wait() override {
     if (!group_->summands_there.wait(turn_)) return fail(group_->why());
     sum_own_part();
-    if (!group_->sum_there.wait(group_->sum_there.arrive())) return fail(group_->why());
+    if (!meet(group_->sum_there)) return fail(group_->why());
+    if (!group_->others) return {};
+    if (index_ == 0) FLOTILLA_TRY_STATUS(sum_with_others());
+    if (!meet(group_->total_there)) return fail(group_->why());
     return {};
   }
 
   void close(const Error& cause) override { group_->close(cause); }
 
  private:
+  static bool meet(Meeting& meeting) { return meeting.wait(meeting.arrive()); }
+
+  Status sum_with_others() {
+    group_->others->start(group_->offered.front());
+    if (auto status = group_->others->wait(); !status) {
+      group_->close(status.error());
+      return status;
+    }
+    // Given, not fetched: this shard goes on and may use the memory anew.
+    for (const auto& values : std::span(group_->offered).subspan(1))
+      std::ranges::copy(group_->offered.front(), values.begin());
+    return {};
+  }
+
   // Each shard sums one part of the values and gives it to all: so all have the same bits, and no value is summed
   // twice.
   void sum_own_part() {
@@ -115,8 +136,9 @@ class MemoryCollective final : public Collective {
 
 }  // namespace
 
-std::vector<std::unique_ptr<Collective>> make_memory_collective(std::uint32_t shards) {
-  const auto group = std::make_shared<Group>(shards);
+std::vector<std::unique_ptr<Collective>> make_memory_collective(std::uint32_t shards,
+                                                                std::unique_ptr<Collective> others) {
+  const auto group = std::make_shared<Group>(shards, std::move(others));
   std::vector<std::unique_ptr<Collective>> ends;
   for (std::uint32_t index = 0; index < shards; ++index)
     ends.push_back(std::make_unique<MemoryCollective>(group, index));

@@ -67,12 +67,26 @@ TEST(Slices, QueryHeadsOfOneKvHeadArePartedAndItsKeysHeldTwice) {
   EXPECT_EQ(slices[1].blocks[0].heads, (IndexRange{2, 4}));
 }
 
+TEST(Slices, MoreShardsThanKvHeadsHaveQueriesOfOneEach) {
+  const auto slices = cut(smollm, {1, 1, 1, 1});
+  std::uint32_t heads = 0;
+  for (const ShardSlice& slice : slices) {
+    const BlockSlice& block = slice.blocks[0];
+    EXPECT_EQ(block.kv_heads.count(), 1u);
+    EXPECT_EQ(block.heads.first, heads) << "the slices follow each other";
+    EXPECT_EQ(block.heads.first / 3, block.kv_heads.first);
+    EXPECT_LE(block.heads.end, 3 * block.kv_heads.end);
+    heads = block.heads.end;
+  }
+  EXPECT_EQ(heads, 9u);
+}
+
 TEST(Slices, MoreShardsThanThereIsToPartAreRefused) {
   const auto gguf = open_model(smollm);
-  const auto refused = cut_model(*gguf, read_spec(*gguf).value(), std::vector<double>(4, 1.0));
+  const auto refused = cut_model(*gguf, read_spec(*gguf).value(), std::vector<double>(10, 1.0));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Code::unsupported);
-  EXPECT_THAT(refused.error().message, HasSubstr("KV heads"));
+  EXPECT_THAT(refused.error().message, HasSubstr("at most 9 shards"));
 }
 
 // --- Stages --------------------------------------------------------------------------------------
@@ -103,8 +117,8 @@ struct Case {
 };
 class Shards : public ::testing::TestWithParam<Case> {};
 INSTANTIATE_TEST_SUITE_P(, Shards,
-                         ::testing::Values(Case{smollm, 2, {}}, Case{smollm, 3, {}}, Case{gemma, 2, {}},
-                                           Case{gemma, 4, {}}, Case{smollm, 2, {13}}),
+                         ::testing::Values(Case{smollm, 2, {}}, Case{smollm, 3, {}}, Case{smollm, 4, {}},
+                                           Case{gemma, 2, {}}, Case{gemma, 4, {}}, Case{smollm, 2, {13}}),
                          [](const auto& test) {
                            return std::string(test.param.model == smollm ? "llama" : "gemma3") + "In" +
                                   std::to_string(test.param.shards) + (test.param.cuts.empty() ? "" : "AndStages");

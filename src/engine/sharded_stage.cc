@@ -47,15 +47,15 @@ class ShardedStage final : public Stage {
         team_(static_cast<std::uint32_t>(slices_.size())) {}
 
   Status load(const std::shared_ptr<const Gguf>& gguf, std::span<const std::filesystem::path> files,
-              const StageOptions& options, const LoadProgressFn& progress) {
+              const StageOptions& options, const LoadProgressFn& progress, std::unique_ptr<Collective> others) {
     const auto count = static_cast<std::uint32_t>(shards_.size());
-    auto collectives = make_memory_collective(count);
+    auto collectives = make_memory_collective(count, std::move(others));
     SharedProgress shared(count, progress);
     std::vector<Status> loaded(count);
     team_.run([&](std::uint32_t i) {
       auto shard = load_shard(
           gguf, files, spec_, options,
-          ShardPlace{.slice = slices_[i], .collective = std::move(collectives[i]), .embeds = i == 0}, shared.of(i));
+          ShardPlace{.slice = slices_[i], .collective = std::move(collectives[i]), .embeds = options.first_shard + i == 0}, shared.of(i));
       if (shard)
         shards_[i] = *std::move(shard);
       else
@@ -76,13 +76,14 @@ class ShardedStage final : public Stage {
     FLOTILLA_TRY(const auto first, together([&](Stage& shard) { return shard.logits(rows); }));
     if (rows.empty()) return first;
     const std::size_t count = rows.size() / spec_.embedding_length;
-    logits_.resize(count * spec_.vocabulary);
+    const IndexRange own{slices_.front().vocabulary.first, slices_.back().vocabulary.end};
+    logits_.resize(count * own.count());
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       const IndexRange part = slices_[i].vocabulary;
       const std::span<const float> values = *results_[i];
       for (std::size_t row = 0; row < count; ++row)
         std::ranges::copy(values.subspan(row * part.count(), part.count()),
-                          logits_.begin() + static_cast<std::ptrdiff_t>(row * spec_.vocabulary + part.first));
+                          logits_.begin() + static_cast<std::ptrdiff_t>(row * own.count() + part.first - own.first));
     }
     return std::span<const float>(logits_);
   }
@@ -122,11 +123,13 @@ class ShardedStage final : public Stage {
 
 Result<std::unique_ptr<Stage>> load_sharded_stage(std::shared_ptr<const Gguf> gguf,
                                                   std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                                                  const StageOptions& options, const LoadProgressFn& progress) {
-  const std::vector<double> shares(options.shards, 1.0);
-  FLOTILLA_TRY(auto slices, cut_model(*gguf, spec, shares));
-  auto stage = std::make_unique<ShardedStage>(std::move(slices), spec);
-  FLOTILLA_TRY_STATUS(stage->load(gguf, files, options, progress));
+                                                  const StageOptions& options, const LoadProgressFn& progress,
+                                                  std::unique_ptr<Collective> others) {
+  const auto shares = options.shares.empty() ? std::vector(options.shards, 1.0) : options.shares;
+  FLOTILLA_TRY(const auto all, cut_model(*gguf, spec, shares));
+  const auto own = std::span(all).subspan(options.first_shard, options.shards);
+  auto stage = std::make_unique<ShardedStage>(std::vector(own.begin(), own.end()), spec);
+  FLOTILLA_TRY_STATUS(stage->load(gguf, files, options, progress, std::move(others)));
   return stage;
 }
 

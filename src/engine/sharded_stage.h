@@ -8,9 +8,10 @@
 
 namespace flotilla {
 
-// options.shards of them, options.threads each.
+// options.shards of them, options.threads each. `others`: the exchange with the shards that are elsewhere, or null.
 Result<std::unique_ptr<Stage>> load_sharded_stage(std::shared_ptr<const Gguf> gguf,
                                                   std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                                                  const StageOptions& options, const LoadProgressFn& progress);
+                                                  const StageOptions& options, const LoadProgressFn& progress,
+                                                  std::unique_ptr<Collective> others);
 
 }  // namespace flotilla

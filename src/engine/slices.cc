@@ -57,26 +57,48 @@ class BlockCutter {
   }
 
  private:
-  // The unit is a KV head with its queries, several where a quantization block of the output projection spans them; or
-  // a query head, where there are too few KV heads.
   Status cut_attention(std::vector<BlockSlice>& slices) {
     FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "attn_output"));
-    const std::uint32_t queries = block_.heads / block_.kv_heads;
-    const bool by_kv_head = block_.kv_heads >= shares_.size();
-    const std::uint32_t heads_each = by_kv_head ? queries : 1;
+    const auto shards = static_cast<std::uint32_t>(shares_.size());
+    return shards <= block_.kv_heads ? cut_between_kv_heads(slices, columns) : cut_within_kv_heads(slices, columns);
+  }
+
+  // Heads that cannot be parted, as a quantization block of the output projection spans them.
+  std::uint32_t unit_of(std::uint32_t heads_each, std::uint32_t columns) const {
     const std::uint32_t width = heads_each * block_.value_length;
-    const std::uint32_t together = std::lcm(width, columns) / width;
-    const std::uint32_t unit = heads_each * together;
-    check(unit > 0, "read_spec promised heads of some length");
-    const std::uint32_t bound = by_kv_head ? block_.heads : queries * block_.kv_heads;
-    if (bound % unit != 0 || bound / unit < shares_.size()) return too_many("attention heads", bound / unit);
-    // Between the query heads of several KV heads, some shard would need unlike numbers of queries for its KV heads.
-    if (!by_kv_head && block_.kv_heads > 1) return too_many("KV heads", block_.kv_heads);
-    const auto ends = borders(bound / unit, shares_);
+    check(width > 0, "read_spec promised heads of some length");
+    return heads_each * (std::lcm(width, columns) / width);
+  }
+
+  // The unit is a KV head with its queries, or several.
+  Status cut_between_kv_heads(std::vector<BlockSlice>& slices, std::uint32_t columns) const {
+    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = unit_of(queries, columns);
+    if (block_.heads % unit != 0 || block_.heads / unit < shares_.size())
+      return too_many("KV heads", block_.heads / unit);
+    const auto ends = borders(block_.heads / unit, shares_);
     for (std::size_t shard = 0; shard < slices.size(); ++shard) {
-      const IndexRange heads = range_of(ends, shard, unit);
-      slices[shard].heads = heads;
-      slices[shard].kv_heads = {heads.first / queries, (heads.end + queries - 1) / queries};
+      slices[shard].heads = range_of(ends, shard, unit);
+      slices[shard].kv_heads = {slices[shard].heads.first / queries, slices[shard].heads.end / queries};
+    }
+    return {};
+  }
+
+  // With more shards than KV heads, each shard has queries of one KV head, whose keys and values all its shards hold:
+  // several KV heads would need as many queries for each.
+  Status cut_within_kv_heads(std::vector<BlockSlice>& slices, std::uint32_t columns) const {
+    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = unit_of(1, columns);
+    const auto shards = static_cast<std::uint32_t>(shares_.size());
+    for (std::uint32_t kv_head = 0, first = 0; kv_head < block_.kv_heads; ++kv_head) {
+      const std::uint32_t end = shards * (kv_head + 1) / block_.kv_heads;
+      if (queries % unit != 0 || queries / unit < end - first)
+        return too_many("query heads", block_.kv_heads * (queries / unit));
+      const auto ends = borders(queries / unit, shares_.subspan(first, end - first));
+      for (std::uint32_t shard = first; shard < end; ++shard) {
+        const IndexRange own = range_of(ends, shard - first, unit);
+        slices[shard].heads = {kv_head * queries + own.first, kv_head * queries + own.end};
+        slices[shard].kv_heads = {kv_head, kv_head + 1};
+      }
+      first = end;
     }
     return {};
   }

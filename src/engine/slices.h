@@ -1,7 +1,7 @@
 // Decides which slice of every layer each shard of a stage holds. Pure.
 //
-// Attention is cut between KV heads, and where there are fewer KV heads than shards, between the query heads of one: its
-// keys and values are then held by each of them. The feed-forward is cut between its hidden values, the output head
+// Attention is cut between KV heads, and where there are fewer KV heads than shards, between the query heads of each:
+// its keys and values are then held by all of them. The feed-forward is cut between its hidden values, the output head
 // between rows of the vocabulary. Query, key, value, gate and up matrices lose rows; the two output projections lose
 // columns, whole quantization blocks of them, and give summands (collective.h). Norms and biases of sums stay whole.
 #pragma once

@@ -21,6 +21,9 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
     return fail(Code::invalid_argument, "[engine] expected a context of 1 to {} tokens but got {}",
                 limits::context_tokens_max, options.context_tokens);
   if (options.shards == 0) return fail(Code::invalid_argument, "[engine] expected a shard or more but got none");
+  if (!options.shares.empty() && options.first_shard + options.shards > options.shares.size())
+    return fail(Code::invalid_argument, "[engine] expected shards within the stage's {} but got [{}, {})",
+                options.shares.size(), options.first_shard, options.first_shard + options.shards);
   if (options.threads == 0 || options.step_rows_max == 0 || options.step_rows_max > limits::step_rows_max)
     return fail(Code::invalid_argument, "[engine] expected a thread or more and 1 to {} rows a step but got {} and {}",
                 limits::step_rows_max, options.threads, options.step_rows_max);
@@ -30,12 +33,14 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
 }  // namespace
 
 Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std::vector<std::filesystem::path> files,
-                                           const StageOptions& options, const LoadProgressFn& progress) {
+                                           const StageOptions& options, const LoadProgressFn& progress,
+                                           std::unique_ptr<Collective> others) {
   FLOTILLA_TRY(const ModelSpec spec, read_spec(*gguf));
   FLOTILLA_TRY_STATUS(check_options(options, spec));
   if (files.empty()) files = gguf->files();
-  auto loaded = options.shards == 1 ? load_shard(std::move(gguf), files, spec, options, std::nullopt, progress)
-                                    : load_sharded_stage(std::move(gguf), files, spec, options, progress);
+  auto loaded = options.shards == 1 && !others
+                    ? load_shard(std::move(gguf), files, spec, options, std::nullopt, progress)
+                    : load_sharded_stage(std::move(gguf), files, spec, options, progress, std::move(others));
   FLOTILLA_TRY(auto stage, std::move(loaded));
   const StageMemory memory = stage->memory();
   log(LogLevel::info, "engine", "layers [{}, {}){} loaded: {} weights, {} KV cache, {} for computing",

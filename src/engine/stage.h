@@ -9,9 +9,11 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/ids.h"
 #include "base/result.h"
+#include "engine/collective.h"
 #include "model/gguf.h"
 #include "model/spec.h"
 #include "wire/step.h"
@@ -22,7 +24,11 @@ struct StageOptions {
   LayerRange layers;     // may be empty on a head that only embeds and samples
   bool is_head = false;  // holds embedding table and output head too
   std::uint32_t threads = 1;  // of each shard
-  std::uint32_t shards = 1;   // threads of this process that hold a slice of every layer each; see slices.h
+  std::uint32_t shards = 1;   // of this process, a thread with a slice of every layer each; see slices.h
+  // Of all shards of the stage where others compute some of them (tensor group): how much of the work each does,
+  // relative to the others. This process holds [first_shard, first_shard + shards). Empty: all are here and alike.
+  std::vector<double> shares;
+  std::uint32_t first_shard = 0;
   std::uint32_t context_tokens = 0;  // per sequence
   std::uint32_t sequences = 1;       // KV slots
   std::uint32_t step_rows_max = 512;
@@ -43,8 +49,10 @@ class Stage {
  public:
   // Reads the weights with pread from gguf.files() (or from `files`, the same parts elsewhere, possibly sparse):
   // nothing stays mapped, so nothing faults later and nothing is held twice.
+  // `others`: where options.shares names more shards than are here, the exchange with those elsewhere.
   static Result<std::unique_ptr<Stage>> load(std::shared_ptr<const Gguf> gguf, std::vector<std::filesystem::path> files,
-                                             const StageOptions& options, const LoadProgressFn& progress);
+                                             const StageOptions& options, const LoadProgressFn& progress,
+                                             std::unique_ptr<Collective> others = nullptr);
   virtual ~Stage() = default;
 
   // Head: embeds the rows' tokens. Result [rows, embedding_length], valid until the next call.
@@ -56,7 +64,8 @@ class Stage {
   // orders may have been carried out by then, and the stage is of no further use.
   virtual Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) = 0;
 
-  // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call.
+  // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call. Of a
+  // tensor group's member, only the rows of the vocabulary its shards hold: members in order have them all.
   virtual Result<std::span<const float>> logits(std::span<const float> rows) = 0;
 
   virtual const ModelSpec& spec() const = 0;

@@ -1,5 +1,7 @@
 #include "model/shape.h"
 
+#include <ggml.h>
+
 #include <algorithm>
 #include <format>
 #include <numeric>
@@ -50,6 +52,41 @@ std::uint64_t mask_bytes(const ModelShape& shape, std::uint64_t context_tokens, 
   return bytes;
 }
 
+void add_matrix(std::vector<TypedBytes>& matrices, const TensorPlace& place) {
+  if (place.shape.size() < 2) return;  // norms and biases: their time is the layer's own, whatever its size
+  const std::string type = ggml_type_name(static_cast<ggml_type>(place.type));
+  const auto same = std::ranges::find(matrices, type, &TypedBytes::type);
+  if (same != matrices.end()) {
+    same->bytes += place.bytes;
+  } else {
+    matrices.push_back({.type = type, .bytes = place.bytes});
+  }
+}
+
+// Elements along a row of the matrix that cannot be parted; 1 where the layer lacks it.
+std::uint32_t block_length(const Gguf& gguf, std::uint32_t layer, const char* part) {
+  const TensorPlace* place = gguf.find(std::format("blk.{}.{}.weight", layer, part));
+  return place ? static_cast<std::uint32_t>(ggml_blck_size(static_cast<ggml_type>(place->type))) : 1;
+}
+
+// Slices of a layer: between KV heads, or further between the queries of each; whole quantization blocks of the output
+// projection and of the feed-forward's last matrix in each (engine/slices.h cuts by the same rule).
+std::uint32_t shards_of(const Gguf& gguf, const BlockSpec& block, std::uint32_t layer) {
+  const std::uint32_t queries = block.kv_heads > 0 ? block.heads / block.kv_heads : 0;
+  if (queries == 0 || block.value_length == 0) return 1;
+  const std::uint32_t columns = block_length(gguf, layer, "attn_output");
+  const auto unit_of = [&](std::uint32_t heads_each) {
+    const std::uint32_t width = heads_each * block.value_length;
+    return heads_each * (std::lcm(width, columns) / width);
+  };
+  const std::uint32_t together = unit_of(queries), alone = unit_of(1);
+  std::uint32_t attention = block.heads % together == 0 ? block.heads / together : 1;
+  if (attention == block.kv_heads && queries % alone == 0) attention = block.kv_heads * (queries / alone);
+  const std::uint32_t unit = std::lcm(block_length(gguf, layer, "ffn_down"), 8u);
+  const std::uint32_t forward = block.feed_forward_length % unit == 0 ? block.feed_forward_length / unit : 1;
+  return std::max(1u, std::min(attention, forward));
+}
+
 }  // namespace
 
 std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer) {
@@ -76,9 +113,15 @@ Result<ModelShape> read_shape(const Gguf& gguf) {
         std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
     shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
   }
+  shape.shards_max = UINT32_MAX;
+  for (std::uint32_t layer = 0; layer < spec.blocks.size(); ++layer)
+    shape.shards_max = std::min(shape.shards_max, shards_of(gguf, spec.blocks[layer], layer));
+  const TensorPlace* output = gguf.find(spec.tied_output ? "token_embd.weight" : "output.weight");
+  if (output) shape.output_matrix = {ggml_type_name(static_cast<ggml_type>(output->type)), output->bytes};
   for (const TensorPlace& place : gguf.tensors()) {
     if (const auto layer = layer_of(place.name)) {
       shape.layers[*layer].weight_bytes += place.bytes;
+      add_matrix(shape.layers[*layer].matrices, place);
     } else if (place.name == "token_embd.weight") {
       shape.embedding_bytes += place.bytes;
     } else if (is_head_tensor(place.name)) {

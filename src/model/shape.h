@@ -14,11 +14,20 @@ namespace flotilla {
 struct CacheSpec {
   std::uint64_t bytes_per_token = 0;  // of one position
   std::uint32_t window = 0;           // sliding window in tokens; 0: sees everything
+  bool whole = false;                 // shards cannot part it, each holds it all: one latent for every head (MLA)
+};
+
+// Matrices of one type of weights, for those who price their products.
+struct TypedBytes {
+  std::string type;  // ggml's name, "Q4_K"; upper or lower case
+  std::uint64_t bytes = 0;
 };
 
 struct LayerShape {
   std::uint64_t weight_bytes = 0;  // as held in memory
   CacheSpec cache;
+  std::vector<TypedBytes> matrices;  // of weight_bytes, what every row is multiplied with
+  std::vector<TypedBytes> experts;   // and what a row is multiplied with a part of: all experts together
 };
 
 struct ModelShape {
@@ -29,6 +38,9 @@ struct ModelShape {
   std::uint64_t embedding_bytes = 0;  // embedding table; on the head
   std::uint64_t output_bytes = 0;     // output norm and head; on the head; a matrix shared with the embedding counts 0
   std::uint32_t attention_length = 0, feed_forward_length = 0;  // widest of any layer: all heads' queries; gate and up
+  TypedBytes output_matrix;                                     // the output head, also where it is the embedding
+  std::uint32_t experts = 0, experts_used = 0;                  // of a layer with experts: all, and those a row takes
+  std::uint32_t shards_max = 1;                                 // into how many slices every layer can be cut
   std::uint64_t weight_bytes() const;                           // of everything
 };
 

@@ -61,6 +61,26 @@ TEST(Shape, AStageNeedsItsWeightsAndItsCache) {
   EXPECT_LT(worker.compute, 64 * mib);
 }
 
+TEST(Shape, MatricesAreCountedByTypeForThoseWhoPriceThem) {
+  const auto gguf = real_model("gemma-3-270m.Q4_K_M.gguf");
+  ASSERT_NE(gguf, nullptr);
+  const auto shape = read_shape(*gguf);
+  ASSERT_TRUE(shape);
+  for (const LayerShape& layer : shape->layers) {
+    std::uint64_t matrices = 0;
+    for (const TypedBytes& part : layer.matrices) matrices += part.bytes;
+    EXPECT_LT(matrices, layer.weight_bytes);             // norms are none
+    EXPECT_GT(matrices, layer.weight_bytes * 97 / 100);  // and next to nothing
+    EXPECT_TRUE(layer.experts.empty());
+  }
+  EXPECT_EQ(shape->output_matrix.bytes, shape->embedding_bytes) << "tied";
+}
+
+TEST(Shape, SaysIntoHowManySlicesItsLayersCanBeCut) {
+  EXPECT_EQ(read_shape(*real_model("SmolLM2-135M-Instruct.Q4_1.gguf"))->shards_max, 9u);  // queries of three
+  EXPECT_EQ(read_shape(*real_model("gemma-3-270m.Q4_K_M.gguf"))->shards_max, 4u);         // queries of the only one
+}
+
 TEST(Shape, AWindowIsKnownToThePlanner) {
   const auto gguf = real_model("gemma-3-270m.Q4_K_M.gguf");
   ASSERT_NE(gguf, nullptr);

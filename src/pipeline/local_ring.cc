@@ -114,10 +114,17 @@ PrepareStage LocalRing::plan_of(std::size_t index) const {
   plan.epoch = epoch;
   plan.model = options_.model;
   plan.files = options_.files;
-  plan.stage_index = static_cast<std::uint32_t>(index);
+  plan.stage_index = static_cast<std::uint32_t>(index / members());
   plan.stage_count = static_cast<std::uint32_t>(options_.stages.size());
-  plan.layers = options_.stages[index];
-  plan.is_head = index == 0;
+  plan.layers = options_.stages[plan.stage_index];
+  plan.is_head = plan.stage_index == 0;
+  plan.shards = options_.shards;
+  plan.members = static_cast<std::uint32_t>(members());
+  plan.member = static_cast<std::uint32_t>(index % members());
+  if (members() > 1) {
+    plan.first_shard = plan.member * options_.shards;
+    for (const double share : options_.shares) plan.shares.insert(plan.shares.end(), options_.shards, share);
+  }
   plan.context_tokens = options_.context_tokens;
   plan.sequences = options_.sequences;
   plan.threads = options_.threads;
@@ -127,8 +134,9 @@ PrepareStage LocalRing::plan_of(std::size_t index) const {
 }
 
 Status LocalRing::prepare(Runners& runners) {
-  stats_.resize(options_.stages.size());
-  for (std::size_t index = 0; index < options_.stages.size(); ++index) {
+  const std::size_t runner_count = options_.stages.size() * members();
+  stats_.resize(runner_count);
+  for (std::size_t index = 0; index < runner_count; ++index) {
     FLOTILLA_TRY(auto line, runners.start(index));
     lines_.push_back(std::move(line));
     FLOTILLA_TRY_STATUS(lines_[index]->send(make_frame(FrameKind::prepare_stage, encode(plan_of(index)), epoch)));
@@ -141,15 +149,22 @@ Status LocalRing::prepare(Runners& runners) {
   return {};
 }
 
+ConnectRing LocalRing::introduction_of(std::size_t index) const {
+  const std::size_t member = index % members(), first = index - member;
+  ConnectRing connect;
+  connect.placement = placement;
+  connect.epoch = epoch;
+  connect.address = "127.0.0.1";
+  if (member == 0) connect.port = ports_[(first + members()) % ports_.size()];
+  for (std::size_t earlier = first; earlier < index; ++earlier)
+    connect.members.push_back({.node = {}, .port = ports_[earlier], .address = "127.0.0.1"});
+  return connect;
+}
+
 Status LocalRing::introduce() {
-  for (std::size_t index = 0; lines_.size() > 1 && index < lines_.size(); ++index) {
-    ConnectRing connect;
-    connect.placement = placement;
-    connect.epoch = epoch;
-    connect.port = ports_[(index + 1) % ports_.size()];
-    connect.address = "127.0.0.1";
-    FLOTILLA_TRY_STATUS(lines_[index]->send(make_frame(FrameKind::connect_ring, encode(connect), epoch)));
-  }
+  for (std::size_t index = 0; lines_.size() > 1 && index < lines_.size(); ++index)
+    FLOTILLA_TRY_STATUS(
+        lines_[index]->send(make_frame(FrameKind::connect_ring, encode(introduction_of(index)), epoch)));
   for (std::size_t index = 0; index < lines_.size(); ++index)
     FLOTILLA_TRY_STATUS(receive(index, FrameKind::ring_connected).transform([](const Frame&) {}));
   return {};
@@ -178,9 +193,9 @@ std::vector<StageStats> LocalRing::common_stats() {
     while (lines_[index]->receive(frame, {})) keep_stats(index, frame);
   for (const auto& [steps, of_head] : stats_.front() | std::views::reverse) {
     std::vector<StageStats> common;
-    for (const auto& of_stage : stats_)
-      if (const auto found = of_stage.find(steps); found != of_stage.end()) common.push_back(found->second);
-    if (common.size() == stats_.size()) return common;
+    for (std::size_t index = 0; index < stats_.size(); index += members())
+      if (const auto found = stats_[index].find(steps); found != stats_[index].end()) common.push_back(found->second);
+    if (common.size() == options_.stages.size()) return common;
   }
   return {};
 }

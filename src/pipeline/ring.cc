@@ -5,16 +5,20 @@
 #include "base/log.h"
 #include "io/memory_link.h"
 #include "io/modelled_link.h"
+#include "pipeline/neighbour_gone.h"
 #include "pipeline/ring_hello.h"
 
 namespace flotilla {
 namespace {
 
 constexpr std::chrono::milliseconds ring_patience{30'000};
+// More than a head ever has under way; a stage that sends more than it was sent is broken.
+constexpr std::size_t frames_taken_in_max = 256;
 
-TcpLinkOptions tcp_options(const RunnerOptions& options) {
-  return {.spin = std::chrono::microseconds(options.spin_us)};
-}
+// Members meet twice a layer, and one is about as fast as the other: a wake-up would cost more than the wait.
+constexpr std::chrono::microseconds member_spin{200};
+
+std::chrono::microseconds ring_spin(const RunnerOptions& options) { return std::chrono::microseconds(options.spin_us); }
 
 Result<std::unique_ptr<Link>> modelled_where_asked(std::unique_ptr<Link> link, const RunnerOptions& options) {
   if (options.link_model.empty()) return link;
@@ -23,21 +27,16 @@ Result<std::unique_ptr<Link>> modelled_where_asked(std::unique_ptr<Link> link, c
 }
 
 // The hello goes over the bare link, before a link model adds its own bytes to frames.
-Result<std::unique_ptr<Link>> connect_downstream(const PrepareStage& plan, const ConnectRing& next,
-                                                 const RunnerOptions& options) {
-  FLOTILLA_TRY(auto socket, tcp_connect(next.address, next.port, ring_patience));
-  auto link = make_tcp_link(std::move(socket), tcp_options(options));
+Result<std::unique_ptr<Link>> connect_to(const std::string& address, std::uint16_t port, const PrepareStage& plan,
+                                         std::chrono::microseconds spin, const RunnerOptions& options) {
+  FLOTILLA_TRY(auto socket, tcp_connect(address, port, ring_patience));
+  auto link = make_tcp_link(std::move(socket), {.spin = spin});
   FLOTILLA_TRY_STATUS(link->send(make_frame(FrameKind::ring_hello, encode(hello_of(plan)), plan.epoch)));
   return modelled_where_asked(std::move(link), options);
 }
 
-// What a person can do about a neighbour that is gone, however the socket puts it.
-std::unexpected<Error> neighbour_gone(const Error& cause) {
-  if (cause.code != Code::closed) return fail(cause);
-  return fail(Code::unavailable,
-              "[pipeline] a machine that holds layers of this model is gone, or its network is ({}); send the request "
-              "again, and the model is loaded on the machines that are left",
-              cause.message);
+Result<std::unique_ptr<Link>> adopt(Descriptor socket, std::chrono::microseconds spin, const RunnerOptions& options) {
+  return modelled_where_asked(make_tcp_link(std::move(socket), {.spin = spin}), options);
 }
 
 }  // namespace
@@ -60,9 +59,32 @@ Status Ring::send(const StepBatch& batch, std::span<const float> values, std::ui
   return status ? status : neighbour_gone(status.error());
 }
 
-Status Ring::receive(ReceivedStep& step) {
+void Ring::listen_while_sending() {
+  downstream_->while_sending_waits([this] { return take_in(); });
+}
+
+Status Ring::take_in() {
+  Frame frame;
+  const auto status = upstream_->receive(frame, {});
+  if (!status) return status.error().code == Code::timeout ? Status{} : status;
+  if (taken_in_.size() == frames_taken_in_max)
+    return fail(Code::corrupt,
+                "[pipeline] expected at most {} steps to come back but more came; the stage before is broken",
+                frames_taken_in_max);
+  taken_in_.push_back(std::move(frame));
+  return {};
+}
+
+Status Ring::next_frame(Frame& frame, std::chrono::nanoseconds patience) {
+  if (taken_in_.empty()) return upstream_->receive(frame, patience);
+  frame = std::move(taken_in_.front());
+  taken_in_.pop_front();
+  return {};
+}
+
+Status Ring::receive(ReceivedStep& step, std::chrono::nanoseconds patience) {
   for (;;) {
-    if (const auto status = upstream_->receive(step.frame, for_ever); !status) return neighbour_gone(status.error());
+    if (const auto status = next_frame(step.frame, patience); !status) return neighbour_gone(status.error());
     const auto& header = step.frame.header;
     if (header.epoch != epoch_) {
       ++frames_dropped_;
@@ -101,14 +123,31 @@ Ring make_lone_ring(const PrepareStage& plan) {
   return Ring(std::move(upstream), std::move(downstream), plan);
 }
 
-Result<Ring> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
-                          const RunnerOptions& options, const NodeLine& node) {
-  FLOTILLA_TRY(auto downstream, connect_downstream(plan, next, options));
-  const RingDoor door{
-      .expected = hello_expected_by(plan), .patience = ring_patience, .given_up = [&node] { return node.ended(); }};
-  FLOTILLA_TRY(auto socket, accept_upstream(listener, door));
-  FLOTILLA_TRY(auto upstream, modelled_where_asked(make_tcp_link(std::move(socket), tcp_options(options)), options));
-  return Ring(std::move(upstream), std::move(downstream), plan);
+Result<std::optional<Ring>> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
+                                         const RunnerOptions& options, const NodeLine& node, Group& group) {
+  const bool in_ring = plan.member == 0 && plan.stage_count > 1;
+  std::unique_ptr<Link> downstream;
+  if (in_ring) {
+    FLOTILLA_TRY(downstream, connect_to(next.address, next.port, plan, ring_spin(options), options));
+  }
+  for (std::uint32_t member = 0; member < next.members.size(); ++member) {
+    const MemberAddress& earlier = next.members[member];
+    FLOTILLA_TRY(auto link, connect_to(earlier.address, earlier.port, plan, member_spin, options));
+    group.adopt(member, std::move(link));
+  }
+  RingDoor door{.expected = {}, .patience = ring_patience, .given_up = [&node] { return node.ended(); }};
+  for (std::uint32_t member = plan.member + 1; member < plan.members; ++member)
+    door.expected.push_back(hello_of_member(plan, member));
+  if (in_ring) door.expected.push_back(hello_expected_by(plan));
+  FLOTILLA_TRY(auto sockets, accept_neighbours(listener, door));
+  for (std::uint32_t member = plan.member + 1; member < plan.members; ++member) {
+    FLOTILLA_TRY(auto link, adopt(std::move(sockets[member - plan.member - 1]), member_spin, options));
+    group.adopt(member, std::move(link));
+  }
+  if (plan.member != 0) return std::optional<Ring>();
+  if (!in_ring) return std::optional(make_lone_ring(plan));
+  FLOTILLA_TRY(auto upstream, adopt(std::move(sockets.back()), ring_spin(options), options));
+  return std::optional<Ring>(Ring(std::move(upstream), std::move(downstream), plan));
 }
 
 }  // namespace flotilla

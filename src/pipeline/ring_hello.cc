@@ -52,7 +52,11 @@ Result<RingHello> read_hello(const Descriptor& socket, std::chrono::milliseconds
 }  // namespace
 
 RingHello hello_of(const PrepareStage& plan) {
-  return {.placement = plan.placement, .epoch = plan.epoch, .stage_index = plan.stage_index, .ring_key = plan.ring_key};
+  return {.placement = plan.placement,
+          .epoch = plan.epoch,
+          .stage_index = plan.stage_index,
+          .ring_key = plan.ring_key,
+          .member = plan.member};
 }
 
 RingHello hello_expected_by(const PrepareStage& plan) {
@@ -61,32 +65,63 @@ RingHello hello_expected_by(const PrepareStage& plan) {
   return hello;
 }
 
+RingHello hello_of_member(const PrepareStage& plan, std::uint32_t member) {
+  auto hello = hello_of(plan);
+  hello.member = member;
+  return hello;
+}
+
 // The key is compared whatever else is wrong, and in constant time, so that no answer is quicker than another.
 Status check_hello(const RingHello& hello, const RingHello& expected) {
   const bool key_right = equal_in_constant_time(bytes_of(hello.ring_key), bytes_of(expected.ring_key));
   const bool place_right = hello.placement == expected.placement && hello.epoch == expected.epoch &&
-                           hello.stage_index == expected.stage_index;
+                           hello.stage_index == expected.stage_index && hello.member == expected.member;
   if (key_right && place_right) return {};
   return fail(Code::unauthorized, "[pipeline] expected the hello of this ring's stage {} but got another's",
               expected.stage_index);
 }
 
-Result<Descriptor> accept_upstream(const Descriptor& listener, const RingDoor& door) {
+namespace {
+
+// The place among those still expected whose hello this is; all are compared, so that no answer is quicker than another.
+Result<std::size_t> place_of(const RingHello& hello, std::span<const RingHello> expected,
+                             std::span<const Descriptor> here) {
+  Result<std::size_t> place = fail(Code::unauthorized, "[pipeline] expected a neighbour of this ring");
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    const auto verdict = check_hello(hello, expected[i]);
+    if (verdict && !here[i])
+      place = i;
+    else if (!verdict && !place)
+      place = fail(verdict.error());
+  }
+  return place;
+}
+
+}  // namespace
+
+Result<std::vector<Descriptor>> accept_neighbours(const Descriptor& listener, const RingDoor& door) {
   const auto until = Clock::now() + door.patience;
-  while (Clock::now() < until) {
+  std::vector<Descriptor> here(door.expected.size());
+  for (std::size_t missing = here.size(); missing > 0;) {
+    if (Clock::now() >= until)
+      return fail(Code::timeout,
+                  "[pipeline] expected {} more machines of this ring to connect within {} s but they did not; check that "
+                  "the machines reach each other on every port (a firewall?)",
+                  missing, door.patience.count() / 1000);
     if (door.given_up && door.given_up()) return fail(Code::closed, "[pipeline] the ring is no longer wanted");
     auto socket = tcp_accept(listener, look_up_interval);
     if (!socket && socket.error().code == Code::timeout) continue;
-    if (!socket) return socket;
+    if (!socket) return fail(socket.error());
     const auto hello = read_hello(*socket, door.hello_patience);
-    const auto verdict = hello ? check_hello(*hello, door.expected) : fail(hello.error());
-    if (verdict) return socket;
-    log(LogLevel::warning, "pipeline", "a caller at the ring's door is turned away: {}", verdict.error().message);
+    const auto place = hello ? place_of(*hello, door.expected, here) : fail(hello.error());
+    if (!place) {
+      log(LogLevel::warning, "pipeline", "a caller at the ring's door is turned away: {}", place.error().message);
+      continue;
+    }
+    here[*place] = *std::move(socket);
+    --missing;
   }
-  return fail(Code::timeout,
-              "[pipeline] expected stage {} to connect within {} s but it did not; check that the machines reach each "
-              "other on every port (a firewall?)",
-              door.expected.stage_index, door.patience.count() / 1000);
+  return here;
 }
 
 }  // namespace flotilla

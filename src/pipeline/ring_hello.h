@@ -6,6 +6,7 @@
 
 #include <chrono>
 #include <functional>
+#include <vector>
 
 #include "base/result.h"
 #include "io/tcp_link.h"
@@ -14,18 +15,19 @@
 namespace flotilla {
 
 struct RingDoor {
-  RingHello expected;                               // what the upstream neighbour will say
-  std::chrono::milliseconds patience{30'000};       // for the neighbour to come
+  std::vector<RingHello> expected;                  // what each neighbour will say, in any order of coming
+  std::chrono::milliseconds patience{30'000};       // for all of them to come
   std::chrono::milliseconds hello_patience{1'000};  // for one caller to say who it is
   std::function<bool()> given_up;                   // asked several times a second; true ends the wait
 };
 
-RingHello hello_of(const PrepareStage& plan);           // what this stage says to the next
+RingHello hello_of(const PrepareStage& plan);           // what this stage says to the next, a member to the others
 RingHello hello_expected_by(const PrepareStage& plan);  // what the stage before says to this one
+RingHello hello_of_member(const PrepareStage& plan, std::uint32_t member);  // of the same stage
 
-// The connection of the first caller whose hello is right; everyone else is turned away. timeout, or closed where
-// given_up.
-Result<Descriptor> accept_upstream(const Descriptor& listener, const RingDoor& door);
+// The connections of the callers whose hello is right, in the order of door.expected; everyone else is turned away.
+// timeout, or closed where given_up.
+Result<std::vector<Descriptor>> accept_neighbours(const Descriptor& listener, const RingDoor& door);
 
 // One frame, unauthorized where placement, epoch, stage or key differ (which of them is not said: it may be a
 // stranger).

@@ -16,19 +16,27 @@ std::vector<TokenId> prompt_of(std::size_t length) {
   return prompt;
 }
 
-std::vector<LocalRing::Answer> answers_of(std::uint32_t stage_count, const std::vector<std::vector<TokenId>>& prompts) {
+// How a stage is divided: over `members` machines, each with `shards` threads.
+struct Division {
+  std::uint32_t stages = 1, members = 1, shards = 1;
+  std::string link = "";  // modelled
+};
+
+std::vector<LocalRing::Answer> answers_of(const Division& division, const std::vector<std::vector<TokenId>>& prompts) {
   const std::string file = FLOTILLA_SOURCE_DIR "/.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(file)) {
     ADD_FAILURE() << file << " is missing; scripts/setup gets it";
     return {};
   }
-  ProcessRunners runners({FLOTILLA_RUNNER_TOOL});
+  ProcessRunners runners({FLOTILLA_RUNNER_TOOL, "--link", division.link});
   auto ring = LocalRing::form(runners, {.model = "SmolLM2-135M-Instruct.Q4_1",
                                         .files = {file},
-                                        .stages = even_stages(30, stage_count),
+                                        .stages = even_stages(30, division.stages),
                                         .context_tokens = 1024,
                                         .sequences = 1,
-                                        .threads = 1});
+                                        .threads = 1,
+                                        .shards = division.shards,
+                                        .shares = std::vector(division.members, 1.0)});
   if (!ring) {
     ADD_FAILURE() << ring.error().message;
     return {};
@@ -55,15 +63,37 @@ std::vector<LocalRing::Answer> answers_of(std::uint32_t stage_count, const std::
 TEST(RingModel, OneTwoAndThreeProcessesGiveTheSameGreedyTokensBitForBit) {
   // The last is longer than a step: it goes round in two chunks.
   const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(7), prompt_of(100), prompt_of(520)};
-  const auto alone = answers_of(1, prompts);
+  const auto alone = answers_of({.stages = 1}, prompts);
   ASSERT_EQ(alone.size(), prompts.size());
   for (const auto& answer : alone) ASSERT_EQ(answer.tokens.size(), 16u);
   for (const std::uint32_t stage_count : {2u, 3u}) {
-    const auto together = answers_of(stage_count, prompts);
+    const auto together = answers_of({.stages = stage_count}, prompts);
     ASSERT_EQ(together.size(), prompts.size());
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       EXPECT_EQ(together[i].tokens, alone[i].tokens) << stage_count << " stages, prompt " << i;
       EXPECT_EQ(together[i].logprobs, alone[i].logprobs) << stage_count << " stages, prompt " << i;
+    }
+  }
+}
+
+// Sums run in the same order wherever the shards are. (That slices add up to the whole model is shard_test's claim.)
+TEST(RingModel, ShardsOnSeveralMachinesGiveTheBitsOfShardsOnOne) {
+  const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(100), prompt_of(520)};
+  const std::vector<std::pair<Division, std::vector<Division>>> alike = {
+      {{.shards = 2}, {{.members = 2}, {.stages = 2, .members = 2}, {.members = 2, .link = "delay=100us"}}},
+      {{.shards = 3}, {{.members = 3}}}};
+  for (const auto& [one, several] : alike) {
+    const auto alone = answers_of(one, prompts);
+    ASSERT_EQ(alone.size(), prompts.size());
+    for (const Division& division : several) {
+      const auto together = answers_of(division, prompts);
+      ASSERT_EQ(together.size(), prompts.size());
+      for (std::size_t i = 0; i < prompts.size(); ++i) {
+        EXPECT_EQ(together[i].tokens, alone[i].tokens)
+            << division.stages << " stages of " << division.members << ", prompt " << i;
+        EXPECT_EQ(together[i].logprobs, alone[i].logprobs)
+            << division.stages << " stages of " << division.members << ", prompt " << i;
+      }
     }
   }
 }

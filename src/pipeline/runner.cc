@@ -1,12 +1,17 @@
 #include "pipeline/runner.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "base/limits.h"
 #include "base/log.h"
 #include "model/gguf.h"
+#include "pipeline/group.h"
+#include "pipeline/group_stage.h"
 #include "pipeline/head.h"
+#include "pipeline/link_collective.h"
+#include "pipeline/member.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
 #include "pipeline/worker.h"
@@ -22,7 +27,8 @@ constexpr std::size_t ring_key_digits = 32;
 // failure only once our node has had this long to say that it is meant to end.
 constexpr std::chrono::milliseconds node_may_explain{250};
 
-Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const LoadProgressFn& progress) {
+Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const LoadProgressFn& progress,
+                                               std::unique_ptr<Collective> others) {
   if (plan.files.empty())
     return fail(Code::invalid_argument, "[pipeline] expected the model's files but got none for {}", plan.model);
   FLOTILLA_TRY_STATUS(start_engine());
@@ -32,26 +38,43 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
         Code::corrupt,
         "[pipeline] expected {} to be the file the placement means but its header differs; remove {} and load again",
         plan.model, plan.files.front());
-  const StageOptions options{.layers = plan.layers,
-                             .is_head = plan.is_head,
-                             .threads = plan.threads,
-                             .context_tokens = plan.context_tokens,
-                             .sequences = plan.sequences,
-                             .step_rows_max = limits::step_rows_max};
-  return Stage::load(std::move(gguf), {plan.files.begin(), plan.files.end()}, options, progress);
+  StageOptions options{.layers = plan.layers,
+                       .is_head = plan.is_head,
+                       .threads = plan.threads,
+                       .shards = std::max(plan.shards, 1u),
+                       .shares = plan.shares,
+                       .first_shard = plan.first_shard,
+                       .context_tokens = plan.context_tokens,
+                       .sequences = plan.sequences,
+                       .step_rows_max = limits::step_rows_max};
+  const std::vector<std::filesystem::path> files(plan.files.begin(), plan.files.end());
+  if (plan.members > 1) return Stage::load(std::move(gguf), files, options, progress, std::move(others));
+  auto stage = Stage::load(gguf, files, options, progress);
+  if (stage || stage.error().code != Code::unsupported || options.shards == 1) return stage;
+  log(LogLevel::info, "pipeline", "one shard of {} threads instead: {}", options.shards * options.threads,
+      stage.error().message);
+  options.threads *= std::exchange(options.shards, 1);
+  return Stage::load(std::move(gguf), files, options, progress);
 }
+
+// Nobody to connect with.
+bool is_alone(const PrepareStage& plan) { return plan.stage_count == 1 && plan.members == 1; }
 
 Status check_plan(const PrepareStage& plan) {
   if (plan.stage_count == 0 || plan.stage_index >= plan.stage_count || plan.is_head != (plan.stage_index == 0))
     return fail(Code::invalid_argument,
                 "[pipeline] expected a stage of a ring whose first is the head but got {} of {}{}", plan.stage_index,
                 plan.stage_count, plan.is_head ? " as head" : "");
+  if (plan.members > 1 && (plan.shares.size() < plan.members || plan.shards == 0))
+    return fail(Code::invalid_argument,
+                "[pipeline] expected a share of the work for each of {} members but got {} and {} shards here",
+                plan.members, plan.shares.size(), plan.shards);
   if (plan.sequences == 0 || plan.sequences > limits::sequences_max || plan.context_tokens < 2 ||
       plan.context_tokens > limits::context_tokens_max)
     return fail(Code::invalid_argument,
                 "[pipeline] expected 1 to {} sequences of 2 to {} tokens but got {} of {}; ask for another context",
                 limits::sequences_max, limits::context_tokens_max, plan.sequences, plan.context_tokens);
-  if (plan.stage_count > 1 && plan.ring_key.size() != ring_key_digits)
+  if (!is_alone(plan) && plan.ring_key.size() != ring_key_digits)
     return fail(Code::invalid_argument, "[pipeline] expected a ring key of {} digits but got {}", ring_key_digits,
                 plan.ring_key.size());
   return {};
@@ -73,27 +96,42 @@ class Runner {
   LoadProgressFn progress_to_node();
   Result<Descriptor> listen_where_needed();
   void send_ready(const StageMemory& memory, std::uint16_t port);
-  Result<Ring> form_ring(Descriptor listener);
+  Result<std::unique_ptr<Stage>> load();
+  Result<std::optional<Ring>> form_ring(Descriptor listener);
 
   NodeLine& node_;
   const RunnerOptions& options_;
   const StageLoader& load_;
   PrepareStage plan_;
+  std::shared_ptr<Group> group_;
 };
 
 Status Runner::run() {
   FLOTILLA_TRY(plan_, wait_for<PrepareStage>());
   FLOTILLA_TRY_STATUS(check_plan(plan_));
-  FLOTILLA_TRY(const auto stage, load_(plan_, progress_to_node()));
+  group_ = std::make_shared<Group>(plan_);
+  FLOTILLA_TRY(const auto stage, load());
   FLOTILLA_TRY(auto listener, listen_where_needed());
   send_ready(stage->memory(), listener ? local_port(listener) : std::uint16_t{0});
   FLOTILLA_TRY(auto ring, form_ring(std::move(listener)));
-  const auto hooked = node_.on_end([&ring](const Error& cause) { ring.close(cause); });
-  node_.send(
-      FrameKind::ring_connected,
-      encode(RingConnected{.placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index}),
-      plan_.epoch);
-  return plan_.is_head ? run_head(*stage, ring, node_, plan_) : run_worker(*stage, ring, node_, plan_);
+  const auto hooked = node_.on_end([this, &ring](const Error& cause) {
+    group_->close(cause);
+    if (ring) ring->close(cause);
+  });
+  const RingConnected connected{
+      .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
+  node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
+  if (!ring) return run_member(*stage, *group_, node_, plan_);
+  auto status = plan_.is_head ? run_head(*stage, *ring, node_, plan_) : run_worker(*stage, *ring, node_, plan_);
+  if (!status) group_->send_lost(status.error());
+  return status;
+}
+
+Result<std::unique_ptr<Stage>> Runner::load() {
+  if (plan_.members == 1) return load_(plan_, progress_to_node(), nullptr);
+  FLOTILLA_TRY(auto own, load_(plan_, progress_to_node(), make_link_collective(group_)));
+  if (plan_.member != 0) return own;
+  return make_group_stage(std::move(own), group_, plan_.stage_count == 1);
 }
 
 template <class Wanted>
@@ -130,7 +168,7 @@ LoadProgressFn Runner::progress_to_node() {
 }
 
 Result<Descriptor> Runner::listen_where_needed() {
-  if (plan_.stage_count == 1) return Descriptor{};
+  if (is_alone(plan_)) return Descriptor{};
   return tcp_listen("", 0);
 }
 
@@ -138,6 +176,7 @@ void Runner::send_ready(const StageMemory& memory, std::uint16_t port) {
   const StageReady ready{.placement = plan_.placement,
                          .epoch = plan_.epoch,
                          .stage_index = plan_.stage_index,
+                         .member = plan_.member,
                          .port = port,
                          .weight_bytes = memory.weight_bytes,
                          .kv_bytes = memory.kv_bytes,
@@ -145,13 +184,13 @@ void Runner::send_ready(const StageMemory& memory, std::uint16_t port) {
   node_.send(FrameKind::stage_ready, encode(ready), plan_.epoch);
 }
 
-// The door is closed once the neighbour is in: nobody else is to come.
-Result<Ring> Runner::form_ring(Descriptor listener) {
-  if (plan_.stage_count == 1) return make_lone_ring(plan_);
+// The door is closed once the neighbours are in: nobody else is to come.
+Result<std::optional<Ring>> Runner::form_ring(Descriptor listener) {
+  if (is_alone(plan_)) return std::optional(make_lone_ring(plan_));
   for (;;) {
     FLOTILLA_TRY(const auto next, wait_for<ConnectRing>());
     if (next.placement == plan_.placement && next.epoch == plan_.epoch)
-      return connect_ring(plan_, next, listener, options_, node_);
+      return connect_ring(plan_, next, listener, options_, node_, *group_);
     log(LogLevel::warning, "pipeline", "connect_ring of another placement or epoch is passed over");
   }
 }

@@ -7,6 +7,8 @@
 // The head runs the loop scheduler → embed → stage → ring → output head → sampler; every other stage takes a frame,
 // runs its layers and sends it on. A ring of length one is the same loop over an in-memory link: there is no special
 // case. Its runner listens nowhere (stage_ready names port 0), needs no connect_ring and says ring_connected by itself.
+// A stage that several machines compute together (group.h) has a runner on each: the first stands in the ring, the
+// others follow it (member.h).
 // Where a stage fails, each runner of the ring sends one stage_failed with the first cause, the head after it has ended
 // every request.
 // Threads: one reads the node's link into a bounded queue; one computes and owns stage, ring and scheduler.
@@ -36,9 +38,10 @@ struct RunnerOptions {
 // Serves until the node closes the link or sends stop_stage. The error says why it ended otherwise (already reported).
 Status run_runner(std::unique_ptr<Link> node, const RunnerOptions& options);
 
-// The same with another way to come by the stage: one that computes by a script, or nothing at all.
-using StageLoader =
-    std::function<Result<std::unique_ptr<Stage>>(const PrepareStage& plan, const LoadProgressFn& progress)>;
+// The same with another way to come by the stage: one that computes by a script, or nothing at all. `others`: where the
+// plan has several members, the exchange of summands with them; it works once the ring is connected.
+using StageLoader = std::function<Result<std::unique_ptr<Stage>>(
+    const PrepareStage& plan, const LoadProgressFn& progress, std::unique_ptr<Collective> others)>;
 Status run_runner(std::unique_ptr<Link> node, const RunnerOptions& options, const StageLoader& load);
 
 }  // namespace flotilla

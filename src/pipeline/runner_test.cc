@@ -31,7 +31,8 @@ GenerateRequest request(std::uint64_t id, std::vector<TokenId> prompt, std::uint
 }
 
 StageLoader scripted(std::function<Status(const PrepareStage&, const StepBatch&)> before_step = {}) {
-  return [before_step](const PrepareStage& plan, const LoadProgressFn& progress) -> Result<std::unique_ptr<Stage>> {
+  return [before_step](const PrepareStage& plan, const LoadProgressFn& progress,
+                       std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
     for (std::uint64_t done = 0; done <= 1000; ++done) progress(done, 1000);
     ScriptedStageOptions options{.model = {},
                                  .layers = plan.layers,
@@ -155,7 +156,8 @@ TEST(Runner, LoadingIsToldAtMostTenTimesASecondAndTheEndAlways) {
 }
 
 TEST(Runner, AStageThatCannotBeLoadedIsReportedOnceWithTheReason) {
-  LoneRunner runner([](const PrepareStage&, const LoadProgressFn&) -> Result<std::unique_ptr<Stage>> {
+  LoneRunner runner([](const PrepareStage&, const LoadProgressFn&,
+                       std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
     return fail(Code::no_memory, "[script] no room for 3 GiB");
   });
   runner.send(FrameKind::prepare_stage, encode(plan(0, 1)));
@@ -242,10 +244,10 @@ TEST(Runner, WrongRingKeyIsTurnedAwayAndSoIsEveryOtherStranger) {
   const auto friend_of_ours = call(port, hello_bytes(right));
 
   const RingDoor door{
-      .expected = right, .patience = patience, .hello_patience = std::chrono::milliseconds(50), .given_up = {}};
-  const auto accepted = accept_upstream(listener, door);
+      .expected = {right}, .patience = patience, .hello_patience = std::chrono::milliseconds(50), .given_up = {}};
+  const auto accepted = accept_neighbours(listener, door);
   ASSERT_TRUE(accepted) << accepted.error().message;
-  EXPECT_EQ(::send(accepted->get(), "x", 1, 0), 1);
+  EXPECT_EQ(::send(accepted->front().get(), "x", 1, 0), 1);
   char byte = 0;
   EXPECT_EQ(::recv(friend_of_ours.get(), &byte, 1, 0), 1) << "the one with the right hello was let in";
   for (const auto& stranger : strangers) EXPECT_LE(::recv(stranger.get(), &byte, 1, 0), 0) << "closed, with not a word";
@@ -253,14 +255,14 @@ TEST(Runner, WrongRingKeyIsTurnedAwayAndSoIsEveryOtherStranger) {
 
 TEST(Runner, ADoorNobodyComesToIsClosedInTimeAndWhenNoLongerWanted) {
   const auto listener = tcp_listen("127.0.0.1", 0).value();
-  RingDoor door{.expected = hello_expected_by(plan(1, 3)),
+  RingDoor door{.expected = {hello_expected_by(plan(1, 3))},
                 .patience = std::chrono::milliseconds(1),
                 .hello_patience = {},
                 .given_up = {}};
-  EXPECT_EQ(accept_upstream(listener, door).error().code, Code::timeout);
+  EXPECT_EQ(accept_neighbours(listener, door).error().code, Code::timeout);
   door.patience = patience;
   door.given_up = [] { return true; };
-  EXPECT_EQ(accept_upstream(listener, door).error().code, Code::closed);
+  EXPECT_EQ(accept_neighbours(listener, door).error().code, Code::closed);
 }
 
 // --- Breaking ------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ struct ToolOptions {
 };
 
 StageLoader scripted_loader(const ToolOptions& tool) {
-  return [&tool](const PrepareStage& plan, const LoadProgressFn&) -> Result<std::unique_ptr<Stage>> {
+  return [&tool](const PrepareStage& plan, const LoadProgressFn&, std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
     ScriptedStageOptions options;
     options.model.width = tool.scripted_width;
     options.model.layers = tool.scripted_layers;

@@ -17,9 +17,11 @@ struct Workload {
   StageNeed need(LayerRange layers, bool is_head) const {
     return stage_need(shape, layers, is_head, context_tokens, sequences);
   }
+  // Of a member of a group that holds this share of every layer.
+  StageNeed need(LayerRange layers, bool is_first_of_head, bool is_of_head, double share) const;
 };
 
-// A machine that may hold a stage.
+// A machine that may hold a stage; or a group that holds it together, which stands in the ring as its first member.
 struct Candidate {
   const Member* member = nullptr;
   std::uint64_t usable_bytes = 0;  // offered and free, less the reserve
@@ -33,6 +35,13 @@ struct Candidate {
 };
 
 Candidate make_candidate(const Member& member, const Workload& work, const std::string& fingerprint);
+
+// What the members hold together, each its share of every layer. The shares sum to 1.
+Candidate make_group(const std::vector<const Candidate*>& members, const std::vector<double>& shares,
+                     const Workload& work);
+
+// Layers that fit wherever they begin, unless the model ends before.
+std::uint32_t layers_anywhere(const Candidate& candidate, std::uint32_t layer_count);
 
 // What a stage needs beside its layers' own weights and KV.
 std::uint64_t fixed_bytes(const Workload& work, bool is_head);

@@ -1,7 +1,9 @@
 #include "planner/planner.h"
 
 #include <algorithm>
+#include <cmath>
 #include <format>
+#include <iterator>
 #include <utility>
 
 #include "base/limits.h"
@@ -9,6 +11,7 @@
 #include "planner/capacity.h"
 #include "planner/chooser.h"
 #include "planner/split.h"
+#include "planner/timed_fleet.h"
 
 namespace flotilla {
 namespace {
@@ -213,7 +216,202 @@ PlannedStage describe_stage(const Candidate& candidate, LayerRange layers, bool 
           .is_head = is_head,
           .need = need,
           .offered_bytes = candidate.member->info.memory_free_bytes,
-          .reason = std::move(reason)};
+          .reason = std::move(reason),
+          .members = {{.node = candidate.member->info.id,
+                       .node_name = candidate.name(),
+                       .share = 1,
+                       .shards = candidate.member->info.rates.shards,
+                       .need = need,
+                       .offered_bytes = candidate.member->info.memory_free_bytes}}};
+}
+
+// --- A tensor group ---
+// How fast it multiplies one row; machines that have not measured themselves are taken to be alike.
+double speed_of(const Member& member) {
+  const auto& kernels = member.info.rates.kernels;
+  if (kernels.empty() || kernels.front().seconds_per_gib.front() <= 0) return 1;
+  return 1 / kernels.front().seconds_per_gib.front();
+}
+
+StageNeed part_of(const StageNeed& need, double share) {
+  const auto part = [share](std::uint64_t bytes) {
+    return static_cast<std::uint64_t>(std::ceil(static_cast<double>(bytes) * share));
+  };
+  return {.weights = part(need.weights), .kv = part(need.kv), .compute = need.compute};
+}
+
+std::string reason_of_group(const PlannedStage& stage, const Workload& work) {
+  const auto what = stage.layers.count() == work.layer_count()
+                        ? std::string("every layer")
+                        : std::format("{} of {} layers", stage.layers.count(), work.layer_count());
+  return std::format("{} compute {} together: {}", plural(stage.members.size(), "machine"), what,
+                     joined(stage.members, ", ", [](const PlannedMember& member) {
+                       return std::format("{} {:.0f} %", member.node_name, 100 * member.share);
+                     }));
+}
+
+Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const Workload& work) {
+  const LayerRange all{0, work.layer_count()};
+  const StageNeed need = work.need(all, true);
+  const bool all_measured = std::ranges::none_of(
+      candidates, [](const Candidate& candidate) { return candidate.member->info.rates.kernels.empty(); });
+  const auto speed = [&](const Candidate& candidate) { return all_measured ? speed_of(*candidate.member) : 1.0; };
+  double speeds = 0;
+  for (const Candidate& candidate : candidates) speeds += speed(candidate);
+  PlannedStage stage{.node = candidates.front().member->info.id,
+                     .node_name = candidates.front().name(),
+                     .layers = all,
+                     .is_head = true,
+                     .need = need,
+                     .offered_bytes = candidates.front().member->info.memory_free_bytes,
+                     .reason = {},
+                     .members = {}};
+  for (const Candidate& candidate : candidates) {
+    const double share = speed(candidate) / speeds;
+    const StageNeed own = part_of(need, share);
+    if (own.total() > candidate.usable_bytes)
+      return fail(
+          Code::no_memory,
+          "[planner] {} needs {} for {:.0f} % of every layer but offers {}; offer more with --memory, ask for a "
+          "smaller --context, or use --mode pipeline",
+          candidate.name(), in_gib(own.total() + memory_reserve_bytes), 100 * share,
+          in_gib(candidate.member->info.memory_free_bytes));
+    stage.members.push_back({.node = candidate.member->info.id,
+                             .node_name = candidate.name(),
+                             .share = share,
+                             .shards = candidate.member->info.rates.shards,
+                             .need = own,
+                             .offered_bytes = candidate.member->info.memory_free_bytes});
+  }
+  stage.reason = reason_of_group(stage, work);
+  return stage;
+}
+
+// --- Planning by time ---
+// The expected prompt and answer, less where the context is.
+ExpectedUse use_within(const ExpectedUse& use, std::uint32_t context_tokens) {
+  const double share = std::min(1.0, static_cast<double>(context_tokens) / (use.prompt_tokens + use.answer_tokens));
+  return {.prompt_tokens = std::max(1u, static_cast<std::uint32_t>(use.prompt_tokens * share)),
+          .answer_tokens = std::max(1u, static_cast<std::uint32_t>(use.answer_tokens * share))};
+}
+
+PlannedMember member_of(const Candidate& candidate, double share, std::uint32_t shards, const StageNeed& need) {
+  return {.node = candidate.member->info.id,
+          .node_name = candidate.name(),
+          .share = share,
+          .shards = shards,
+          .need = need,
+          .offered_bytes = candidate.member->info.memory_free_bytes};
+}
+
+PlannedStage describe_group(const std::vector<Candidate>& candidates, const PlannedUnit& unit, LayerRange layers,
+                            bool is_head, const Workload& work) {
+  PlannedStage stage{.layers = layers, .is_head = is_head, .reason = {}, .members = {}};
+  for (std::size_t i = 0; i < unit.members.size(); ++i)
+    stage.members.push_back(member_of(candidates[unit.members[i]], unit.shares[i], unit.shards[i],
+                                      work.need(layers, is_head && i == 0, is_head, unit.shares[i])));
+  stage.node = stage.members.front().node;
+  stage.node_name = stage.members.front().node_name;
+  stage.need = stage.members.front().need;
+  stage.offered_bytes = stage.members.front().offered_bytes;
+  stage.reason = reason_of_group(stage, work);
+  return stage;
+}
+
+// By time, where machines measured themselves: the stages, and why each of the others stays out.
+struct TimedStages {
+  std::vector<PlannedStage> stages;
+  FoundPlan figures;
+  std::vector<std::pair<NodeId, std::string>> reasons;
+  std::vector<std::string> notes;
+};
+
+TimedStages describe(const TimedFleet& fleet, const TimedPlan& plan, const std::vector<Candidate>& candidates,
+                     const Workload& work) {
+  TimedStages described{.stages = {}, .figures = plan.figures, .reasons = {}, .notes = fleet.notes(plan)};
+  std::vector<std::size_t> used;
+  for (std::size_t at = 0; at < plan.units.size(); ++at) {
+    const PlannedUnit& unit = plan.units[at];
+    auto stage = unit.members.size() > 1
+                     ? describe_group(candidates, unit, plan.ranges[at], at == 0, work)
+                     : describe_stage(candidates[unit.members.front()], plan.ranges[at], at == 0, work);
+    stage.token_seconds = fleet.stage_token_seconds(plan, at);
+    described.stages.push_back(std::move(stage));
+    used.insert(used.end(), unit.members.begin(), unit.members.end());
+  }
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    if (!std::ranges::contains(used, i))
+      described.reasons.emplace_back(candidates[i].member->info.id, fleet.why_left_out(plan, i));
+  return described;
+}
+
+std::optional<TimedStages> divide_by_time(const std::vector<Candidate>& candidates, const Workload& work,
+                                          const PlanWishes& wishes) {
+  if (candidates.empty() || !wishes.layers.empty()) return std::nullopt;
+  TimedFleet fleet(candidates, work, wishes);
+  if (wishes.nodes.empty()) {
+    const auto plan = fleet.choose();
+    return plan ? std::optional(describe(fleet, *plan, candidates, work)) : std::nullopt;
+  }
+  TimedFleet group(candidates, work, wishes);
+  const auto ring = wishes.mode == PlanMode::tensor ? std::nullopt : fleet.in_order();
+  const auto together = wishes.mode == PlanMode::pipeline ? std::nullopt : group.together();
+  if (together && (!ring || together->figures.judged_seconds < ring->figures.judged_seconds))
+    return describe(group, *together, candidates, work);
+  return ring ? std::optional(describe(fleet, *ring, candidates, work)) : std::nullopt;
+}
+
+std::optional<TimedStages> plan_by_time(const std::vector<Candidate>& candidates, const Workload& work,
+                                        PlanWishes wishes) {
+  if (wishes.by_memory) return std::nullopt;
+  wishes.use = use_within(wishes.use, work.context_tokens);
+  std::vector<Candidate> measured;
+  for (const auto& candidate : candidates)
+    if (is_measured(candidate.member->info.rates)) measured.push_back(candidate);
+  if (!wishes.nodes.empty() && measured.size() < candidates.size()) return std::nullopt;
+  if (wishes.head && std::ranges::none_of(measured, [&](const Candidate& candidate) {
+        return candidate.member->info.id == *wishes.head;
+      }))
+    return std::nullopt;
+  return divide_by_time(measured, work, wishes);
+}
+
+// What a division by memory will take, where its machines measured themselves.
+void add_figures(Plan& plan, const std::vector<Candidate>& candidates, const Division& division, const Workload& work,
+                 PlanWishes wishes) {
+  std::vector<Candidate> used;
+  std::vector<std::size_t> ring;
+  for (const auto index : division.ring) {
+    if (!is_measured(candidates[index].member->info.rates)) return;
+    ring.push_back(used.size());
+    used.push_back(candidates[index]);
+  }
+  wishes.use = use_within(wishes.use, work.context_tokens);
+  TimedFleet fleet(used, work, wishes);
+  const auto timed = fleet.as_divided(ring, division.ranges);
+  plan.token_seconds = timed.figures.token_seconds;
+  plan.prompt_seconds = timed.figures.prompt_seconds;
+  plan.prompt_tokens = wishes.use.prompt_tokens;
+  for (std::size_t at = 0; at < ring.size(); ++at) plan.stages[at].token_seconds = fleet.stage_token_seconds(timed, at);
+}
+
+// Why a plan was made by memory alone.
+std::string note_on_memory(const std::vector<Candidate>& candidates, const PlanWishes& wishes) {
+  const auto unmeasured = [](const Candidate& candidate) { return !is_measured(candidate.member->info.rates); };
+  std::vector<Candidate> waiting;
+  std::ranges::copy_if(candidates, std::back_inserter(waiting), unmeasured);
+  if (waiting.empty() && !wishes.layers.empty()) return "";
+  if (waiting.empty())
+    return "planned by memory alone: by speed, unlike layers leave no division that fits wherever a stage begins";
+  return std::format("planned by memory alone: {} {} not measured {} yet",
+                     joined(waiting, " and ", [](const Candidate& candidate) { return candidate.name(); }),
+                     waiting.size() > 1 ? "have" : "has", waiting.size() > 1 ? "themselves" : "itself");
+}
+
+bool holds_part(const Plan& plan, const NodeId& node) {
+  return std::ranges::any_of(plan.stages, [&](const PlannedStage& stage) {
+    return std::ranges::contains(stage.members, node, &PlannedMember::node);
+  });
 }
 
 std::uint64_t smallest_layer_bytes(const Workload& work) {
@@ -223,15 +421,18 @@ std::uint64_t smallest_layer_bytes(const Workload& work) {
   return smallest;
 }
 
+bool fits_a_layer(const Member& member, const Workload& work) {
+  return member.info.memory_free_bytes >= smallest_layer_bytes(work) + memory_reserve_bytes;
+}
+
 std::string why_left_out(const Member& member, const std::vector<PlannedStage>& stages, const Workload& work,
                          bool was_wished) {
   if (!may_compute(member)) return why_not_usable(member);
   if (was_wished) return "not among the machines asked for";
-  const auto least = smallest_layer_bytes(work) + memory_reserve_bytes;
-  if (member.info.memory_free_bytes < least)
+  if (!fits_a_layer(member, work))
     return std::format("offers {}, less than the smallest layer plus the reserve of {} need ({})",
                        format_bytes(member.info.memory_free_bytes), format_bytes(memory_reserve_bytes),
-                       format_bytes(least));
+                       format_bytes(smallest_layer_bytes(work) + memory_reserve_bytes));
   if (stages.size() == 1)
     return std::format("{} alone holds the whole model; more machines would only add hops", stages.front().node_name);
   const auto holders = joined(stages, " and ", [](const PlannedStage& stage) { return stage.node_name; });
@@ -241,12 +442,14 @@ std::string why_left_out(const Member& member, const std::vector<PlannedStage>& 
 std::string summarize(const Plan& plan, const Workload& work) {
   std::uint64_t bytes = 0;
   for (const auto& stage : plan.stages) bytes += stage.need.total();
+  std::size_t machines = 0;
+  for (const auto& stage : plan.stages) machines += stage.members.size();
   const auto who = joined(plan.stages, ", ", [](const PlannedStage& stage) {
-    return std::format("{} ({})", stage.node_name, plural(stage.layers.count(), "layer"));
+    const auto names = joined(stage.members, " + ", [](const PlannedMember& member) { return member.node_name; });
+    return std::format("{} ({})", names, plural(stage.layers.count(), "layer"));
   });
-  return std::format("{} runs on {} with {} for {} x {} tokens: {}", work.shape.name,
-                     plural(plan.stages.size(), "machine"), format_bytes(bytes), plan.sequences, plan.context_tokens,
-                     who);
+  return std::format("{} runs on {} with {} for {} x {} tokens: {}", work.shape.name, plural(machines, "machine"),
+                     format_bytes(bytes), plan.sequences, plan.context_tokens, who);
 }
 
 }  // namespace
@@ -262,17 +465,37 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
   }
   std::vector<Candidate> candidates;
   for (const auto* member : members) candidates.push_back(make_candidate(*member, work, wishes.fingerprint));
-  FLOTILLA_TRY(const auto division,
-               was_wished ? divide_as_wished(candidates, work, wishes) : divide_freely(candidates, work, wishes));
-
-  Plan plan{
-      .stages = {}, .left_out = {}, .context_tokens = work.context_tokens, .sequences = work.sequences, .summary = {}};
-  for (std::size_t i = 0; i < division.ring.size(); ++i)
-    plan.stages.push_back(describe_stage(candidates[division.ring[i]], division.ranges[i], i == 0, work));
+  Plan plan{.context_tokens = work.context_tokens, .sequences = work.sequences};
+  const auto timed = plan_by_time(candidates, work, wishes);
+  if (timed) {
+    plan.stages = timed->stages;
+    plan.notes = timed->notes;
+    plan.token_seconds = timed->figures.token_seconds;
+    plan.prompt_seconds = timed->figures.prompt_seconds;
+    plan.prompt_tokens = use_within(wishes.use, work.context_tokens).prompt_tokens;
+  } else if (wishes.mode == PlanMode::tensor && candidates.size() > 1) {
+    FLOTILLA_TRY(auto stage, plan_group(candidates, work));
+    plan.stages.push_back(std::move(stage));
+  } else {
+    FLOTILLA_TRY(const auto division,
+                 was_wished ? divide_as_wished(candidates, work, wishes) : divide_freely(candidates, work, wishes));
+    for (std::size_t i = 0; i < division.ring.size(); ++i)
+      plan.stages.push_back(describe_stage(candidates[division.ring[i]], division.ranges[i], i == 0, work));
+    add_figures(plan, candidates, division, work, wishes);
+  }
+  if (const auto note = timed || wishes.by_memory ? std::string() : note_on_memory(candidates, wishes); !note.empty())
+    plan.notes.push_back(note);
   for (const auto& member : view.members) {
-    if (std::ranges::contains(plan.stages, member.info.id, &PlannedStage::node)) continue;
-    plan.left_out.push_back(
-        {.node_name = member.info.name, .reason = why_left_out(member, plan.stages, work, was_wished)});
+    if (holds_part(plan, member.info.id)) continue;
+    auto reason = why_left_out(member, plan.stages, work, was_wished);
+    if (timed && may_compute(member) && !was_wished) {
+      const auto by_time = std::ranges::find(timed->reasons, member.info.id, &std::pair<NodeId, std::string>::first);
+      if (by_time == timed->reasons.end())
+        reason = "has not measured itself yet; planned without it";
+      else if (fits_a_layer(member, work))
+        reason = by_time->second;
+    }
+    plan.left_out.push_back({.node_name = member.info.name, .reason = std::move(reason)});
   }
   plan.summary = summarize(plan, work);
   return plan;

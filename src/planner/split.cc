@@ -57,8 +57,13 @@ bool can_hold(const std::vector<Candidate>& candidates, const Ring& ring, const 
 std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>& candidates, const Ring& ring,
                                                     const Workload& work) {
   if (!can_hold(candidates, ring, work)) return std::nullopt;
+  return split_layers(candidates, ring, work, largest_remainder(work.layer_count(), shares(candidates, ring, work)));
+}
+
+std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>& candidates, const Ring& ring,
+                                                    const Workload& work, const std::vector<std::uint32_t>& wanted) {
+  if (!can_hold(candidates, ring, work)) return std::nullopt;
   const auto possible = possible_begins(candidates, ring, work);
-  const auto wanted = largest_remainder(work.layer_count(), shares(candidates, ring, work));
   std::vector<LayerRange> ranges;
   std::uint32_t first = 0, wanted_end = 0;
   for (std::size_t i = 0; i < ring.size(); ++i) {

@@ -18,6 +18,10 @@ bool can_hold(const std::vector<Candidate>& candidates, const Ring& ring, const 
 std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>& candidates, const Ring& ring,
                                                     const Workload& work);
 
+// The same, each as near to its wanted number of layers as they all fit.
+std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>& candidates, const Ring& ring,
+                                                    const Workload& work, const std::vector<std::uint32_t>& wanted);
+
 // `total` items in proportion to `weights` (not all zero: equal shares then), at least one each; total >=
 // weights.size().
 std::vector<std::uint32_t> largest_remainder(std::uint32_t total, const std::vector<std::uint64_t>& weights);

@@ -1,10 +1,10 @@
 #include "wire/step.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "base/check.h"
+#include "wire/values.h"
 
 namespace flotilla {
 namespace {
@@ -60,48 +60,11 @@ class RecordReader {
   const std::byte* from_;
 };
 
-// Round to nearest, ties to even. Adding just under half a unit carries into the exponent by itself where it must, up
-// to infinity. A NaN whose payload lies in the lost bits would become infinity, so NaNs are made quiet instead.
-std::uint16_t bf16_from_f32(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  const bool nan = (bits & 0x7fffffffu) > 0x7f800000u;
-  const std::uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
-  return static_cast<std::uint16_t>(nan ? (bits >> 16) | 0x40u : rounded);
-}
-
-float f32_from_bf16(std::uint16_t half) { return std::bit_cast<float>(std::uint32_t{half} << 16); }
-
-std::size_t value_bytes(ActivationType type) { return type == ActivationType::f32 ? 4 : 2; }
-
 std::size_t orders_bytes(const BodyHead& head) {
   return sizeof head + head.rows * sizeof(RowRecord) + head.frees * std::size_t{4} +
          head.truncates * sizeof(TruncateRecord) + head.copies * sizeof(CopyRecord);
 }
 
-void put_values(std::byte* to, std::span<const float> values, ActivationType type) {
-  if (values.empty()) return;
-  if (type == ActivationType::f32) {
-    std::memcpy(to, values.data(), values.size_bytes());
-    return;
-  }
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::uint16_t half = bf16_from_f32(values[i]);
-    std::memcpy(to + 2 * i, &half, 2);
-  }
-}
-
-void take_values(const std::byte* from, std::span<float> values, ActivationType type) {
-  if (values.empty()) return;
-  if (type == ActivationType::f32) {
-    std::memcpy(values.data(), from, values.size_bytes());
-    return;
-  }
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    std::uint16_t half;
-    std::memcpy(&half, from + 2 * i, 2);
-    values[i] = f32_from_bf16(half);
-  }
-}
 
 // Every count is bounded first, so that the sums below cannot overflow and nothing is allocated for a lie.
 Status check_head(const BodyHead& head, std::size_t body_bytes) {

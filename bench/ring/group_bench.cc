@@ -1,0 +1,186 @@
+// What computing one stage on two machines costs and gains: `group_bench MODEL [--link MODEL] [--json]`.
+//
+// Side by side, in turns: one process on one core; two such processes at once, which together are the ceiling of what
+// two cores can do without ever talking; one process of two shards; two processes of one shard each, which exchange
+// their summands over loopback (or a modelled link). Every process is pinned to a core of its own, but for the one of
+// two shards, which has both. Medians of rounds; a ratio is to the ceiling of the same round.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <future>
+#include <nlohmann/json.hpp>
+#include <print>
+#include <string>
+#include <vector>
+
+#include "model/gguf.h"
+#include "model/spec.h"
+#include "pipeline/local_ring.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct BenchOptions {
+  std::string model, link;
+  std::uint32_t rounds = 5, tokens = 48, prompt = 512;
+  std::vector<std::uint32_t> cores = {0, 1};
+  bool json = false;
+};
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  const auto middle = values.size() / 2;
+  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
+}
+
+// Runners of one ring, each on its own cores.
+class PinnedRunners final : public Runners {
+ public:
+  PinnedRunners(const std::vector<std::string>& cores, const std::string& link) {
+    for (const auto& list : cores)
+      each_.push_back(std::make_unique<ProcessRunners>(std::vector<std::string>{
+          "/usr/bin/taskset", "--cpu-list", list, FLOTILLA_RUNNER_TOOL, "--link", link, "--spin", "100"}));
+  }
+  Result<std::unique_ptr<Link>> start(std::size_t index) override { return each_.at(index)->start(0); }
+
+ private:
+  std::vector<std::unique_ptr<ProcessRunners>> each_;
+};
+
+struct Rates {
+  double decode = 0, prefill = 0;  // tokens per second
+};
+
+class Contender {
+ public:
+  Contender(std::string title, const std::vector<std::string>& cores, const std::string& link)
+      : name(std::move(title)), runners_(cores, link) {}
+
+  Status form(LocalRingOptions options) {
+    FLOTILLA_TRY(auto ring, LocalRing::form(runners_, std::move(options)));
+    ring_ = std::make_unique<LocalRing>(std::move(ring));
+    return {};
+  }
+
+  Result<Rates> answer(std::uint32_t prompt, std::uint32_t tokens) {
+    GenerateRequest request;
+    request.id = RequestId{++requests_};
+    request.prompt.assign(prompt, 7);
+    for (std::uint32_t i = 0; i < prompt; ++i)
+      request.prompt[i] = static_cast<TokenId>(11 + (i * 7919 + requests_) % 900);
+    request.tokens_max = tokens;
+    request.sampling.temperature = 0;
+    request.speculate = false;
+    const auto begun = Clock::now();
+    FLOTILLA_TRY_STATUS(ring_->send(request));
+    Clock::time_point first{};
+    for (std::uint32_t count = 0;; ++count) {
+      FLOTILLA_TRY(const auto event, ring_->next_event());
+      if (count == 0) first = Clock::now();
+      if (event.finish == FinishReason::failed) return fail(*event.error);
+      if (event.finish != FinishReason::none)
+        return Rates{.decode = count / seconds(Clock::now() - first), .prefill = prompt / seconds(first - begun)};
+    }
+  }
+
+  std::string name;
+
+ private:
+  static double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
+
+  PinnedRunners runners_;  // outlives the ring
+  std::unique_ptr<LocalRing> ring_;
+  std::uint64_t requests_ = 0;
+};
+
+struct Series {
+  std::string name;
+  std::vector<double> decode, prefill, of_ceiling_decode, of_ceiling_prefill;
+};
+
+Result<Rates> both_at_once(Contender& one, Contender& other, const BenchOptions& bench) {
+  auto second = std::async(std::launch::async, [&] { return other.answer(bench.prompt, bench.tokens); });
+  FLOTILLA_TRY(Rates sum, one.answer(bench.prompt, bench.tokens));
+  FLOTILLA_TRY(const Rates more, second.get());
+  return Rates{sum.decode + more.decode, sum.prefill + more.prefill};
+}
+
+Result<std::vector<Series>> measure(const BenchOptions& bench) {
+  FLOTILLA_TRY(const auto gguf, Gguf::open(bench.model));
+  FLOTILLA_TRY(const auto spec, read_spec(*gguf));
+  LocalRingOptions alone{.model = "bench", .files = {bench.model}, .stages = {{0, std::uint32_t(spec.blocks.size())}}};
+  alone.context_tokens = bench.prompt + bench.tokens + 64;
+  alone.sequences = 1;
+  auto shards = alone, group = alone;
+  shards.shards = 2;
+  group.shares = {1.0, 1.0};
+  const auto first = std::to_string(bench.cores.at(0)), second = std::to_string(bench.cores.at(1));
+  Contender one("one core", {first}, ""), other("the other", {second}, ""),
+      threads("two shards, one process", {first + "," + second}, ""),
+      machines("two members, two processes", {first, second}, bench.link);
+  FLOTILLA_TRY_STATUS(one.form(alone));
+  FLOTILLA_TRY_STATUS(other.form(alone));
+  FLOTILLA_TRY_STATUS(threads.form(shards));
+  FLOTILLA_TRY_STATUS(machines.form(group));
+  std::vector<Series> all(4);
+  all[1].name = "two copies at once (the ceiling)";
+  for (std::uint32_t round = 0; round <= bench.rounds; ++round) {
+    FLOTILLA_TRY(const Rates ceiling, both_at_once(one, other, bench));
+    const auto add = [&](Series& series, const Rates& rates, const std::string& name) {
+      if (round == 0) return;  // warms up
+      series.name = name;
+      series.decode.push_back(rates.decode);
+      series.prefill.push_back(rates.prefill);
+      series.of_ceiling_decode.push_back(rates.decode / ceiling.decode);
+      series.of_ceiling_prefill.push_back(rates.prefill / ceiling.prefill);
+    };
+    add(all[1], ceiling, all[1].name);
+    std::size_t place = 0;
+    for (Contender* contender : {&one, &threads, &machines}) {
+      FLOTILLA_TRY(const Rates rates, contender->answer(bench.prompt, bench.tokens));
+      add(all[place], rates, contender->name);
+      place = place == 0 ? 2 : place + 1;
+    }
+  }
+  return all;
+}
+
+void print(const std::vector<Series>& all, bool json) {
+  auto rows = nlohmann::json::array();
+  if (!json) std::println("{:<34} {:>10} {:>8} {:>10} {:>8}", "", "decode/s", "ceiling", "prefill/s", "ceiling");
+  for (const Series& series : all) {
+    if (!json)
+      std::println("{:<34} {:>10.2f} {:>8.3f} {:>10.1f} {:>8.3f}", series.name, median(series.decode),
+                   median(series.of_ceiling_decode), median(series.prefill), median(series.of_ceiling_prefill));
+    rows.push_back({{"name", series.name},
+                    {"decode", series.decode},
+                    {"prefill", series.prefill},
+                    {"of_ceiling_decode", series.of_ceiling_decode},
+                    {"of_ceiling_prefill", series.of_ceiling_prefill}});
+  }
+  if (json) std::println("{}", rows.dump(2));
+}
+
+}  // namespace
+}  // namespace flotilla
+
+int main(int argc, char** argv) {
+  flotilla::BenchOptions bench;
+  CLI::App app("One stage on two machines, beside one machine and the ceiling of two");
+  app.add_option("model", bench.model, "a GGUF file")->required();
+  app.add_option("--rounds", bench.rounds)->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--tokens", bench.tokens, "tokens of each answer")->capture_default_str()->check(CLI::Range(2, 1000));
+  app.add_option("--prompt", bench.prompt, "tokens of each prompt")->capture_default_str()->check(CLI::Range(1, 4000));
+  app.add_option("--cores", bench.cores, "the two cores")->expected(2)->capture_default_str();
+  app.add_option("--link", bench.link, "slow the exchange down to a modelled link: \"1gbe,scale=0.2\"");
+  app.add_flag("--json", bench.json, "figures of every round, for programs");
+  CLI11_PARSE(app, argc, argv);
+  const auto series = flotilla::measure(bench);
+  if (!series) {
+    std::println(stderr, "{}", series.error().message);
+    return 1;
+  }
+  flotilla::print(*series, bench.json);
+}

@@ -1,0 +1,164 @@
+#include "planner/cost.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "base/units.h"
+#include "base/words.h"
+
+namespace flotilla {
+namespace {
+
+double as_gib(double bytes) { return bytes / static_cast<double>(gib); }
+
+// Between two measured numbers of rows time goes in a straight line; beyond the last, each row costs as much again.
+double at_rows(const KernelRate& kernel, double rows) {
+  const auto& seconds = kernel.seconds_per_gib;
+  if (rows <= kernel_rows.front()) return seconds.front();
+  if (rows >= kernel_rows.back()) return seconds.back() * rows / kernel_rows.back();
+  const auto above = static_cast<std::size_t>(std::ranges::lower_bound(kernel_rows, rows) - kernel_rows.begin());
+  const double low = kernel_rows[above - 1], high = kernel_rows[above];
+  return std::lerp(seconds[above - 1], seconds[above], (rows - low) / (high - low));
+}
+
+// A type that was not measured is taken for the slowest of those that were.
+double seconds_per_gib(const MachineRates& rates, const std::string& type, double rows) {
+  double slowest = 0;
+  for (const KernelRate& kernel : rates.kernels) {
+    const double seconds = at_rows(kernel, rows);
+    if (lower_case(kernel.type) == lower_case(type)) return seconds;
+    slowest = std::max(slowest, seconds);
+  }
+  return slowest;
+}
+
+void add_mean(std::vector<TypedBytes>& sums, const std::vector<TypedBytes>& parts) {
+  for (const TypedBytes& part : parts) {
+    const auto same = std::ranges::find(sums, part.type, &TypedBytes::type);
+    if (same != sums.end()) {
+      same->bytes += part.bytes;
+    } else {
+      sums.push_back(part);
+    }
+  }
+}
+
+}  // namespace
+
+ModelCost::ModelCost(const ModelShape& shape, const ExpectedUse& use, const Overheads& overheads)
+    : use_(use),
+      overheads_(overheads),
+      output_(shape.output_matrix),
+      width_(shape.embedding_length),
+      vocabulary_(shape.vocabulary) {
+  const std::size_t count = shape.layers.size();
+  double seen = 0, windowed = 0;
+  const double context = seen_while_answering();
+  for (const LayerShape& layer : shape.layers) {
+    // Who made a shape by hand need not say the types: then all bytes are of one.
+    if (layer.matrices.empty() && layer.experts.empty())
+      add_mean(matrices_, {{.type = "", .bytes = layer.weight_bytes}});
+    add_mean(matrices_, layer.matrices);
+    add_mean(experts_, layer.experts);
+    const double bytes = static_cast<double>(layer.cache.bytes_per_token);
+    cache_bytes_ += bytes / static_cast<double>(count);
+    seen += bytes * context;
+    windowed += bytes * (layer.cache.window == 0 ? context : std::min<double>(context, layer.cache.window));
+  }
+  window_tokens_ = windowed < seen ? context * windowed / seen : 0;
+  for (auto* parts : {&matrices_, &experts_})
+    for (TypedBytes& part : *parts) part.bytes /= count;
+  experts_count_ = shape.experts;
+  experts_used_ = shape.experts_used;
+}
+
+// A row takes `used` of all experts; b rows touch 1 - (1 - used/all)^b of them, each then with more than one row.
+double ModelCost::products(const MachineRates& rates, double rows) const {
+  double seconds = 0;
+  for (const TypedBytes& part : matrices_)
+    seconds += as_gib(static_cast<double>(part.bytes)) * seconds_per_gib(rates, part.type, rows);
+  if (experts_count_ <= 0) return seconds;
+  const double touched = 1 - std::pow(1 - experts_used_ / experts_count_, rows);
+  const double rows_each = rows * experts_used_ / (experts_count_ * touched);
+  for (const TypedBytes& part : experts_)
+    seconds += as_gib(static_cast<double>(part.bytes) * touched) * seconds_per_gib(rates, part.type, rows_each);
+  return seconds;
+}
+
+double ModelCost::attention(const MachineRates& rates, double rows, double seen_tokens) const {
+  if (rates.attention_bytes_per_second <= 0) return 0;
+  const double seen = window_tokens_ > 0 ? std::min(seen_tokens, window_tokens_) : seen_tokens;
+  return rows * seen * cache_bytes_ / rates.attention_bytes_per_second;
+}
+
+double ModelCost::layer_seconds(const MachineRates& rates, double rows, double seen_tokens) const {
+  return rates.layer_seconds + products(rates, rows) + attention(rates, rows, seen_tokens);
+}
+
+double ModelCost::layer_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows,
+                                double seen_tokens) const {
+  double slowest = 0, whole = 0, own = 0;
+  for (const SharedWork& member : group) {
+    const double work = products(*member.rates, rows) + attention(*member.rates, rows, seen_tokens);
+    slowest = std::max(slowest, member.share * work);
+    whole = std::max(whole, work);
+    own = std::max(own, member.rates->layer_seconds);
+  }
+  if (group.size() < 2) return own + whole;
+  const double split = (1 - overheads_.whole_share) * slowest + overheads_.whole_share * whole;
+  return own + split + 2 * exchange_seconds(group.size(), worst, rows);
+}
+
+double ModelCost::head_seconds(const MachineRates& rates) const {
+  return as_gib(static_cast<double>(output_.bytes)) * seconds_per_gib(rates, output_.type, 1);
+}
+
+double ModelCost::hop_seconds(const LinkCost& link, double rows) const {
+  return overheads_.hop_seconds + link.latency_seconds + rows * width_ * overheads_.value_bytes / link.bytes_per_second;
+}
+
+double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const {
+  double slowest = 0;
+  for (const SharedWork& member : group) slowest = std::max(slowest, member.share * head_seconds(*member.rates));
+  if (group.size() < 2) return slowest;
+  const double logits_bytes = (1 - group.front().share) * vocabulary_ * sizeof(float);
+  return slowest + overheads_.exchange_seconds + worst.latency_seconds + logits_bytes / worst.bytes_per_second;
+}
+
+// Each to all at once: round a ring in pieces would move less, but waits 2(g-1) times, and groups are small.
+double ModelCost::exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const {
+  const double others = static_cast<double>(members) - 1;
+  return overheads_.exchange_seconds + worst.latency_seconds +
+         others * rows * width_ * overheads_.value_bytes / worst.bytes_per_second;
+}
+
+// Share i takes share * seconds[i]. Those whose memory holds less than their part get what it holds, the others more,
+// until no one is over: each round settles at least one member.
+std::vector<double> fair_shares(std::span<const double> seconds, std::span<const double> most) {
+  if (std::accumulate(most.begin(), most.end(), 0.0) < 1) return {};
+  std::vector<double> shares(seconds.size(), -1);
+  double left = 1;
+  for (std::size_t round = 0; round < seconds.size(); ++round) {
+    double speed = 0;
+    for (std::size_t i = 0; i < shares.size(); ++i)
+      if (shares[i] < 0) speed += 1 / seconds[i];
+    bool settled = false;
+    double taken = 0;
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      if (shares[i] >= 0 || left / (speed * seconds[i]) <= most[i]) continue;
+      shares[i] = most[i];
+      taken += most[i];
+      settled = true;
+    }
+    left -= taken;
+    if (settled) continue;
+    for (std::size_t i = 0; i < shares.size(); ++i)
+      if (shares[i] < 0) shares[i] = left / (speed * seconds[i]);
+    break;
+  }
+  return shares;
+}
+
+}  // namespace flotilla

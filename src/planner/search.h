@@ -1,0 +1,73 @@
+// Finds the ring that answers soonest: which units (a machine, or a tensor group of machines), in which order, with how
+// many layers each. Knows numbers only. Pure. In: SearchProblem.  Out: the plan of the least judged time, or none.
+// Thread: any.
+//
+// Up to exact_units_max units every subset is considered, and left aside only where a bound from below shows that it
+// cannot win; of more units, the promising ones (shortlist.h). Four things are rounded where fleets and models are
+// large (search.cc, stage_order.h): how many sets are looked at closely, which of more than six stages may be the head,
+// the trade between prompt and answer, the order of more than eight stages.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace flotilla {
+
+inline constexpr std::size_t exact_units_max = 16;
+inline constexpr double more_machines_gain = 0.10;  // a plan of more machines must make the judged time so much shorter
+
+struct SearchUnit {
+  std::uint64_t machines = 0;                        // bits; units that share one exclude each other
+  double layer_seconds = 0;                          // of one row and layer
+  double head_seconds = 0;                           // of the output head, were it here
+  std::uint32_t capacity = 0, capacity_as_head = 0;  // layers; 0 as head: it cannot be
+  std::vector<double> chunk_layer_seconds;           // of one chunk of the prompt, by SearchProblem::chunkings
+  double preference = 1;                             // factor on the judged time where it is the head; at most 1
+};
+
+// A prompt may be read in so many chunks, each on its way through the stages behind the one before.
+struct Chunking {
+  double chunks = 1;
+  std::vector<std::vector<double>> hop_seconds;  // [from][to] of one chunk
+};
+
+struct SearchProblem {
+  std::uint32_t layer_count = 0;
+  double answer_tokens = 256;
+  double gain = more_machines_gain;
+  std::vector<SearchUnit> units;
+  std::vector<std::vector<double>> hop_seconds;  // [from][to] of one row
+  std::vector<Chunking> chunkings;               // at least one
+};
+
+struct FoundPlan {
+  std::vector<std::size_t> ring;      // units, the head first
+  std::vector<std::uint32_t> layers;  // of each
+  double token_seconds = 0;           // between tokens of one answer
+  double prompt_seconds = 0;          // until the first token, in the best of the chunkings
+  double judged_seconds = 0;          // prompt and answer, times the head's preference
+};
+
+// The best plan; with more machines only where each such step makes it `gain` better. Empty where nothing holds all
+// layers.
+std::optional<FoundPlan> find_plan(const SearchProblem& problem);
+
+// What a given division would take. The return to the head carries one row, as wide as any other hop.
+FoundPlan judge(const SearchProblem& problem, std::vector<std::size_t> ring, std::vector<std::uint32_t> layers);
+
+// The best division of these units, and their best order behind the best head, whatever fewer of them would do.
+std::optional<FoundPlan> best_of_set(const SearchProblem& problem, const std::vector<std::size_t>& units);
+
+// The best division of a ring whose order is given.
+std::optional<FoundPlan> divide_in_order(const SearchProblem& problem, const std::vector<std::size_t>& ring);
+
+// The same problem with these units only, in this order.
+SearchProblem only(const SearchProblem& problem, const std::vector<std::size_t>& kept);
+
+// Where every hop costs access[from] + access[to], order is nothing and each unit a fixed charge: the least
+// token_seconds by dynamic programming over (units by speed, layers left), for any number of units of one machine each.
+std::optional<FoundPlan> plan_on_switch(const SearchProblem& problem, const std::vector<double>& access);
+
+}  // namespace flotilla

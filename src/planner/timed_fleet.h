@@ -1,0 +1,67 @@
+// The machines that measured themselves, as the search sees them: each alone and in tensor groups, what a layer costs
+// there, how many it holds. Plans by time, and says what each machine left out would have brought. Pure.
+// In: candidates, workload, wishes.  Out: TimedPlan, figures, sentences.  Thread: any. One plan an object: each way to
+// one adds the groups it needs.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "planner/capacity.h"
+#include "planner/cost.h"
+#include "planner/link_table.h"
+#include "planner/planner.h"
+#include "planner/search.h"
+
+namespace flotilla {
+
+// What stands in the ring at one place: a machine, or a group of machines that compute each layer together.
+struct PlannedUnit {
+  std::vector<std::size_t> members;  // candidates, the first of them in the ring
+  std::vector<double> shares;
+  std::vector<std::uint32_t> shards;  // slices of each member
+};
+
+struct TimedPlan {
+  std::vector<PlannedUnit> units;
+  std::vector<LayerRange> ranges;
+  FoundPlan figures;  // its ring counts units of the fleet
+};
+
+class TimedFleet {
+ public:
+  // All candidates are measured. Borrows them and `work`, for its lifetime.
+  TimedFleet(const std::vector<Candidate>& candidates, const Workload& work, const PlanWishes& wishes);
+
+  std::optional<TimedPlan> choose();    // freely, by the wishes' mode and head
+  std::optional<TimedPlan> in_order();  // all of them, as they stand, the first as head
+  std::optional<TimedPlan> together();  // all of them as one group, the first of them first
+  // A division made otherwise, of machines each alone.
+  TimedPlan as_divided(const std::vector<std::size_t>& ring, const std::vector<LayerRange>& ranges);
+
+  double stage_token_seconds(const TimedPlan& plan, std::size_t stage) const;
+  std::string why_left_out(const TimedPlan& plan, std::size_t candidate) const;
+  std::vector<std::string> notes(const TimedPlan& plan) const;  // links that were assumed
+
+ private:
+  void add_machines();
+  void add_groups();
+  bool add_group(std::vector<std::size_t> members, bool is_first_fixed);
+  void add_unit(PlannedUnit unit, Candidate candidate);
+  void price_hops();
+  std::vector<std::size_t> island_of(std::size_t seed) const;
+  std::optional<TimedPlan> settled(const std::optional<FoundPlan>& found) const;
+
+  const std::vector<Candidate>& candidates_;
+  const Workload& work_;
+  const PlanWishes& wishes_;
+  const ModelCost cost_;
+  const LinkTable links_;
+  std::vector<double> token_layer_seconds_;  // of each candidate alone
+  std::vector<PlannedUnit> units_;           // the candidates first, each alone, in their order
+  std::vector<Candidate> holders_;           // of each unit, for dividing layers
+  SearchProblem problem_;
+};
+
+}  // namespace flotilla

@@ -1,0 +1,224 @@
+// Claims about plans made by measurements: the fastest machine, groups where links are quick, and sentences with
+// numbers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "base/units.h"
+#include "planner/planner.h"
+
+namespace flotilla {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// Sixteen layers of 64 MiB and an output head of 128.
+ModelShape model() {
+  ModelShape shape;
+  shape.name = "example";
+  shape.context_length = 8192;
+  shape.embedding_length = 2048;
+  shape.vocabulary = 32000;
+  shape.layers.assign(16,
+                      {.weight_bytes = 64 * mib, .cache = {.bytes_per_token = 1024}, .matrices = {{"q4_K", 64 * mib}}});
+  shape.embedding_bytes = shape.output_bytes = 128 * mib;
+  shape.output_matrix = {"Q6_K", 128 * mib};
+  shape.shards_max = 8;
+  return shape;
+}
+
+struct Machine {
+  std::string name;
+  double gib_per_second = 20;
+  std::uint64_t offers = 100 * gib;
+  bool is_measured = true, has_file = false;
+  std::uint32_t shards = 1;
+};
+
+ClusterView fleet(const std::vector<Machine>& machines, double latency_seconds = 150e-6,
+                  double bytes_per_second = 117e6, const std::string& interface = "eth0") {
+  ClusterView view;
+  for (const Machine& machine : machines) {
+    Member member{.state = view.members.empty() ? MemberState::self : MemberState::joined};
+    member.info.id.bytes.back() = static_cast<std::uint8_t>(view.members.size() + 1);
+    member.info.name = machine.name;
+    member.info.memory_bytes = member.info.memory_free_bytes = machine.offers;
+    member.info.rates.shards = machine.shards;
+    if (machine.has_file) member.info.models = {{.name = "example", .fingerprint = "f00d", .complete = true}};
+    for (const char* type : {"Q4_K", "Q6_K"}) {
+      if (!machine.is_measured) continue;
+      KernelRate kernel{.type = type, .seconds_per_gib = {}};
+      for (const auto rows : kernel_rows)
+        kernel.seconds_per_gib.push_back(std::max(1.0, rows / 64.0) / machine.gib_per_second);
+      member.info.rates.kernels.push_back(kernel);
+      member.info.rates.layer_seconds = 20e-6;
+      member.info.rates.attention_bytes_per_second = machine.gib_per_second * 1e9;
+    }
+    view.members.push_back(member);
+  }
+  for (Member& from : view.members)
+    for (const Member& to : view.members)
+      if (from.info.id != to.info.id)
+        from.info.links.push_back({to.info.id, latency_seconds, bytes_per_second, interface});
+  return view;
+}
+
+std::vector<std::string> names(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const auto& stage : plan.stages) {
+    std::string name;
+    for (const auto& member : stage.members) name += (name.empty() ? "" : "+") + member.node_name;
+    out.push_back(name);
+  }
+  return out;
+}
+
+Plan planned(const ClusterView& view, PlanWishes wishes = {}) {
+  const auto result = plan(view, model(), wishes);
+  EXPECT_TRUE(result) << result.error().message;
+  return result ? *result : Plan{};
+}
+
+std::string why(const Plan& plan, const std::string& name) {
+  for (const LeftOut& left : plan.left_out)
+    if (left.node_name == name) return left.reason;
+  return "";
+}
+
+TEST(TimedPlan, TheFastestMachineIsTakenAndItsFiguresAreSaid) {
+  const auto plan =
+      planned(fleet({{.name = "big", .gib_per_second = 10}, {.name = "fast", .gib_per_second = 40, .offers = 8 * gib}}),
+              {.mode = PlanMode::pipeline});
+  EXPECT_THAT(names(plan), ElementsAre("fast"));
+  // A gibibyte and an eighth at 40 GiB/s, 16 x 20 us, and 1152 positions of 16 KiB at 40 GB/s.
+  EXPECT_NEAR(plan.token_seconds, 1.125 / 40 + 16 * 20e-6 + 1152 * 16384 / 40e9, 1e-9);
+  EXPECT_EQ(plan.prompt_tokens, 1024u);
+  EXPECT_GT(plan.prompt_seconds, 16 / 40.0);
+  EXPECT_NEAR(plan.stages[0].token_seconds, plan.token_seconds, 1e-12);
+  EXPECT_TRUE(plan.notes.empty());
+}
+
+TEST(TimedPlan, OfTwoAlikeTheOneWithTheFileIsHead) {
+  EXPECT_THAT(names(planned(fleet({{.name = "a"}, {.name = "b", .has_file = true}}),
+                            {.mode = PlanMode::pipeline, .fingerprint = "f00d"})),
+              ElementsAre("b"));
+}
+
+TEST(TimedPlan, AMachineWithoutMeasurementsIsLeftOutWhereTheOthersSuffice) {
+  const auto plan = planned(fleet({{.name = "a"}, {.name = "new", .offers = 500 * gib, .is_measured = false}}));
+  EXPECT_THAT(names(plan), ElementsAre("a"));
+  EXPECT_THAT(why(plan, "new"), HasSubstr("has not measured itself yet"));
+}
+
+TEST(TimedPlan, WithoutMeasurementsMemoryDecidesAndThePlanSaysSo) {
+  const auto plan = planned(fleet({{.name = "small", .offers = gib / 2}, {.name = "new", .is_measured = false}}));
+  EXPECT_THAT(names(plan), ElementsAre("new"));
+  EXPECT_EQ(plan.token_seconds, 0);
+  EXPECT_THAT(plan.notes, ElementsAre("planned by memory alone: new has not measured itself yet"));
+}
+
+TEST(TimedPlan, LayersGoToTheFastAsFarAsTheyFit) {
+  const auto plan = planned(fleet({{.name = "slow", .gib_per_second = 5, .offers = gib},
+                                   {.name = "fast", .gib_per_second = 40, .offers = gib}}),
+                            {.mode = PlanMode::pipeline});
+  ASSERT_EQ(plan.stages.size(), 2u);
+  for (const auto& stage : plan.stages) {
+    EXPECT_LE(stage.need.total() + memory_reserve_bytes, stage.offered_bytes);
+    if (stage.node_name == "fast") {
+      EXPECT_GT(stage.layers.count(), 8u);
+    }
+  }
+}
+
+TEST(TimedPlan, AGroupIsChosenOnAQuickLinkAndNotOnASlowOne) {
+  const std::vector<Machine> pair{{.name = "a"}, {.name = "b"}};
+  const auto quick = planned(fleet(pair, 30e-6, 1.2e9));
+  EXPECT_THAT(names(quick), ElementsAre("a+b"));
+  ASSERT_TRUE(quick.stages[0].is_group());
+  EXPECT_NEAR(quick.stages[0].members[0].share, 0.5, 1e-9);
+  EXPECT_LT(quick.token_seconds, 0.7 * planned(fleet(pair, 30e-6, 1.2e9), {.mode = PlanMode::pipeline}).token_seconds);
+  const auto slow = planned(fleet(pair, 2e-3, 30e6, "wlan0"));
+  EXPECT_THAT(names(slow), ElementsAre("a"));
+  EXPECT_THAT(why(slow, "b"), HasSubstr("its Wi-Fi adds"));
+}
+
+TEST(TimedPlan, AGroupThatWouldBeSlowerIsNamedWithItsSums) {
+  const auto plan =
+      planned(fleet({{.name = "a", .gib_per_second = 400}, {.name = "b", .gib_per_second = 400}}, 200e-6, 117e6));
+  EXPECT_THAT(names(plan), ElementsAre("a"));
+  EXPECT_THAT(why(plan, "b"), HasSubstr("per token"));
+}
+
+TEST(TimedPlan, SharesFollowSpeedAndMemory) {
+  const auto plan =
+      planned(fleet({{.name = "a", .gib_per_second = 30}, {.name = "b", .gib_per_second = 10}}, 10e-6, 5e9),
+              {.mode = PlanMode::tensor});
+  EXPECT_THAT(names(plan), ElementsAre("a+b"));
+  EXPECT_NEAR(plan.stages[0].members[0].share, 0.75, 1e-3);
+  const auto tight =
+      planned(fleet({{.name = "a", .gib_per_second = 30, .offers = gib * 3 / 4}, {.name = "b", .gib_per_second = 10}},
+                    10e-6, 5e9),
+              {.mode = PlanMode::tensor, .sequences = 1});
+  EXPECT_LT(tight.stages[0].members[0].share, 0.7);
+  for (const auto& member : tight.stages[0].members)
+    EXPECT_LE(member.need.total() + memory_reserve_bytes, member.offered_bytes) << member.node_name;
+}
+
+TEST(TimedPlan, ShardsAreAsManyAsTheModelCanBeCutInto) {
+  auto shape = model();
+  shape.shards_max = 3;
+  const auto view = fleet({{.name = "a", .shards = 2}, {.name = "b", .shards = 2}}, 10e-6, 5e9);
+  const auto grouped = plan(view, shape, {.mode = PlanMode::tensor});
+  ASSERT_TRUE(grouped) << grouped.error().message;
+  EXPECT_EQ(grouped->stages[0].members[0].shards + grouped->stages[0].members[1].shards, 3u);
+}
+
+TEST(TimedPlan, WishedMachinesInTheirOrderAreDividedByTime) {
+  const auto view = fleet({{.name = "a", .gib_per_second = 10}, {.name = "b", .gib_per_second = 40}});
+  const auto plan = planned(view, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}});
+  EXPECT_THAT(names(plan), ElementsAre("a", "b"));
+  EXPECT_EQ(plan.stages[0].layers.count(), 1u);
+  const auto by_hand = planned(view, {.nodes = {"a", "b"}, .layers = {8, 8}});
+  EXPECT_EQ(by_hand.stages[0].layers.count(), 8u);
+  EXPECT_GT(by_hand.token_seconds, plan.token_seconds);
+  const auto by_memory = planned(view, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}, .by_memory = true});
+  EXPECT_GT(by_memory.token_seconds, plan.token_seconds);
+}
+
+TEST(TimedPlan, TheHeadOfAPlanMakesTheSamePlanAgain) {
+  for (const double latency : {30e-6, 150e-6, 2e-3}) {
+    const auto view = fleet({{.name = "a", .gib_per_second = 12, .offers = gib},
+                             {.name = "b", .gib_per_second = 20, .offers = gib},
+                             {.name = "c", .offers = gib}},
+                            latency, 5e8);
+    const auto asked = planned(view);
+    const auto headed = planned(view, {.head = asked.stages[0].node});
+    EXPECT_EQ(names(asked), names(headed)) << latency;
+    EXPECT_EQ(asked.token_seconds, headed.token_seconds) << latency;
+  }
+}
+
+TEST(TimedPlan, AFurtherMachineThatSavesLittleIsNamedWithBothFigures) {
+  // a holds all but is slow; b would take half of it.
+  const auto view =
+      fleet({{.name = "a", .gib_per_second = 20}, {.name = "b", .gib_per_second = 23, .offers = gib}}, 150e-6, 117e6);
+  const auto plan = planned(view, {.mode = PlanMode::pipeline});
+  EXPECT_THAT(names(plan), ElementsAre("a"));
+  EXPECT_THAT(why(plan, "b"), HasSubstr("a further machine must save 10 %"));
+  EXPECT_THAT(why(plan, "b"), HasSubstr("its memory saves"));
+}
+
+TEST(TimedPlan, ALinkThatNobodyMeasuredIsSaid) {
+  auto view = fleet({{.name = "a", .offers = gib}, {.name = "b", .offers = gib}});
+  for (auto& member : view.members) member.info.links.clear();
+  const auto plan = planned(view, {.mode = PlanMode::pipeline});
+  ASSERT_EQ(plan.stages.size(), 2u);
+  ASSERT_EQ(plan.notes.size(), 1u);
+  EXPECT_THAT(plan.notes[0],
+              HasSubstr("the link between a and b is not measured; taken as 0.15 ms one way and 117 MB/s"));
+}
+
+}  // namespace
+}  // namespace flotilla
