@@ -453,11 +453,15 @@ def fairness(bench):
     tell_once(bench, title, "fairness", "node", figures, lines, raw)
 
 
-def hop(bench):
-    program = os.path.join(engine.BUILD, "bench", "ring", "ring_bench")
+def ring_program(name):
+    program = os.path.join(engine.BUILD, "bench", "ring", name)
     if not os.path.exists(program):
-        raise NotSupported("bench/ring/ring_bench is not built")
-    raw = own_bench(program, "--spin", "0", "--json")
+        raise NotSupported("bench/ring/%s is not built" % name)
+    return program
+
+
+def hop(bench):
+    raw = own_bench(ring_program("ring_bench"), "--spin", "0", "--json")
     figures, lines = {}, []
     for row in raw["series"]:
         if row["stages"] > 1:
@@ -466,6 +470,17 @@ def hop(bench):
             what = "%s, %d stages: a hop beyond computing, by the stages' clocks" % (row["stages_of"], row["stages"])
             lines.append(Line(what, ("ring", key), goal=0.1, at_most=True, unit="ms"))
     tell_once(bench, "What a hop costs (ring_bench)", "hop", "ring", figures, lines, raw)
+
+
+def exchange(bench):
+    raw = own_bench(ring_program("exchange_bench"), "--json")
+    figures, lines = {}, []
+    for row in raw["sums"]:
+        key = "%d values" % row["values"]
+        figures[key] = row["beyond_us"]
+        what = "a sum of %s over two processes beyond the link's own time" % key
+        lines.append(Line(what, ("group", key), goal=40, at_most=True, unit="µs"))
+    tell_once(bench, "What an exchange costs (exchange_bench)", "exchange", "group", figures, lines, raw)
 
 
 # In the order in which a run without names does them. one-core comes first whatever is asked: it is the gate.
@@ -479,6 +494,7 @@ SCENARIOS = {
     "streams": many_streams,
     "server": server,
     "hop": hop,
+    "exchange": exchange,
     "reuse": reuse,
     "fairness": fairness,
 }
