@@ -306,7 +306,7 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->needs(nodes);
-  verb->add_option("--mode", cluster.mode, "How the cluster spreads the model: auto, pipeline or tensor")
+  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto, pipeline or tensor")
       ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
       ->capture_default_str();
   verb->callback([flags, bench, &exit_code] {
@@ -388,8 +388,8 @@ int run(int argc, char** argv) {
                   exit_code, load_model);
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
-  add_bench(app, exit_code);
   add_measure(app, exit_code);
+  add_bench(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);
   try {

@@ -186,6 +186,7 @@ NodeInfo Node::describe() const {
 
 void Node::publish() {
   if (!cluster_) return;
+  stages_.set_rates(measures_.rates());
   NodeInfo info = describe();
   if (info == published_) return;
   ++info.revision;
