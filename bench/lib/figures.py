@@ -89,10 +89,12 @@ def table(lines, pairs):
     rows = ["| | ours | beside | ratio | pairs' ratios | goal | reached |", "|---|---|---|---|---|---|---|"]
     for line in lines:
         result = line.result(pairs)
-        if result is None:
-            rows.append("| %s | not measured | | | | %s | |" % (line.what, goal_text(line)))
-            continue
         unit = " " + line.unit if line.unit else ""
+        if result is None:
+            mine = [value_of(pair, line.ours) for pair in pairs if has(pair, line.ours)]
+            shown = number(statistics.median(mine)) + unit if mine else "not measured"
+            rows.append("| %s | %s | not measured | | | %s | |" % (line.what, shown, goal_text(line)))
+            continue
         spread = "%.3f to %.3f" % (min(result["ratios"]), max(result["ratios"])) if line.theirs else ""
         rows.append(
             "| %s | %s%s | %s | %s | %s | %s | %s |"

@@ -28,6 +28,7 @@ from flotilla import free_port, wait_until  # noqa: E402
 
 NAMES = ("a", "b")
 CLONE_NEWNET = 0x40000000
+SETTLE_SECONDS = 600
 LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -127,6 +128,13 @@ class Node(flotilla.Node):
     def enter(self):
         return entered(self.machine.namespace) if self.machine else contextlib.nullcontext()
 
+    def measure(self):
+        """What it would otherwise measure of itself in a quiet moment: how many shards of how many threads are fastest."""
+        answer = self.post("/measure", {}, timeout=SETTLE_SECONDS)
+        if answer.status != 200 or "rates" not in answer.lines()[-1]:
+            raise RuntimeError("expected the node to measure itself but got %s" % answer)
+        return self
+
     def request(self, *arguments, **options):
         with self.enter():
             return super().request(*arguments, **options)
@@ -159,7 +167,8 @@ class Node(flotilla.Node):
 
 
 class Fleet:
-    """A node on each machine, each with one thread; `models` names files, so that one file may be loaded several times.
+    """A node on each machine, each with one thread and told not to measure itself: a node that finds nothing to do would use
+    the moment, and others on its core are being measured. `models` names files, so that one file may be loaded several times.
 
     A fleet has one placement for each name: under several names the same weights can lie in a ring, in a tensor group
     and whole on each machine, ready to be measured in turns without loading in between.
@@ -175,7 +184,7 @@ class Fleet:
         self.nodes = {}
         for name, other in zip(NAMES, reversed(NAMES)):
             peer = ["--peer", "%s:%d" % (machines[other].address, ports[other])]
-            words = ["--no-discovery", "--trust-lan", "--threads", "1", *peer, *flags]
+            words = ["--no-discovery", "--trust-lan", "--threads", "1", "--no-measure", *peer, *flags]
             machine = machines[name]
             self.nodes[name] = Node(
                 machine, [machine.core], name, self.folder, words, [models_folder], cluster_port=ports[name]
@@ -217,7 +226,7 @@ class LoneNode:
 
     def __enter__(self):
         try:
-            return self.node.start()
+            return self.node.start().measure()
         except BaseException:
             self.__exit__()
             raise

@@ -44,6 +44,21 @@ std::string joined(const std::vector<std::string>& names) {
   return text;
 }
 
+// A plan names each stage's node, and beside it the members of a group.
+std::vector<std::string> machines_of_plan(const json& plan) {
+  std::vector<std::string> names;
+  for (const json& stage : plan.value("stages", json::array())) {
+    names.push_back(stage.value("node", ""));
+    for (const json& member : stage.value("members", json::array()))
+      if (const std::string name = member.is_object() ? member.value("node", "") : ""; !name.empty())
+        names.push_back(name);
+  }
+  std::ranges::sort(names);
+  const auto again = std::ranges::unique(names);
+  names.erase(again.begin(), again.end());
+  return names;
+}
+
 // What would load this placement again.
 json wishes_like(const json& placement) {
   json layers = json::array();
@@ -146,10 +161,14 @@ class Bench {
 
   static void note_what_nobody_counts(const BenchSide& cluster, std::vector<std::string>& notes) {
     const RunFigures& run = cluster.runs.front().front();
-    if (!run.messages_per_token)
+    const auto nodes = nodes_of(cluster.placement);
+    const bool pipeline = nodes.size() == cluster.placement["stages"].size();
+    if (!run.messages_per_token && pipeline)
       notes.push_back(
           std::format("Messages per token are not told: only the head's own node knows them ({}); ask it with --api.",
-                      nodes_of(cluster.placement).front()));
+                      nodes.front()));
+    else if (!run.messages_per_token)
+      notes.emplace_back("Messages per token are not told: these nodes do not count what a group's members exchange.");
     if (!run.bytes_per_token)
       notes.emplace_back("Bytes per token are not told: these nodes do not count what their stages send.");
   }
@@ -239,18 +258,13 @@ class Bench {
       return body;
     }
     FLOTILLA_TRY(const json planned, plan(""));
-    const bool alone = planned.value("stages", json::array()).size() < 2 && nodes_of(planned).size() < 2;
+    const auto machines = machines_of_plan(planned);
+    const bool alone = machines.size() < 2;
     if (!alone) return body;
     notes.push_back(std::format("Left to itself the planner uses one machine ({}); all {} were measured against it.",
-                                text_of_first_stage(planned), names.size()));
+                                joined(machines), names.size()));
     body["nodes"] = names;
     return body;
-  }
-
-  static std::string text_of_first_stage(const json& planned) {
-    const json stages = planned.value("stages", json::array());
-    if (stages.empty()) return "";
-    return stages[0].value("node", joined(nodes_of(planned)));
   }
 
   // --- Loading and measuring ---------------------------------------------------------------------------------------

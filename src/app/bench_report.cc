@@ -166,13 +166,14 @@ BarRow chart_row(const BenchReport& report, std::string label, const Line& line)
 }  // namespace
 
 std::optional<Prediction> prediction_of(const json& placement) {
+  const json predicted = placement.value("predicted", json::object());
   const auto number = [&](const char* key) {
-    const auto found = placement.find(key);
-    return found != placement.end() && found->is_number() ? found->get<double>() : 0;
+    const auto found = predicted.find(key);
+    return found != predicted.end() && found->is_number() ? found->get<double>() : 0;
   };
-  const Prediction prediction{.token_seconds = number("predicted_token_seconds"),
-                              .prompt_seconds = number("predicted_prompt_seconds"),
-                              .prompt_tokens = static_cast<std::uint32_t>(number("predicted_prompt_tokens"))};
+  const Prediction prediction{.token_seconds = number("token_seconds"),
+                              .prompt_seconds = number("prompt_seconds"),
+                              .prompt_tokens = static_cast<std::uint32_t>(number("prompt_tokens"))};
   return prediction.token_seconds > 0 ? std::optional(prediction) : std::nullopt;
 }
 

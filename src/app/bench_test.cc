@@ -116,7 +116,7 @@ TEST(BenchReport, APredictionStandsBesideTheResultWhereThereIsOne) {
   BenchReport report = report_of(20, 30);
   EXPECT_EQ(bench_table(report).find("predicted"), std::string::npos);
   report.cluster->placement = {
-      {"predicted_token_seconds", 0.03125}, {"predicted_prompt_seconds", 0.5}, {"predicted_prompt_tokens", 100}};
+      {"predicted", {{"token_seconds", 0.03125}, {"prompt_seconds", 0.5}, {"prompt_tokens", 100}}}};
   const std::string table = bench_table(report);
   const auto row = table.find("predicted: generation, tok/s");
   ASSERT_NE(row, std::string::npos) << table;

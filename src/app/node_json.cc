@@ -106,11 +106,10 @@ json placement_json(const Placement& placement, const ClusterView& view) {
             {"sequences", placement.sequences},
             {"stages", stages}};
   if (!placement.detail.empty()) body["detail"] = placement.detail;
-  if (placement.predicted_token_seconds > 0) {
-    body["predicted_token_seconds"] = placement.predicted_token_seconds;
-    body["predicted_prompt_seconds"] = placement.predicted_prompt_seconds;
-    body["predicted_prompt_tokens"] = placement.predicted_prompt_tokens;
-  }
+  if (placement.predicted_token_seconds > 0)
+    body["predicted"] = {{"token_seconds", placement.predicted_token_seconds},
+                         {"prompt_seconds", placement.predicted_prompt_seconds},
+                         {"prompt_tokens", placement.predicted_prompt_tokens}};
   return body;
 }
 
