@@ -25,8 +25,8 @@ struct LinkProfile {
   bool through_switch;
 };
 constexpr LinkProfile link_profiles[] = {
-    {"rdma", 15, 40, false},    {"thunderbolt", 200, 9, false}, {"10gbe", 60, 9.4, true}, {"2.5gbe", 120, 2.35, true},
-    {"1gbe", 150, 0.94, true}, {"wifi", 1500, 0.3, true},
+    {"rdma", 15, 40, false},     {"thunderbolt", 200, 9, false}, {"10gbe", 60, 9.4, true},
+    {"2.5gbe", 120, 2.35, true}, {"1gbe", 150, 0.94, true},      {"wifi", 1500, 0.3, true},
 };
 
 // The first thing wrong with the file; what is asked for after that is made up.
@@ -110,7 +110,8 @@ class FleetReading {
   }
 
   ImaginedMachine machine(const toml::table& table) {
-    only_known(table, {"name", "count", "kind", "memory", "bandwidth", "compute", "bandwidth_fraction", "price", "watts"});
+    only_known(table,
+               {"name", "count", "kind", "memory", "bandwidth", "compute", "bandwidth_fraction", "price", "watts"});
     ImaginedMachine machine{.name = text(table, "name"), .count = whole(table, "count", 1)};
     const auto memory = parse_bytes(text(table, "memory", "0"));
     if (machine.name.empty()) wrong(line_of(table), "expected a name = \"…\" for each machine");
@@ -125,8 +126,8 @@ class FleetReading {
     machine.flops = number(table, "compute", 0, 1e6) * 1e12;
     const std::string kind = text(table, "kind", "pc");
     if (kind != "mac" && kind != "pc") wrong(line_of(table), "expected kind = \"mac\" or \"pc\"");
-    machine.bandwidth_fraction = number(table, "bandwidth_fraction",
-                                        kind == "mac" ? mac_bandwidth_fraction : other_bandwidth_fraction, 1);
+    machine.bandwidth_fraction =
+        number(table, "bandwidth_fraction", kind == "mac" ? mac_bandwidth_fraction : other_bandwidth_fraction, 1);
     if (machine.bandwidth_fraction <= 0) wrong(line_of(table), "expected a bandwidth_fraction above 0");
     machine.price = number(table, "price", 0, 1e9);
     machine.watts = number(table, "watts", 0, 1e6);
@@ -138,8 +139,8 @@ class FleetReading {
     known.insert(known.end(), more);
     for (const auto& [key, value] : table)
       if (!std::ranges::contains(known, key.str()))
-        wrong(line_of(value), std::format("unknown key '{}' of a link; known: profile, latency_us, gbit, switch, name",
-                                          key.str()));
+        wrong(line_of(value),
+              std::format("unknown key '{}' of a link; known: profile, latency_us, gbit, switch, name", key.str()));
     const std::string name = lower_case(text(table, "profile", "1gbe"));
     const auto* profile = std::ranges::find_if(link_profiles, [&](const auto& each) { return name == each.name; });
     if (profile == std::end(link_profiles)) {
@@ -170,7 +171,9 @@ class FleetReading {
       std::vector<std::string> names;
       for (std::size_t k = 0; pair && k < pair->size(); ++k)
         if (const auto name = (*pair)[k].value_exact<std::string>()) names.push_back(*name);
-      const auto exists = [&](const auto& name) { return std::ranges::contains(machines, name, &ImaginedMachine::name); };
+      const auto exists = [&](const auto& name) {
+        return std::ranges::contains(machines, name, &ImaginedMachine::name);
+      };
       if (names.size() != 2 || !std::ranges::all_of(names, exists)) {
         wrong(line_of((*links)[i]), "expected between = [\"a\", \"b\"] with two machines of this file in [[links]]");
         return;
@@ -242,8 +245,7 @@ Result<ModelDescription> described(const std::string& model, const std::map<std:
     known += (known.empty() ? "" : ", ") + name;
   }
   if (fitting.size() == 1) return *fitting.front();
-  return fail(Code::not_found,
-              "[app] expected a described model or a GGUF file but {} '{}'; described are: {}",
+  return fail(Code::not_found, "[app] expected a described model or a GGUF file but {} '{}'; described are: {}",
               fitting.empty() ? "none is called" : "several begin with", model, known);
 }
 

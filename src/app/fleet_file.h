@@ -25,8 +25,8 @@ Result<std::filesystem::path> find_fleet(const std::string& name, const std::fil
 // Where they lie: fleets/ beside the program, or share/flotilla/fleets/ where it is installed.
 std::filesystem::path shipped_fleets();
 
-// The shape of a model the file or models.toml beside the shipped fleets describes, by its name or a beginning that fits
-// only one; else of a GGUF file at that path.
+// The shape of a model the file or models.toml beside the shipped fleets describes, by its name or a beginning that
+// fits only one; else of a GGUF file at that path.
 Result<ModelShape> shape_for_what_if(const std::string& model, const FleetFile& file,
                                      const std::filesystem::path& shipped);
 

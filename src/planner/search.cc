@@ -203,7 +203,7 @@ std::vector<std::vector<Sketch>> sketches(const SearchProblem& problem) {
     const double bound = bounds.judged_seconds(set);
     if (bound < never) by_machines[static_cast<std::size_t>(std::popcount(*machines))].push_back({bound, set});
   }
-  for (auto& same : by_machines) std::ranges::sort(same, {}, &Sketch::bound);
+  for (auto& same : by_machines) std::ranges::stable_sort(same, {}, &Sketch::bound);
   return by_machines;
 }
 
@@ -220,7 +220,8 @@ std::optional<FoundPlan> find_exactly(const SearchProblem& problem) {
       if (found && found->judged_seconds <= needed && (!best || found->judged_seconds < best->judged_seconds))
         best = std::move(found);
     }
-    if (best) chosen = std::move(best);
+    if (best && (!chosen || best->token_seconds <= chosen->token_seconds * (1 + more_machines_slower)))
+      chosen = std::move(best);
   }
   return chosen;
 }

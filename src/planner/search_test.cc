@@ -64,11 +64,11 @@ SearchProblem random_fleet(Dice& dice, std::uint32_t machines, std::uint32_t gro
 // --- The same, thought up anew: every order of every set, every division, and the rule for more machines at the end
 // ---
 struct Forced {
-  double judged_seconds = INFINITY;
+  double judged_seconds = INFINITY, token_seconds = INFINITY;
   std::size_t machines = 0;
 };
 
-double judged_by_hand(const SearchProblem& problem, const std::vector<std::size_t>& ring,
+Forced judged_by_hand(const SearchProblem& problem, const std::vector<std::size_t>& ring,
                       const std::vector<std::uint32_t>& layers) {
   const auto stages = ring.size();
   double token = problem.units[ring[0]].head_seconds;
@@ -86,7 +86,7 @@ double judged_by_hand(const SearchProblem& problem, const std::vector<std::size_
     if (stages > 1) on_the_way += problem.hop_seconds[ring[stages - 1]][ring[0]];
     prompt = std::min(prompt, (problem.chunkings[c].chunks + stages - 1) * slowest + on_the_way);
   }
-  return problem.units[ring[0]].preference * (prompt + problem.answer_tokens * token);
+  return {problem.units[ring[0]].preference * (prompt + problem.answer_tokens * token), token, stages};
 }
 
 class Brute {
@@ -95,9 +95,11 @@ class Brute {
   Forced chosen() const {
     Forced chosen;
     for (std::size_t machines = 1; machines < best_.size(); ++machines)
-      if (best_[machines] < INFINITY &&
-          (chosen.machines == 0 || best_[machines] <= (1 - more_machines_gain) * chosen.judged_seconds))
-        chosen = {best_[machines], machines};
+      if (best_[machines].judged_seconds < INFINITY &&
+          (chosen.machines == 0 ||
+           (best_[machines].judged_seconds <= (1 - more_machines_gain) * chosen.judged_seconds &&
+            best_[machines].token_seconds <= (1 + more_machines_slower) * chosen.token_seconds)))
+        chosen = {best_[machines].judged_seconds, best_[machines].token_seconds, machines};
     return chosen;
   }
 
@@ -115,7 +117,9 @@ class Brute {
     const auto placed = std::accumulate(layers.begin(), layers.end(), 0u);
     if (layers.size() == ring.size()) {
       if (placed == problem_.layer_count)
-        best_[machines] = std::min(best_[machines], judged_by_hand(problem_, ring, layers));
+        if (const auto judged = judged_by_hand(problem_, ring, layers);
+            judged.judged_seconds < best_[machines].judged_seconds)
+          best_[machines] = judged;
       return;
     }
     const SearchUnit& unit = problem_.units[ring[layers.size()]];
@@ -128,7 +132,7 @@ class Brute {
   }
 
   const SearchProblem& problem_;
-  std::vector<double> best_ = std::vector<double>(17, INFINITY);
+  std::vector<Forced> best_ = std::vector<Forced>(17);
 };
 
 TEST(Search, FindsWhatBruteForceFindsOnTwoHundredSmallFleets) {
@@ -143,7 +147,8 @@ TEST(Search, FindsWhatBruteForceFindsOnTwoHundredSmallFleets) {
     if (!found) continue;
     ++feasible;
     EXPECT_NEAR(found->judged_seconds, forced.judged_seconds, 1e-9) << "round " << round;
-    EXPECT_NEAR(judged_by_hand(problem, found->ring, found->layers), forced.judged_seconds, 1e-9) << "round " << round;
+    EXPECT_NEAR(judged_by_hand(problem, found->ring, found->layers).judged_seconds, forced.judged_seconds, 1e-9)
+        << "round " << round;
     std::uint64_t bits = 0;
     for (const auto unit : found->ring) bits |= problem.units[unit].machines;
     EXPECT_EQ(static_cast<std::size_t>(std::popcount(bits)), forced.machines) << "round " << round;
