@@ -120,7 +120,8 @@ void draw_plan(const json& plan) {
     if (note.is_string()) std::println("  note: {}", note.get<std::string>());
 }
 
-// "predicted 92 tok/s, measured 88"; what is not known is left out.
+}  // namespace
+
 std::string speed_text(const json& placement) {
   const json predicted = placement.value("predicted", json::object());
   const json measured = placement.value("stats", json::object()).value("measured", json::object());
@@ -129,8 +130,6 @@ std::string speed_text(const json& placement) {
   if (!predicted.empty()) return std::format("predicted {} tok/s", rate_text(predicted));
   return measured.empty() ? "-" : std::format("measured {} tok/s", rate_text(measured));
 }
-
-}  // namespace
 
 int report(const Error& error) {
   // "[room] …" says to developers where it arose; people get the sentence.
