@@ -12,6 +12,7 @@
 #include "cluster/view.h"
 #include "model/shape.h"
 #include "planner/cost.h"
+#include "planner/link_table.h"
 
 namespace flotilla {
 
@@ -36,9 +37,8 @@ struct ImaginedMachine {
 
 struct ImaginedLink {
   std::string name = "1 GbE";
-  LinkCost cost = assumed_gigabit;
+  LinkCost cost = assumed_link;
   bool through_switch = true;
-  static constexpr LinkCost assumed_gigabit{.latency_seconds = 150e-6, .bytes_per_second = 117e6};
 };
 
 struct LinkBetween {

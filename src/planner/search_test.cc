@@ -160,6 +160,43 @@ TEST(Search, FindsWhatBruteForceFindsOnTwoHundredSmallFleets) {
   EXPECT_GT(grouped, 5);
 }
 
+// The bounds leave nothing aside that would have won: every subset of larger fleets, each at its best.
+TEST(Search, LosesNothingByItsBounds) {
+  Dice dice(5);
+  int several = 0;
+  for (int round = 0; round < 40; ++round) {
+    const auto problem = random_fleet(dice, dice.whole(6, 9), dice.whole(0, 2), dice.whole(8, 20));
+    std::vector<Forced> best(17);
+    for (std::uint32_t set = 1; set < 1u << problem.units.size(); ++set) {
+      std::vector<std::size_t> units;
+      std::uint64_t taken = 0;
+      bool is_disjoint = true;
+      for (std::size_t unit = 0; unit < problem.units.size(); ++unit) {
+        if ((set >> unit & 1) == 0) continue;
+        is_disjoint = is_disjoint && (taken & problem.units[unit].machines) == 0;
+        taken |= problem.units[unit].machines;
+        units.push_back(unit);
+      }
+      const auto machines = static_cast<std::size_t>(std::popcount(taken));
+      const auto plan = is_disjoint ? best_of_set(problem, units) : std::nullopt;
+      if (plan && plan->judged_seconds < best[machines].judged_seconds)
+        best[machines] = {plan->judged_seconds, plan->token_seconds, machines};
+    }
+    Forced chosen;
+    for (const Forced& each : best)
+      if (each.machines > 0 &&
+          (chosen.machines == 0 || (each.judged_seconds <= (1 - more_machines_gain) * chosen.judged_seconds &&
+                                    each.token_seconds <= (1 + more_machines_slower) * chosen.token_seconds)))
+        chosen = each;
+    const auto found = find_plan(problem);
+    ASSERT_EQ(found.has_value(), chosen.machines > 0);
+    if (!found) continue;
+    EXPECT_NEAR(found->judged_seconds, chosen.judged_seconds, 1e-9) << "round " << round;
+    several += found->ring.size() > 2;
+  }
+  EXPECT_GT(several, 5);
+}
+
 // Equal hops from everyone to everyone, as a switch has them, and fleets beyond the exact search.
 SearchProblem on_switch(Dice& dice, std::size_t machines, std::vector<double>& access) {
   const std::uint32_t layers = dice.whole(24, 80);
