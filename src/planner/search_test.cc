@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <chrono>
 #include <cmath>
+#include <ctime>
 #include <functional>
 #include <numeric>
 #include <print>
@@ -305,10 +305,9 @@ TEST(Search, ThirtyTwoMachinesArePlannedWhileSomeoneWaits) {
   for (int round = 0; round < 9; ++round) {
     std::vector<double> access;
     const auto problem = on_switch(dice, 32, access);
-    const auto before = std::chrono::steady_clock::now();
+    const auto before = std::clock();  // of the processor: others may use it too
     ASSERT_TRUE(find_plan(problem));
-    milliseconds.push_back(
-        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - before).count());
+    milliseconds.push_back(1e3 * static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC);
   }
   std::ranges::sort(milliseconds);
   std::println("32 machines: {:.1f} ms (median of 9; {:.1f} to {:.1f})", milliseconds[4], milliseconds[0],
