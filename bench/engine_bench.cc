@@ -2,10 +2,11 @@
 // it.
 //
 //   engine_bench --model FILE [--threads 1] [--shards 1] [--prompt 512] [--step-rows 512] [--generate 128] [--repeat 5]
-//                [--json]
+//                [--json] [--gate]
 //
 // Prefill: random tokens into an empty cache, --step-rows to a step, logits for the last. Decode: random tokens one by
-// one into an empty cache, logits for each, nothing chosen. One run of each beforehand is not counted.
+// one into an empty cache, logits for each, nothing chosen. One run of each beforehand is not counted. With --gate it
+// then says "ready" and waits for a line of standard input, so that several copies can be measured at the same time.
 #include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
@@ -23,7 +24,7 @@ namespace {
 struct Options {
   std::string model;
   std::uint32_t threads = 1, shards = 1, prompt = 512, step_rows = 512, generate = 128, repeat = 5;
-  bool json = false;
+  bool json = false, gate = false;
 };
 
 using Rates = std::vector<double>;  // tokens per second
@@ -40,12 +41,19 @@ class Measurement {
     Rates rates;
     if (tokens == 0) return rates;
     run(tokens, step_rows);
+    if (options_.gate) wait_at_gate();
     for (std::uint32_t i = 0; i < options_.repeat; ++i) {
       const auto start = std::chrono::steady_clock::now();
       run(tokens, step_rows);
       rates.push_back(tokens / std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
     }
     return rates;
+  }
+
+  static void wait_at_gate() {
+    std::puts("ready");
+    std::fflush(stdout);
+    while (std::getchar() != '\n' && std::feof(stdin) == 0) continue;
   }
 
   void run(std::uint32_t tokens, std::uint32_t step_rows) {
@@ -129,6 +137,7 @@ int main(int argc, char** argv) {
   app.add_option("--generate", options.generate, "tokens to decode, 0 for none")->capture_default_str();
   app.add_option("--repeat", options.repeat, "counted runs of each")->capture_default_str();
   app.add_flag("--json", options.json, "one JSON object on stdout");
+  app.add_flag("--gate", options.gate, "say \"ready\" before counting and wait for a line of standard input");
   CLI11_PARSE(app, argc, argv);
   try {
     if (const auto status = flotilla::run(options); !status) {

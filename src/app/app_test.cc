@@ -229,7 +229,7 @@ TEST(NodeJson, PredictionAndResultStandBesideEachOther) {
       .model = "x", .predicted_token_seconds = 0.01, .predicted_prompt_seconds = 1, .predicted_prompt_tokens = 1024};
   placement.stages = {{.nodes = {NodeId{}}, .layers = {0, 2}}};
   json entry = placement_json(placement, {});
-  EXPECT_EQ(entry["predicted"]["tokens_per_second"], 100);
+  EXPECT_EQ(entry["predicted_token_seconds"], 0.01);
   EXPECT_EQ(speed_text(entry), "predicted 100 tok/s");
   const std::vector<StageStats> stats{{.single_steps = 40, .single_round_seconds = 0.5}};
   entry["stats"] = stats_json(stats);

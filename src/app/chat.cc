@@ -1,9 +1,7 @@
 #include "app/chat.h"
 
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <iostream>
@@ -14,6 +12,8 @@
 
 #include "app/api_client.h"
 #include "app/borrowed_node.h"
+#include "app/interrupt.h"
+#include "app/load_request.h"
 #include "app/model_name.h"
 #include "app/terminal.h"
 #include "text/utf8.h"
@@ -23,23 +23,6 @@ namespace {
 
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
-
-std::atomic<bool> interrupted = false;
-
-// Ctrl-C while an answer streams stops that answer, not the conversation.
-class InterruptGuard {
- public:
-  InterruptGuard() {
-    interrupted = false;
-    struct sigaction action{};
-    action.sa_handler = [](int) { interrupted = true; };
-    ::sigaction(SIGINT, &action, &before_);
-  }
-  ~InterruptGuard() { ::sigaction(SIGINT, &before_, nullptr); }
-
- private:
-  struct sigaction before_{};
-};
 
 struct Answer {
   std::string text;
@@ -82,12 +65,12 @@ json sampling_of(const ChatOptions& options, const std::string& model) {
 }
 
 Result<Answer> ask(ApiClient& client, const char* path, const json& body, const char* text_path) {
-  const InterruptGuard guard;
+  const InterruptGuard guard;  // Ctrl-C stops this answer, not the conversation
   Answer answer;
   const auto started = Clock::now();
   const auto streamed = client.post_lines(path, body, [&](std::string_view line) {
     on_event(line, started, text_path, answer);
-    return !interrupted;
+    return !interrupted();
   });
   answer.total_seconds = std::chrono::duration<double>(Clock::now() - started).count();
   if (streamed && !answer.error) return answer;
@@ -164,28 +147,16 @@ int answer_once(ApiClient& client, const ChatOptions& options, const std::string
   std::println("");
   std::fflush(stdout);
   print_speed(*answer);
-  return interrupted ? 130 : 0;
+  return interrupted() ? 130 : 0;
 }
 
-Status load_with_progress(ApiClient& client, const std::string& model) {
-  ProgressBar bar;
-  std::optional<Error> failure;
-  const auto streamed = client.post_lines("/load", {{"model", model}}, [&](std::string_view line) {
-    const json event = json::parse(line, nullptr, false);
-    if (!event.is_object()) return true;
-    if (event.contains("progress"))
-      bar.show(event["progress"].value("text", ""), event["progress"].value("done_bytes", 0ull),
-               event["progress"].value("total_bytes", 0ull));
-    if (event.contains("error"))
-      failure =
-          Error{code_from_string(event["error"].value("code", "")), event["error"].value("message", "loading failed")};
-    return true;
-  });
-  if (!streamed) failure = streamed.error();
-  if (!failure) return {};
-  if (failure->code == Code::no_memory)  // `run` has no flag for it: what it loads can be loaded by hand
-    failure->message += std::format(", for example: flotilla load {} --context 256 --sequences 1", model);
-  return fail(*failure);
+Status load_for_chat(ApiClient& client, const std::string& model) {
+  const auto loaded = load_showing_progress(client, {{"model", model}});
+  if (loaded) return {};
+  Error failure = loaded.error();
+  if (failure.code == Code::no_memory)  // `run` has no flag for it: what it loads can be loaded by hand
+    failure.message += std::format(", for example: flotilla load {} --context 256 --sequences 1", model);
+  return fail(std::move(failure));
 }
 
 }  // namespace
@@ -210,7 +181,7 @@ int run_chat(const ChatOptions& options) {
       borrowed ? resolve_model_name(client, options.model, std::format("flotilla run {} --models DIR", options.model))
                : resolve_model_name(client, options.model);
   if (!model) return report(model.error());
-  if (const auto loaded = load_with_progress(client, *model); !loaded) return report(loaded.error());
+  if (const auto loaded = load_for_chat(client, *model); !loaded) return report(loaded.error());
   if (options.prompt.empty()) return converse(client, options, *model);
   return answer_once(client, options, *model, prompt);
 }

@@ -145,6 +145,9 @@ void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stor
   placement.fingerprint = stored->info.fingerprint;
   placement.context_tokens = plan->context_tokens;
   placement.sequences = plan->sequences;
+  placement.predicted_token_seconds = plan->token_seconds;
+  placement.predicted_prompt_seconds = plan->prompt_seconds;
+  placement.predicted_prompt_tokens = plan->prompt_tokens;
   placement.detail = "preparing";
   for (const PlannedStage& stage : plan->stages) {
     PlacedStage& placed = placement.stages.emplace_back();

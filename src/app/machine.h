@@ -10,6 +10,9 @@ namespace flotilla {
 std::string machine_name();              // the host's name without domain
 std::string processor_name();            // "AMD EPYC", "Apple M2 Ultra"
 std::uint32_t processors_allowed();      // cores this process may use (affinity and cgroup quota counted)
+// Cores' worth of time this process gets: processors_allowed(), or less where a quota grants only a part of one. Changes
+// while a process runs, where its owner throttles it.
+double processor_share();
 std::uint64_t memory_available_bytes();  // what a new process could take now without swapping, cgroup limit counted
 std::filesystem::path own_executable();
 

@@ -47,6 +47,56 @@ std::optional<std::uint64_t> cgroup_memory_left() {
   return std::nullopt;
 }
 
+// A group's quota in cores; both cgroup versions, nothing where the group has none.
+std::optional<double> quota_of(const std::filesystem::path& group) {
+  double quota = 0, period = 0;
+  if (std::ifstream file(group / "cpu.max"); file >> quota >> period && period > 0) return quota / period;
+  if (std::ifstream file(group / "cpu.cfs_quota_us"); !(file >> quota) || quota <= 0) return std::nullopt;
+  if (std::ifstream file(group / "cpu.cfs_period_us"); !(file >> period) || period <= 0) return std::nullopt;
+  return quota / period;
+}
+
+// The hierarchy that bears the quotas, and this process's place in it: "0::/user.slice" or "4:cpu,cpuacct:/jobs".
+struct CpuGroup {
+  std::filesystem::path root;
+  std::string place;
+};
+CpuGroup cpu_group() {
+  CpuGroup unified{"/sys/fs/cgroup", "/"};
+  std::ifstream file("/proc/self/cgroup");
+  for (std::string line; std::getline(file, line);) {
+    const auto first = line.find(':'), second = line.find(':', first + 1);
+    if (second == std::string::npos) continue;
+    const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+    if (controllers.find(",cpu,") != std::string::npos) return {"/sys/fs/cgroup/cpu", line.substr(second + 1)};
+    if (controllers == ",,") unified.place = line.substr(second + 1);
+  }
+  return unified;
+}
+
+// The least of its own group's and those above it. A group named beyond our view of the hierarchy (a container's) is not
+// found there; then its root is what we see of it.
+double quota() {
+  const CpuGroup group = cpu_group();
+  double least = std::numeric_limits<double>::infinity();
+  std::string place = group.place;
+  while (true) {
+    if (const auto own = quota_of(group.root / std::filesystem::path(place).relative_path()))
+      least = std::min(least, *own);
+    const auto slash = place.rfind('/');
+    if (place.size() <= 1 || slash == std::string::npos) return least;
+    place.resize(std::max<std::size_t>(slash, 1));
+  }
+}
+
+std::uint32_t processors_assigned() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof set, &set) == 0
+             ? static_cast<std::uint32_t>(CPU_COUNT(&set))
+             : static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+}
+
 }  // namespace
 
 std::string machine_name() {
@@ -65,18 +115,9 @@ std::string processor_name() {
   return "CPU";
 }
 
-std::uint32_t processors_allowed() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  std::uint32_t count = ::sched_getaffinity(0, sizeof set, &set) == 0
-                            ? static_cast<std::uint32_t>(CPU_COUNT(&set))
-                            : static_cast<std::uint32_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  std::ifstream quota_file("/sys/fs/cgroup/cpu.max");
-  double quota = 0, period = 0;
-  if (quota_file >> quota >> period && quota > 0 && period > 0)
-    count = std::min(count, static_cast<std::uint32_t>(std::max(1.0, std::floor(quota / period))));
-  return std::max(1u, count);
-}
+std::uint32_t processors_allowed() { return static_cast<std::uint32_t>(std::max(1.0, std::floor(processor_share()))); }
+
+double processor_share() { return std::min<double>(processors_assigned(), quota()); }
 
 std::uint64_t memory_available_bytes() {
   const std::uint64_t system = meminfo_bytes("MemAvailable");

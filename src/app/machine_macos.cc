@@ -33,6 +33,8 @@ std::uint32_t processors_allowed() {
   return count > 0 ? static_cast<std::uint32_t>(count) : 1;
 }
 
+double processor_share() { return processors_allowed(); }
+
 std::uint64_t memory_available_bytes() {
   vm_statistics64_data_t statistics{};
   mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;

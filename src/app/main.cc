@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "app/bench.h"
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/home.h"
+#include "app/measure_main.h"
+#include "app/measure_verb.h"
 #include "app/runner_main.h"
 #include "app/serve.h"
 #include "app/terminal.h"
@@ -94,7 +97,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory;
-  bool no_discovery = false;
+  bool no_discovery = false, no_measure = false;
 };
 
 void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
@@ -153,6 +156,9 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_ACTIVATIONS")
       ->check(CLI::IsMember({"f32", "bf16"}))
       ->capture_default_str();
+  verb->add_flag("--no-measure", flags->no_measure,
+                 "Do not time this machine's kernels and links in quiet moments; plans then go by memory alone")
+      ->envname("FLOTILLA_NO_MEASURE");
   verb->add_option("--link-model", node.runner.link_model,
                    "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
@@ -167,6 +173,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     start_log_from(flags->log, "node");
     NodeOptions& options = flags->options.node;
     options.discovery = !flags->no_discovery;
+    options.measure = !flags->no_measure;
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
@@ -294,6 +301,49 @@ void add_run(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_bench(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("bench", "One machine against the cluster, measured in turns");
+  verb->footer(
+      "Loads the model on the best single machine and on the cluster in turns, and afterwards as it was before.\n"
+      "Examples:\n  flotilla bench smollm2\n  flotilla bench smollm2 --nodes studio,laptop --streams 1,8\n"
+      "  flotilla bench smollm2 --json --svg bench.svg > bench.json");
+  const auto flags = add_client_flags(*verb, true);
+  const auto bench = std::make_shared<BenchOptions>();
+  LoadWishes& cluster = bench->cluster;
+  verb->add_option("MODEL", cluster.model, "A model's name, or a beginning of it that fits only one")->required();
+  verb->add_option("--svg", bench->svg_path, "Draw a picture into this file");
+  verb->add_option("--streams", bench->streams, "Answers at the same time, each count measured: 1,4,16")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->check(CLI::Range(1u, limits::sequences_max))
+      ->capture_default_str();
+  verb->add_option("--prompt", bench->prompt_tokens, "Tokens of each prompt")
+      ->check(CLI::Range(1u, limits::context_tokens_max))
+      ->capture_default_str();
+  verb->add_option("--tokens", bench->tokens, "Tokens of each answer")
+      ->check(CLI::Range(2u, limits::context_tokens_max))
+      ->capture_default_str();
+  verb->add_option("--pairs", bench->pairs, "How often each side is measured, in turns")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  verb->add_option("--single", bench->single, "The one machine (default: the fastest that holds the model)");
+  CLI::Option* nodes =
+      verb->add_option("--nodes", cluster.nodes, "The cluster's machines, in ring order (default: as planned)")
+          ->delimiter(',')
+          ->allow_extra_args(false);
+  verb->add_option("--layers", cluster.layers, "Layers for each of --nodes")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->needs(nodes);
+  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto or pipeline")
+      ->check(spreading())
+      ->capture_default_str();
+  verb->callback([flags, bench, &exit_code] {
+    bench->verb = flags->verb;
+    exit_code = run_bench(*bench);
+  });
+}
+
 // Started by a node, never by hand (pipeline/runner.h).
 void add_runner(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("runner", "Holds one stage; started by a node")->group("");
@@ -307,6 +357,34 @@ void add_runner(CLI::App& app, int& exit_code) {
     start_log_from(*log, "runner");
     exit_code = runner_main(*options);
   });
+}
+
+// Started by a node, never by hand (measure_main.h).
+void add_gauge(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("gauge", "Measures this machine; started by a node")->group("");
+  auto options = std::make_shared<MeasureMainOptions>();
+  auto log = std::make_shared<LogFlags>();
+  verb->add_option("--fd", options->fd)->required();
+  verb->add_option("--cores", options->cores)->required()->check(CLI::Range(1u, 1024u));
+  verb->add_option("--types", options->types)->required()->delimiter(',')->allow_extra_args(false);
+  verb->add_option("--scratch", options->scratch)->required();
+  verb->add_option("--shards", options->shards)->check(CLI::Range(1u, 1024u));
+  add_log_flags(*verb, *log);
+  verb->callback([options, log, &exit_code] {
+    start_log_from(*log, "measure");
+    exit_code = measure_main(*options);
+  });
+}
+
+void add_measure(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("measure", "What this machine can do, measured by its node");
+  verb->footer("Examples:\n  flotilla measure             what its node knows; measured first where it knows nothing\n"
+               "  flotilla measure --again     anew; takes some seconds in which nothing should run beside it\n"
+               "  flotilla measure --json | jq .memory_bytes_per_second");
+  const auto flags = add_client_flags(*verb, true);
+  const auto again = std::make_shared<bool>(false);
+  verb->add_flag("--again", *again, "Measure anew");
+  verb->callback([flags, again, &exit_code] { exit_code = measure_node(flags->verb, *again); });
 }
 
 int run(int argc, char** argv) {
@@ -336,7 +414,10 @@ int run(int argc, char** argv) {
   add_load(app, exit_code);
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
+  add_measure(app, exit_code);
+  add_bench(app, exit_code);
   add_runner(app, exit_code);
+  add_gauge(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

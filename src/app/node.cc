@@ -9,6 +9,7 @@
 #include "app/fleet.h"
 #include "app/machine.h"
 #include "app/node_json.h"
+#include "app/rates_json.h"
 #include "app/version.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -90,6 +91,12 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
              [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
       loads_(context_, headers_),
       requests_(context_, heads_, stages_),
+      measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
+      links_(context_,
+             {.is_quiet = [this] { return measures_.is_quiet(); },
+              .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
+              .prefer_host = [this](const NodeId& node,
+                                    std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -100,6 +107,8 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.offer = [this](const NodeId& to, Frame frame) { return offer(to, std::move(frame)); };
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
+  context_.working = [this] { measures_.on_work(); };
+  context_.stage_stats = [this](const StageStats& stats) { measures_.on_stats(stats); };
 }
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
@@ -126,6 +135,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer& peer, Descriptor socket) { self->on_bulk(peer.node, std::move(socket)); }};
+  node->measures_.begin();
   node->published_ = node->describe();
   auto joined = Cluster::start(loop, std::move(cluster), node->published_, std::move(events));
   if (!joined && (joined.error().code == Code::busy || joined.error().code == Code::permission))  // the port's errors
@@ -134,6 +144,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
   node->publish();  // now with the port the API really has
   node->watch_models();
+  if (options.measure) node->links_.begin();
   return node;
 }
 
@@ -168,11 +179,14 @@ NodeInfo Node::describe() const {
   info.placements = heads_.placements();
   info.api_port = server_ ? server_->port() : options_.api_port;
   info.cluster_port = options_.cluster_port;
+  info.rates = measures_.rates();
+  info.links = links_.links();
   return info;
 }
 
 void Node::publish() {
   if (!cluster_) return;
+  stages_.set_rates(measures_.rates());
   NodeInfo info = describe();
   if (info == published_) return;
   ++info.revision;
@@ -277,6 +291,7 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
   stages_.on_node_lost(peer);
   loads_.on_node_lost(peer, cause);
   requests_.on_node_lost(peer, cause);
+  links_.on_lost(peer);
   const std::scoped_lock lock(bulk_links_->mutex);
   for (const auto& [link, asker] : bulk_links_->open)
     if (asker == peer) link->close(cause);
@@ -296,7 +311,10 @@ void Node::on_bulk(const NodeId& peer, Descriptor socket) {
       if (links->closing) return;
       links->open.emplace(link.get(), peer);
     }
-    if (const auto served = store_->serve(*link); !served && served.error().code != Code::closed)
+    const auto served =
+        store_->serve(*link, [this](Link& asker, const Frame& frame) { return links_.answer(asker, frame); });
+    links_.on_bulk_closed(*link);
+    if (!served && served.error().code != Code::closed)
       log(LogLevel::info, "app", "a copy to another machine ended early: {}", served.error().message);
     const std::scoped_lock lock(links->mutex);
     links->open.erase(link.get());
@@ -306,6 +324,8 @@ void Node::on_bulk(const NodeId& peer, Descriptor socket) {
 void Node::leave(const std::string& reason, std::function<void()> done) {
   leaving_ = true;
   models_timer_.cancel();
+  measures_.stop();
+  links_.stop();
   server_->stop();
   cluster_->leave(reason, std::move(done));
 }
@@ -433,6 +453,19 @@ void Node::show(const std::string& model, OnJson on_done) {
     if (!stored) return on_done(fail(stored.error()));
     on_done(model_json(*stored));
   });
+}
+
+void Node::measure(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+  const bool again = arguments.is_object() && arguments.contains("again") && arguments["again"] == true;
+  measures_.want(
+      again,
+      [on_progress](const MeasureDesk::Progress& progress) {
+        on_progress({{"text", progress.text}, {"done", progress.done}, {"total", progress.total}});
+      },
+      [on_done](const Result<MachineRates>& rates) {
+        if (!rates) return on_done(fail(rates.error()));
+        on_done(rates_json(*rates));
+      });
 }
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {

@@ -5,6 +5,8 @@
 //   HeadDesk     the placements this node heads                             (head)
 //   StageHost    the stages this node holds, each in a runner process       (worker)
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
+//   MeasureDesk  what this machine can do                                   (every node)
+//   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
 // Thread: the loop's.
@@ -23,7 +25,9 @@
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
+#include "app/link_desk.h"
 #include "app/load_desk.h"
+#include "app/measure_desk.h"
 #include "app/model_texts.h"
 #include "app/node_context.h"
 #include "app/request_desk.h"
@@ -46,6 +50,7 @@ struct NodeOptions {
   std::optional<std::uint64_t> memory_bytes;         // offered to models; none: 80 % of what is available at start
   std::uint32_t threads = 0;                         // 0: every allowed processor
   std::string activations = "f32";                   // f32 | bf16
+  bool measure = true;                               // this machine and its links, unasked
   RunnerSpawnOptions runner;
 };
 
@@ -57,6 +62,7 @@ class Node : public Backend {
 
   ClusterView view() const { return cluster_->view(); }
   std::string api_url() const;
+  void on_measuring(MeasureDesk::OnProgress observer) { measures_.on_progress(std::move(observer)); }
   void on_view_change(std::function<void()> observer) { observer_ = std::move(observer); }
   void leave(const std::string& reason, std::function<void()> done);  // goodbye, then done
 
@@ -72,6 +78,8 @@ class Node : public Backend {
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
   nlohmann::json placements() override;
+  void measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+               OnJson on_done) override;
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
  private:
@@ -97,6 +105,8 @@ class Node : public Backend {
   HeadDesk heads_;
   LoadDesk loads_;
   RequestDesk requests_;
+  MeasureDesk measures_;
+  LinkDesk links_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;

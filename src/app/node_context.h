@@ -13,6 +13,7 @@
 #include "app/runner_process.h"
 #include "cluster/cluster.h"
 #include "hub/store.h"
+#include "wire/control.h"
 #include "wire/frame.h"
 #include "wire/step.h"
 
@@ -34,6 +35,9 @@ struct NodeContext {
   std::function<Status(const NodeId& to, Frame frame)> offer;
   std::function<void()> changed;  // something in NodeInfo changed: tell the others
   std::function<ClusterView()> view;
+  // From whoever knows: a stage here computes or loads, and what its runner counted.
+  std::function<void()> working = [] {};
+  std::function<void(const StageStats&)> stage_stats = [](const StageStats&) {};
 
   NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)
       : loop(io), store(models), identity(std::move(self)) {}

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "app/fleet.h"
+#include "app/rates_json.h"
 #include "model/excerpt.h"
 #include "model/spec.h"
 
@@ -11,7 +12,7 @@ namespace {
 
 using nlohmann::json;
 
-json node_json(const Member& member) {
+json node_json(const Member& member, const ClusterView& view) {
   const NodeInfo& info = member.info;
   json devices = json::array();
   for (const DeviceInfo& device : info.devices)
@@ -26,8 +27,10 @@ json node_json(const Member& member) {
             {"memory_bytes", info.memory_bytes},
             {"memory_free_bytes", info.memory_free_bytes},
             {"devices", devices}};
+  if (!info.rates.kernels.empty()) node["rates"] = rates_json(info.rates);
   if (!member.reason.empty()) node["reason"] = member.reason;
   if (!member.host.empty()) node["host"] = member.host;
+  if (!info.links.empty()) node["links"] = links_json(info.links, view);
   json models = json::array();
   for (const ModelInfo& model : info.models)
     models.push_back({{"name", model.name}, {"file_bytes", model.file_bytes}, {"complete", model.complete}});
@@ -127,9 +130,11 @@ json placement_json(const Placement& placement, const ClusterView& view) {
             {"sequences", placement.sequences},
             {"stages", stages}};
   if (!placement.detail.empty()) body["detail"] = placement.detail;
-  if (placement.predicted_token_seconds > 0)
-    body["predicted"] = predicted_json(placement.predicted_token_seconds, placement.predicted_prompt_seconds,
-                                       placement.predicted_prompt_tokens);
+  if (placement.predicted_token_seconds > 0) {
+    body["predicted_token_seconds"] = placement.predicted_token_seconds;
+    body["predicted_prompt_seconds"] = placement.predicted_prompt_seconds;
+    body["predicted_prompt_tokens"] = placement.predicted_prompt_tokens;
+  }
   return body;
 }
 
@@ -150,7 +155,7 @@ json stats_json(std::span<const StageStats> stages) {
 json cluster_json(const ClusterView& view) {
   json nodes = json::array(), placements = json::array();
   for (const Member& member : view.members) {
-    nodes.push_back(node_json(member));
+    nodes.push_back(node_json(member, view));
     for (const Placement& placement : member.info.placements) placements.push_back(placement_json(placement, view));
   }
   return {{"nodes", nodes}, {"placements", placements}};

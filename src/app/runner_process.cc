@@ -51,7 +51,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts) {
 constexpr int runner_fd = 3;  // where the child finds its end of the pair
 
 Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& options) {
-  std::vector<std::string> arguments{own_executable().string(), "runner", "--fd", std::to_string(runner_fd)};
+  std::vector<std::string> arguments{own_executable().string(), options.verb, "--fd", std::to_string(runner_fd)};
+  arguments.insert(arguments.end(), options.words.begin(), options.words.end());
   if (!options.link_model.empty()) arguments.insert(arguments.end(), {"--link-model", options.link_model});
   if (options.spin_us > 0) arguments.insert(arguments.end(), {"--spin-us", std::to_string(options.spin_us)});
   if (!options.log_level.empty()) arguments.insert(arguments.end(), {"--log-level", options.log_level});

@@ -10,12 +10,15 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "io/frame_connection.h"
 
 namespace flotilla {
 
 struct RunnerSpawnOptions {
+  std::string verb = "runner";       // of our own command line; another one is a child of another trade (measure_main.h)
+  std::vector<std::string> words;    // after the verb's --fd
   std::uint32_t threads = 1;
   std::string link_model;  // pipeline/runner.h
   std::uint32_t spin_us = 0;

@@ -60,6 +60,38 @@ class TablePrinter {
   bool waiting_ = false;
 };
 
+// Says in one line that the machine is being measured, and at last what came out.
+class MeasureLine {
+ public:
+  explicit MeasureLine(Node& node) : node_(node) {}
+
+  void on_progress(const MeasureDesk::Progress& progress) {
+    if (progress.text.empty()) return end();
+    if (!std::exchange(measuring_, true)) began_ = std::chrono::steady_clock::now();
+    if (on_terminal_)
+      std::print(stderr, "\r\033[Kmeasuring this machine: {} ({} of {})", progress.text, progress.done + 1,
+                 progress.total);
+  }
+
+ private:
+  void end() {
+    if (!std::exchange(measuring_, false)) return;
+    if (on_terminal_) std::print(stderr, "\r\033[K");
+    const MachineRates rates = node_.view().self().info.rates;
+    if (rates.kernels.empty()) return;
+    std::println("measured in {:.0f} s: memory {:.1f} GB/s, best with {} shard{} of {} thread{} (flotilla measure)",
+                 std::chrono::duration<double>(std::chrono::steady_clock::now() - began_).count(),
+                 rates.memory_bytes_per_second / 1e9, rates.shards, rates.shards == 1 ? "" : "s",
+                 rates.threads_per_shard, rates.threads_per_shard == 1 ? "" : "s");
+    std::fflush(stdout);
+  }
+
+  Node& node_;
+  const bool on_terminal_ = is_terminal(STDERR_FILENO);
+  bool measuring_ = false;
+  std::chrono::steady_clock::time_point began_;
+};
+
 // Sees the end of the process that holds the other end, however that process ended.
 class LeaveWatch {
  public:
@@ -101,6 +133,8 @@ int serve(const ServeOptions& options) {
   TablePrinter table(loop, *node);
   node->on_view_change([&] { table.on_change(); });
   table.on_change();
+  MeasureLine measure_line(*node);
+  node->on_measuring([&](const MeasureDesk::Progress& progress) { measure_line.on_progress(progress); });
   if (options.node.trust_lan && is_terminal(STDERR_FILENO))
     std::println(stderr,
                  "--trust-lan: every machine on this network that says the same may join, read prompts and use this "

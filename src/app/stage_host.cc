@@ -51,6 +51,7 @@ void StageHost::set_threads(PrepareStage& order) const {
 }
 
 void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
+  context_.working();
   drop(order.placement);
   auto held = std::make_shared<Held>();
   held->head = head;
@@ -176,6 +177,7 @@ void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredMode
 }
 
 void StageHost::start_runner(const std::shared_ptr<Held>& held) {
+  context_.working();
   RunnerSpawnOptions options = context_.runner;
   options.threads = threads_;
   auto runner = RunnerProcess::spawn(
@@ -192,6 +194,7 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
 
 // Everything a runner says is for the head; only the ticket of its loading progress is not its to know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
+  context_.working();
   switch (frame.header.kind) {
     case FrameKind::load_progress: {
       auto progress = decode_load_progress(frame.body);
@@ -206,10 +209,13 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       if (failed) return fail_stage(held, {code_from_string(failed->code), failed->message});
       return;
     }
+    case FrameKind::stage_stats:
+      if (const auto stats = decode_stage_stats(frame.body)) context_.stage_stats(*stats);
+      context_.send(held->head, std::move(frame));
+      return;
     case FrameKind::stage_ready:
     case FrameKind::ring_connected:
     case FrameKind::token_event:
-    case FrameKind::stage_stats:
       context_.send(held->head, std::move(frame));
       return;
     default:
@@ -243,6 +249,7 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
 }
 
 Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
+  context_.working();
   const auto found = held_.find(placement);
   if (found == held_.end() || !found->second->runner)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");

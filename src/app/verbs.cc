@@ -2,10 +2,10 @@
 
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <optional>
 #include <print>
 
 #include "app/api_client.h"
+#include "app/load_request.h"
 #include "app/model_name.h"
 #include "app/terminal.h"
 #include "base/units.h"
@@ -29,6 +29,13 @@ std::uint64_t number_of(const json& object, const char* key) {
 }
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
+
+// What a machine reads from memory in a second; empty where it has not measured that yet.
+std::string rate_text(const json& node) {
+  const auto rates = node.find("rates");
+  if (rates == node.end() || !rates->is_object()) return "";
+  return std::format("{:.1f} GB/s", rates->value("memory_bytes_per_second", 0.0) / 1e9);
+}
 
 std::string layers_text(const json& stage) {
   const json layers = stage.value("layers", json::array({0, 0}));
@@ -89,7 +96,7 @@ double real_of(const json& object, const char* key) {
   return found != object.end() && found->is_number() ? found->get<double>() : 0;
 }
 
-std::string rate_text(const json& rate) {
+std::string speed_of(const json& rate) {
   const double value = real_of(rate, "tokens_per_second");
   return std::format("{:.{}f}", value, value < 9.95 ? 1 : 0);
 }
@@ -98,7 +105,7 @@ void draw_plan(const json& plan) {
   std::println("{}", text_of(plan, "summary"));
   if (const auto predicted = plan.find("predicted"); predicted != plan.end())
     std::println("For one user: {} tokens/s, and {:.2f} s until the first one after a prompt of {} tokens",
-                 rate_text(*predicted), real_of(*predicted, "prompt_seconds"), number_of(*predicted, "prompt_tokens"));
+                 speed_of(*predicted), real_of(*predicted, "prompt_seconds"), number_of(*predicted, "prompt_tokens"));
   std::println("");
   std::vector<std::vector<std::string>> rows{{"MACHINE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "OFFERS", "TOKEN", ""}};
   for (const json& stage : plan.value("stages", json::array())) {
@@ -123,12 +130,12 @@ void draw_plan(const json& plan) {
 }  // namespace
 
 std::string speed_text(const json& placement) {
-  const json predicted = placement.value("predicted", json::object());
   const json measured = placement.value("stats", json::object()).value("measured", json::object());
-  if (!predicted.empty() && !measured.empty())
-    return std::format("predicted {} tok/s, measured {}", rate_text(predicted), rate_text(measured));
-  if (!predicted.empty()) return std::format("predicted {} tok/s", rate_text(predicted));
-  return measured.empty() ? "-" : std::format("measured {} tok/s", rate_text(measured));
+  if (const double seconds = real_of(placement, "predicted_token_seconds"); seconds > 0) {
+    const std::string predicted = std::format("predicted {} tok/s", speed_of({{"tokens_per_second", 1 / seconds}}));
+    return measured.empty() ? predicted : std::format("{}, measured {}", predicted, speed_of(measured));
+  }
+  return measured.empty() ? "-" : std::format("measured {} tok/s", speed_of(measured));
 }
 
 int report(const Error& error) {
@@ -179,11 +186,12 @@ int list_placements(const VerbOptions& options) {
 
 int list_nodes(const VerbOptions& options) {
   return fetch_and_print(options, "/cluster", [&](const json& body) {
-    std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "DEVICE", "VERSION", ""}};
+    std::vector<std::vector<std::string>> rows{
+        {"MACHINE", "STATE", "OFFERS", "FREE", "READS", "DEVICE", "VERSION", ""}};
     for (const json& node : body.value("nodes", json::array())) {
       const json devices = node.value("devices", json::array());
       rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"),
-                      bytes_of_field(node, "memory_free_bytes"),
+                      bytes_of_field(node, "memory_free_bytes"), rate_text(node),
                       devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"),
                       text_of(node, "version"), text_of(node, "reason")});
     }
@@ -228,27 +236,12 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
   const auto name = resolve_model_name(client, given.model);
   if (!name) return report(name.error());
   wishes.model = *name;
-  ProgressBar bar;
-  std::optional<Error> failure;
-  json placement;
-  const auto done = client.post_lines("/load", wishes_json(wishes), [&](std::string_view line) {
-    const json event = json::parse(line, nullptr, false);
-    if (!event.is_object()) return true;
-    if (event.contains("progress"))
-      bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"),
-               number_of(event["progress"], "total_bytes"));
-    if (event.contains("placement")) placement = event["placement"];
-    if (event.contains("error"))
-      failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
-    return true;
-  });
-  bar.clear();
-  if (!done) return report(done.error());
-  if (failure) return report(*failure);
+  const auto placement = load_showing_progress(client, wishes_json(wishes));
+  if (!placement) return report(placement.error());
   if (options.json)
-    std::println("{}", placement.dump(2));
+    std::println("{}", placement->dump(2));
   else
-    std::println("{} is ready: {}", wishes.model, stages_text(placement));
+    std::println("{} is ready: {}", wishes.model, stages_text(*placement));
   next_step(options, std::format("Next: flotilla run {}", wishes.model));
   return exit_ok;
 }

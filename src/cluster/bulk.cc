@@ -10,9 +10,8 @@
 #include "io/socket_calls.h"
 
 namespace flotilla {
-namespace {
 
-Status shake_hands(Link& link, const HandshakeIdentity& self) {
+Result<HandshakePeer> introduce_bulk(Link& link, const HandshakeIdentity& self) {
   auto handshake = Handshake::initiate(self, ConnectionClass::bulk);
   Frame frame;
   while (true) {
@@ -22,15 +21,13 @@ Status shake_hands(Link& link, const HandshakeIdentity& self) {
     const auto status = handshake.on_frame(frame);
     if (status) continue;
     if (auto refusal = handshake.take_outgoing()) (void)link.send(*refusal);  // the first error is the one to tell
-    return status;
+    return fail(status.error());
   }
   FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
-  if (frame.header.kind == bulk_go_ahead) return {};
+  if (frame.header.kind == bulk_go_ahead) return *handshake.peer();
   return fail(Code::corrupt, "[cluster] expected the go-ahead for a bulk connection but got {}",
               to_string(frame.header.kind));
 }
-
-}  // namespace
 
 Status send_go_ahead(const Descriptor& socket) {
   const auto bytes = encode_header({.kind = bulk_go_ahead}, {});
@@ -45,7 +42,7 @@ Result<std::unique_ptr<Link>> connect_bulk(const HandshakeIdentity& self, const 
                                            std::uint16_t cluster_port) {
   FLOTILLA_TRY(auto socket, tcp_connect(host, cluster_port, limits::handshake_time_max));
   auto link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
-  FLOTILLA_TRY_STATUS(shake_hands(*link, self));
+  FLOTILLA_TRY_STATUS(introduce_bulk(*link, self));
   return link;
 }
 

@@ -106,6 +106,21 @@ class Shell : public Cluster {
 
   ClusterView view() const override { return membership_.view(); }
 
+  std::vector<PeerAddress> addresses_of(const NodeId& node) const override {
+    auto addresses = discovery_.addresses_of(node);
+    const auto channel = channels_.find(membership_.connection_to(node).value_or(0));
+    if (channel == channels_.end() || !channel->second.reachable) return addresses;
+    // First: the one that works.
+    std::erase(addresses, *channel->second.reachable);
+    addresses.insert(addresses.begin(), *channel->second.reachable);
+    return addresses;
+  }
+
+  void prefer_host(const NodeId& node, std::string host) override {
+    membership_.prefer_host(node, std::move(host));
+    carry_out();
+  }
+
   void leave(std::string reason, std::function<void()> done) override {
     if (leaving_) return;
     leaving_ = true;

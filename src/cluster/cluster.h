@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "cluster/address.h"
 #include "cluster/interfaces.h"
 #include "cluster/view.h"
 #include "io/tcp_link.h"
@@ -50,6 +51,9 @@ class Cluster {
   // where FrameConnection::offered_bytes_max wait for it already.
   virtual Status offer(const NodeId& to, const Frame& frame) = 0;
   virtual ClusterView view() const = 0;
+  // Every address a member is known by: that of its connection and those its beacons came from.
+  virtual std::vector<PeerAddress> addresses_of(const NodeId& node) const = 0;
+  virtual void prefer_host(const NodeId& node, std::string host) = 0;  // Member::host from now on; empty: the connection's
   // Says goodbye to all and closes; `done` once the frames are out or after a second.
   virtual void leave(std::string reason, std::function<void()> done) = 0;
 };

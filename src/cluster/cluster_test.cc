@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "base/log.h"
+#include "cluster/link_probe.h"
 #include "io/link.h"
 #include "wire/control.h"
 
@@ -271,6 +272,65 @@ TEST_F(Shells, HandBulkConnectionsOverAsBlockingSockets) {
   ASSERT_TRUE(ours->receive(frame, 2s));
   EXPECT_EQ(frame.header.kind, FrameKind::range_request);
   EXPECT_EQ(a.cluster->view().members.size(), 1u);  // a bulk connection makes no member
+}
+
+// Probes `peer` where `a` listens, with a's requests answered as `answer` says.
+Result<LinkFigures> probe(const NodeId& peer, std::uint16_t port, const std::function<bool()>& until_bulk,
+                          std::vector<std::pair<HandshakePeer, Descriptor>>& bulk, bool answers) {
+  Result<LinkFigures> figures = fail(Code::internal, "not run");
+  const HandshakeIdentity asker{
+      .node = random_node_id(), .name = "b", .release = "0.1.0", .cluster_port = 1, .trust = TrustMode::trust_lan};
+  std::jthread helper([&] { figures = probe_link(asker, peer, {"127.0.0.1", port}); });
+  if (!until_bulk()) return figures;
+  const auto link = make_tcp_link(std::move(bulk[0].second));
+  Frame frame;
+  while (link->receive(frame, 2s)) {
+    const auto request = decode_rate_request(frame.body);
+    (void)(answers ? answer_rate(*link, *request) : refuse_rate(*link, {Code::busy, "later"}));
+  }
+  helper.join();
+  return figures;
+}
+
+TEST_F(Shells, MeasureALinkByABulkConnection) {
+  auto& a = start("a");
+  const auto bulk_is_here = [&] { return until([&] { return !a.bulk.empty(); }); };
+  const auto figures = probe(a.identity.node, a.port(), bulk_is_here, a.bulk, true);
+  ASSERT_TRUE(figures) << figures.error().message;
+  EXPECT_GT(figures->latency_seconds, 0);
+  EXPECT_LT(figures->latency_seconds, 0.1);
+  EXPECT_GT(figures->bytes_per_second, 1e6);
+  EXPECT_TRUE(figures->real);
+  EXPECT_FALSE(figures->interface.empty());
+}
+
+TEST_F(Shells, SayThatALinkCannotBeMeasuredNow) {
+  auto& a = start("a");
+  const auto bulk_is_here = [&] { return until([&] { return !a.bulk.empty(); }); };
+  const auto figures = probe(a.identity.node, a.port(), bulk_is_here, a.bulk, false);
+  ASSERT_FALSE(figures);
+  EXPECT_EQ(figures.error().code, Code::busy);
+}
+
+TEST_F(Shells, MeasureNoLinkToAnotherThanWasMeant) {
+  auto& a = start("a");
+  const auto bulk_is_here = [&] { return until([&] { return !a.bulk.empty(); }); };
+  const auto figures = probe(random_node_id(), a.port(), bulk_is_here, a.bulk, true);
+  ASSERT_FALSE(figures);
+  EXPECT_EQ(figures.error().code, Code::unauthorized);
+}
+
+TEST_F(Shells, ReachAMemberAtThePreferredHostUntilItLeaves) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  EXPECT_THAT(b.cluster->addresses_of(a.info.id), testing::ElementsAre(PeerAddress{"127.0.0.1", a.port()}));
+  const int views = b.views;
+  b.cluster->prefer_host(a.info.id, "fe80::1%eth1");
+  EXPECT_EQ(b.cluster->view().find("a")->host, "fe80::1%eth1");
+  EXPECT_GT(b.views, views);
+  b.cluster->prefer_host(a.info.id, "");
+  EXPECT_EQ(b.cluster->view().find("a")->host, "127.0.0.1");
 }
 
 TEST_F(Shells, RefuseBulkConnectionsWithAnotherSecret) {

@@ -149,6 +149,13 @@ void Discovery::on_left(const NodeId& node, Instant now) {
   }
 }
 
+std::vector<PeerAddress> Discovery::addresses_of(const NodeId& node) const {
+  std::vector<PeerAddress> addresses;
+  for (const auto& [address, candidate] : candidates_)
+    if (candidate.node == node) addresses.push_back(address);
+  return addresses;
+}
+
 std::optional<Discovery::Known> Discovery::known_at(const PeerAddress& address) const {
   const auto found = candidates_.find(address);
   if (found == candidates_.end() || !found->second.node) return std::nullopt;

@@ -72,6 +72,7 @@ class Discovery {
     NodeId node;
     std::string name;  // as its beacon says; empty where none was heard from there, or none since it left
   };
+  std::vector<PeerAddress> addresses_of(const NodeId& node) const;  // heard from, or reached, at these
   std::optional<Known> known_at(const PeerAddress& address) const;
 
  private:

@@ -171,6 +171,16 @@ TEST_F(Beacons, OneSourceCausesAtMostFiveHintsASecond) {
   EXPECT_TRUE(discovery.on_beacon("10.0.0.6", encode_beacon(beacon_of(61, 61)), now + 1s));
 }
 
+TEST_F(Beacons, TellEveryAddressOfAMachine) {
+  auto discovery = make(1);
+  ASSERT_TRUE(discovery.on_beacon("10.0.0.2", encode_beacon(beacon_of(2, 7)), now));
+  ASSERT_TRUE(discovery.on_beacon("fe80::2%eth1", encode_beacon(beacon_of(2, 7)), now));
+  ASSERT_TRUE(discovery.on_beacon("10.0.0.3", encode_beacon(beacon_of(3, 8)), now));
+  std::vector<std::string> hosts;
+  for (const PeerAddress& address : discovery.addresses_of(id(2))) hosts.push_back(address.host);
+  EXPECT_THAT(hosts, testing::UnorderedElementsAre("10.0.0.2", "fe80::2%eth1"));
+}
+
 TEST_F(Beacons, CopiesOfOneWaveAreAnsweredOnce) {
   auto discovery = make(1);
   EXPECT_TRUE(discovery.on_beacon("10.0.0.2", encode_beacon(beacon_of(2, 7, 3)), now)->answer);

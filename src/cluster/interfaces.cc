@@ -68,7 +68,9 @@ std::vector<InterfaceAddress> choose_real(const std::vector<SystemAddress>& all)
   return real.empty() ? cable_ends : real;
 }
 
-std::vector<InterfaceAddress> real_interfaces() {
+namespace {
+
+std::vector<SystemAddress> all_addresses() {
   ifaddrs* first = nullptr;
   if (getifaddrs(&first) != 0) return {};
   const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(first, freeifaddrs);
@@ -78,7 +80,33 @@ std::vector<InterfaceAddress> real_interfaces() {
     const int family = entry->ifa_addr->sa_family;
     if (family == AF_INET || family == AF_INET6) all.push_back(read(*entry));
   }
-  return choose_real(all);
+  return all;
+}
+
+}  // namespace
+
+std::vector<InterfaceAddress> real_interfaces() { return choose_real(all_addresses()); }
+
+LocalEnd local_end(const Descriptor& socket) {
+  sockaddr_storage address{};
+  socklen_t bytes = sizeof address;
+  if (getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &bytes) != 0) return {};
+  std::string text = text_of(reinterpret_cast<const sockaddr*>(&address));
+  // A socket of both families writes IPv4 addresses so.
+  if (text.starts_with("::ffff:")) text.erase(0, 7);
+  const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&address);
+  const std::uint32_t scope = address.ss_family == AF_INET6 ? v6->sin6_scope_id : 0;
+  const auto all = all_addresses();
+  const auto found = std::ranges::find_if(all, [&](const SystemAddress& entry) {
+    const std::string plain = entry.address.address.substr(0, entry.address.address.find('%'));
+    return plain == text && (scope == 0 || entry.address.index == scope);
+  });
+  if (found == all.end()) return {};
+  const std::string& name = found->address.interface;
+  const bool is_real = found->loopback || std::ranges::any_of(choose_real(all), [&](const InterfaceAddress& real) {
+                         return real.interface == name;
+                       });
+  return {name, is_real};
 }
 
 }  // namespace flotilla

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "io/tcp_link.h"
+
 namespace flotilla {
 
 struct InterfaceAddress {
@@ -29,5 +31,12 @@ struct SystemAddress {
   bool up = false, loopback = false, point_to_point = false;
 };
 std::vector<InterfaceAddress> choose_real(const std::vector<SystemAddress>& all);
+
+// Where a connected socket leaves this machine. Loopback counts as real: it leads to other nodes of this machine.
+struct LocalEnd {
+  std::string interface;  // empty where the system does not tell
+  bool real = false;
+};
+LocalEnd local_end(const Descriptor& socket);
 
 }  // namespace flotilla

@@ -319,6 +319,13 @@ void Membership::on_seen(const NodeId& node, const std::string& name, const std:
   effects_.view_changed = true;
 }
 
+void Membership::prefer_host(const NodeId& node, std::string host) {
+  const auto member = members_.find(node);
+  if (member == members_.end() || member->second.preferred_host == host) return;
+  member->second.preferred_host = std::move(host);
+  effects_.view_changed = true;
+}
+
 void Membership::say_goodbye(const std::string& reason) {
   for (const auto& [id, connection] : connections_)
     effects_.send.emplace_back(id, make_frame(FrameKind::goodbye, encode(Goodbye{reason})));
@@ -331,7 +338,8 @@ ClusterView Membership::view() const {
     view.members.push_back(Member{.info = member.info,
                                   .state = member.suspect ? MemberState::suspect : MemberState::joined,
                                   .reason = {},
-                                  .host = connections_.at(member.current).host});
+                                  .host = member.preferred_host.empty() ? connections_.at(member.current).host
+                                                                        : member.preferred_host});
   }
   for (const auto& [node, seen] : seen_) {
     NodeInfo info;

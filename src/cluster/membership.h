@@ -64,6 +64,8 @@ class Membership {
   // shown alive, but shows nobody new: most are members a moment later.
   void on_seen(const NodeId& node, const std::string& name, const std::string& release, const std::string& host,
                const std::string& reason, Instant now);
+  // How a member is best reached, where that is not the host of its connection; empty: that one. Until it is lost.
+  void prefer_host(const NodeId& node, std::string host);
   void say_goodbye(const std::string& reason);  // to all; connections are the caller's to close afterwards
 
   bool has_effects() const { return !effects_.empty(); }
@@ -87,6 +89,7 @@ class Membership {
     NodeInfo info;
     ConnectionId current = 0;
     bool suspect = false;
+    std::string preferred_host;
   };
   struct Seen {
     std::string name, release, host, reason;

@@ -11,13 +11,6 @@
 namespace flotilla {
 namespace {
 
-// Where ggml's device libraries lie. Kernels of two processor generations differ in their last bits, so who compares
-// answers across machines names a folder that holds one library for them all.
-const char* backend_folder() {
-  const char* chosen = std::getenv("FLOTILLA_GGML_BACKENDS");
-  return chosen && *chosen ? chosen : FLOTILLA_GGML_BACKENDS;
-}
-
 // ggml writes to stderr unless told otherwise; what it says below a warning interests nobody who runs a model.
 void log_from_ggml(ggml_log_level level, const char* text, void*) {
   std::string_view line(text);
@@ -53,6 +46,13 @@ bool multiplies_from(ggml_backend_dev_t device, ggml_backend_buffer_type_t type,
 }
 
 }  // namespace
+
+// Where ggml's device libraries lie. Kernels of two processor generations differ in their last bits, so who compares
+// answers across machines names a folder that holds one library for them all.
+const char* backend_folder() {
+  const char* chosen = std::getenv("FLOTILLA_GGML_BACKENDS");
+  return chosen && *chosen ? chosen : FLOTILLA_GGML_BACKENDS;
+}
 
 Status start_engine() {
   static std::once_flag once;

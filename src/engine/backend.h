@@ -12,6 +12,9 @@
 
 namespace flotilla {
 
+// Where ggml's device libraries are looked for; empty where they are linked in.
+const char* backend_folder();
+
 class ComputeBackend {
  public:
   // The CPU with `threads` threads. unsupported where start_engine() has not brought it up.

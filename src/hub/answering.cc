@@ -92,7 +92,7 @@ Status answer_range(Link& link, const Shelf& shelf, const RangeRequest& request)
 }
 
 // A request that cannot be read is refused like any other: its frame was whole, so the next one begins where it should.
-Status answer(Link& link, const Shelf& shelf, const Frame& frame) {
+Status answer(Link& link, const Shelf& shelf, const Frame& frame, const OnOtherFn& on_other) {
   if (frame.header.kind == FrameKind::header_request) {
     const auto request = decode_header_request(frame.body);
     return request ? answer_header(link, shelf, *request) : send_end(link, refusal(request.error()));
@@ -101,18 +101,19 @@ Status answer(Link& link, const Shelf& shelf, const Frame& frame) {
     const auto request = decode_range_request(frame.body);
     return request ? answer_range(link, shelf, *request) : send_end(link, refusal(request.error()));
   }
+  if (on_other) return on_other(link, frame);
   return fail(Code::corrupt, "[hub] expected a header_request or range_request on a bulk connection but got {}",
               to_string(frame.header.kind));
 }
 
 }  // namespace
 
-Status answer_requests(Link& link, const Shelf& shelf) {
+Status answer_requests(Link& link, const Shelf& shelf, const OnOtherFn& on_other) {
   Frame frame;
   while (true) {
     auto status = link.receive(frame, request_patience);
     if (!status && status.error().code == Code::closed) return {};
-    if (status) status = answer(link, shelf, frame);
+    if (status) status = answer(link, shelf, frame, on_other);
     if (status) continue;
     link.close(status.error());
     return status;

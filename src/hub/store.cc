@@ -122,7 +122,7 @@ class FolderStore final : public Store {
   Result<StoredModel> fetch_ranges(Link& link, const StoredModel& model, const std::vector<FileRange>& ranges,
                                    const FetchProgressFn& progress, const std::atomic<bool>& stop) override;
   Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) override;
-  Status serve(Link& link) override;
+  Status serve(Link& link, const OnOtherFn& on_other) override;
 
  private:
   std::unexpected<Error> not_found(const std::string& model, const std::string& fingerprint,
@@ -223,7 +223,7 @@ Status FolderStore::verify(const std::string& fingerprint, const std::vector<Fil
   return {};
 }
 
-Status FolderStore::serve(Link& link) {
+Status FolderStore::serve(Link& link, const OnOtherFn& on_other) {
   const Shelf shelf{
       .find = [this](const std::string& model, const std::string& fingerprint) -> Result<Offer> {
         auto found = find(model, fingerprint);
@@ -232,7 +232,7 @@ Status FolderStore::serve(Link& link) {
       },
       .has = [this](const Offer& offer,
                     const FileRange& range) { return missing(offer.gguf->fingerprint(), {range}).empty(); }};
-  return answer_requests(link, shelf);
+  return answer_requests(link, shelf, on_other);
 }
 
 }  // namespace

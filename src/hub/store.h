@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "hub/transfer.h"
 #include "io/link.h"
 #include "model/gguf.h"
 #include "model/spec.h"
@@ -71,8 +72,9 @@ class Store {
   // where the disk does. Complete files have no digests: nothing to do.
   virtual Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
 
-  // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges).
-  virtual Status serve(Link& link) = 0;
+  // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges). Requests
+  // of other kinds are handed on.
+  virtual Status serve(Link& link, const OnOtherFn& on_other = {}) = 0;
 };
 
 }  // namespace flotilla

@@ -56,7 +56,10 @@ struct Shelf {
   std::function<bool(const Offer& offer, const FileRange& range)> has;
 };
 
+// Takes a request that is none for a file; an error ends the connection.
+using OnOtherFn = std::function<Status(Link& link, const Frame& frame)>;
+
 // Answers requests until the link closes: success where the peer closed it, the cause otherwise.
-Status answer_requests(Link& link, const Shelf& shelf);
+Status answer_requests(Link& link, const Shelf& shelf, const OnOtherFn& on_other = {});
 
 }  // namespace flotilla

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 
@@ -24,6 +25,12 @@ class Link {
   // but that of the version (TcpLinkOptions::rest_max). The body is not used after the return.
   virtual Status send(const FrameHeader& header, std::span<const std::byte> body) = 0;
 
+  // From now on send() calls `meanwhile` every few milliseconds in which nothing could be sent, and ends with its error
+  // where it has one: for who must take in frames lest a circle of peers waits for each other, each with a frame that
+  // nobody takes. A version whose send() never waits need not call it.
+  using Meanwhile = std::function<Status()>;
+  virtual void while_sending_waits(Meanwhile /*meanwhile*/) {}
+
   // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time (its
   // rest may take longer, as in send); corrupt, version_mismatch, too_large, closed as in frame.h.
   virtual Status receive(Frame& frame, std::chrono::nanoseconds patience) = 0;
@@ -34,6 +41,7 @@ class Link {
   Status send(const Frame& frame) { return send(frame.header, frame.body); }
 };
 
+inline constexpr std::chrono::milliseconds meanwhile_interval{2};
 inline constexpr std::chrono::nanoseconds for_ever = std::chrono::hours(24 * 365);
 
 }  // namespace flotilla

@@ -134,6 +134,19 @@ TEST_P(EveryLink, CloseWakesAWaitingSend) {
   EXPECT_EQ(sending.get().error().message, "enough");
 }
 
+TEST_P(EveryLink, AWaitingSendListensMeanwhileAndEndsWithWhatItHears) {
+  int heard = 0;
+  here_.while_sending_waits([&]() -> Status {
+    if (++heard < 3) return {};
+    return fail(Code::unavailable, "the ring is broken");
+  });
+  const Bytes body = some_bytes(4u << 20);
+  Status status;
+  while (status) status = here_.send({.kind = FrameKind::step}, body);  // nobody takes them
+  EXPECT_EQ(heard, 3);
+  EXPECT_EQ(status.error().message, "the ring is broken");
+}
+
 TEST_P(EveryLink, TheFirstCauseSticks) {
   here_.close({Code::cancelled, "first"});
   here_.close({Code::internal, "second"});

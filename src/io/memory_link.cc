@@ -1,5 +1,7 @@
 #include "io/memory_link.h"
 
+#include <thread>
+
 #include "base/bounded_queue.h"
 #include "io/link_check.h"
 
@@ -19,8 +21,10 @@ class MemoryLink final : public Link {
     FLOTILLA_TRY_STATUS(check_sendable(header, body));
     Frame frame = make_frame(header.kind, Bytes(body.begin(), body.end()), header.epoch, header.step);
     frame.header.version = header.version;
-    return or_cause(to_peer_->push(std::move(frame)));
+    return or_cause(push(std::move(frame)));
   }
+
+  void while_sending_waits(Meanwhile meanwhile) override { meanwhile_ = std::move(meanwhile); }
 
   Status receive(Frame& frame, std::chrono::nanoseconds patience) override {
     if (cause_) return fail(cause_.get());
@@ -41,6 +45,16 @@ class MemoryLink final : public Link {
   }
 
  private:
+  Status push(Frame frame) {
+    while (meanwhile_) {
+      auto status = to_peer_->try_push(std::move(frame));
+      if (status || status.error().code != Code::busy) return status;
+      FLOTILLA_TRY_STATUS(meanwhile_());
+      std::this_thread::sleep_for(meanwhile_interval);
+    }
+    return to_peer_->push(std::move(frame));
+  }
+
   // A queue that the peer closed closes this end too; one that close() here closed answers close()'s cause.
   Status or_cause(Status status) {
     if (status) return status;
@@ -50,6 +64,7 @@ class MemoryLink final : public Link {
 
   // Shared by the two ends, whichever is destroyed first.
   std::shared_ptr<Queue> to_peer_, from_peer_;
+  Meanwhile meanwhile_;
   FirstCause cause_;
 };
 

@@ -50,6 +50,8 @@ class ModelledLink : public Link {
     return {};
   }
 
+  void while_sending_waits(Meanwhile meanwhile) override { inner_->while_sending_waits(std::move(meanwhile)); }
+
   void close(Error cause) override {
     cause_.set(cause);
     {

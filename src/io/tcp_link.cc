@@ -78,6 +78,8 @@ class TcpLink : public Link {
     return or_close(receive_frame(frame));
   }
 
+  void while_sending_waits(Meanwhile meanwhile) override { meanwhile_ = std::move(meanwhile); }
+
   // Only shuts the socket down: its number is given back when the link is destroyed, never while a call may use it.
   void close(Error cause) override {
     cause_.set(std::move(cause));
@@ -103,7 +105,7 @@ class TcpLink : public Link {
       if (sent < 0 && errno == EINTR) continue;
       if (sent < 0 && errno != EAGAIN && errno != EWOULDBLOCK) return fail(system_error("sending"));
       if (sent < 0) {
-        FLOTILLA_TRY_STATUS(wait_in_frame(POLLOUT));
+        FLOTILLA_TRY_STATUS(wait_to_send());
         continue;
       }
       auto left = static_cast<std::size_t>(sent);
@@ -188,6 +190,16 @@ class TcpLink : public Link {
     return fail(cause_.get());
   }
 
+  Status wait_to_send() {
+    if (!meanwhile_) return wait_in_frame(POLLOUT);
+    for (const auto until = Clock::now() + std::min<std::chrono::nanoseconds>(options_.rest_max, for_ever);;) {
+      const auto status = wait(POLLOUT, meanwhile_interval);
+      if (status || status.error().code != Code::timeout) return status;
+      FLOTILLA_TRY_STATUS(meanwhile_());
+      if (Clock::now() >= until) return wait_in_frame(POLLOUT);
+    }
+  }
+
   // Not timeout, which means that no frame began and that the link is as good as before.
   Status wait_in_frame(short events) {
     auto status = wait(events, options_.rest_max);
@@ -209,6 +221,7 @@ class TcpLink : public Link {
 
   Descriptor socket_;
   TcpLinkOptions options_;
+  Meanwhile meanwhile_;
   FirstCause cause_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <deque>
 #include <utility>
 
 #include "base/limits.h"
@@ -9,6 +10,7 @@
 #include "engine/sampler.h"
 #include "engine/softmax.h"
 #include "pipeline/meter.h"
+#include "scheduler/flight_window.h"
 #include "scheduler/scheduler.h"
 
 namespace flotilla {
@@ -25,6 +27,16 @@ SchedulerOptions scheduler_options(const PrepareStage& plan) {
           .unix_offset = unix_now - Clock::now().time_since_epoch()};
 }
 
+// Where the ring is to tell what comes next but a request may come first, it is looked for so often.
+constexpr std::chrono::milliseconds look_for_commands{1};
+
+struct StepSent {
+  std::uint64_t step = 0;
+  std::size_t rows = 0, rows_back = 0;
+  Clock::time_point begun;
+  StepTiming timing;
+};
+
 class Head {
  public:
   Head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
@@ -33,7 +45,10 @@ class Head {
         node_(node),
         plan_(plan),
         scheduler_(Scheduler::create(scheduler_options(plan))),
-        meter_(node, plan) {}
+        window_(plan.stage_count),
+        meter_(node, plan) {
+    ring_.listen_while_sending();
+  }
 
   Status serve();
   void fail_all(const Error& cause);
@@ -43,9 +58,12 @@ class Head {
   void submit(GenerateRequest request);
   void refuse(RequestId id, Error cause);
   Status check_request(const GenerateRequest& request) const;
-  Result<StepTiming> step(const StepBatch& batch);
-  Status receive_rows(const StepBatch& batch);
-  Status sample_rows();
+  Result<bool> begin_step();
+  Status send(const StepBatch& batch, Clock::time_point begun);
+  Status finish_step(bool may_begin_another);
+  Result<bool> receive_step(std::chrono::nanoseconds patience);
+  Status check_returned(const StepSent& sent) const;
+  Status sample_rows(std::uint64_t step);
   void send_events(const std::vector<TokenEvent>& events);
 
   Stage& stage_;
@@ -53,10 +71,14 @@ class Head {
   NodeLine& node_;
   const PrepareStage& plan_;
   const std::unique_ptr<Scheduler> scheduler_;
+  FlightWindow window_;
   Meter meter_;
+  std::deque<StepSent> under_way_;
   ReceivedStep returned_;
   std::vector<RowResult> results_;
   std::vector<float> scratch_;
+  Clock::time_point finished_at_{};                  // the newest step that is done
+  Clock::duration waited_{}, waited_for_nothing_{};  // for the ring since then; with rows for another step
 };
 
 // Of answers; guesses that did not hold and scores of a prompt are none.
@@ -67,22 +89,15 @@ std::uint64_t tokens_in(const std::vector<TokenEvent>& events) {
 
 Status Head::serve() {
   while (!node_.ended()) {
-    if (scheduler_->idle()) {
+    if (scheduler_->idle() && under_way_.empty()) {
       meter_.send_rest();
       auto command = node_.next();
       if (!command) break;
       obey(*std::move(command));
     }
     while (auto command = node_.try_next()) obey(*std::move(command));
-    const auto batch = scheduler_->next(plan_.epoch, Clock::now());
-    send_events(scheduler_->take_events());
-    if (!batch) continue;
-    FLOTILLA_TRY(const StepTiming timing, step(*batch));
-    const auto now = Clock::now();
-    const auto events = scheduler_->complete(results_, now);
-    send_events(events);
-    meter_.add_step(batch->rows.size(), tokens_in(events), timing);
-    meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());
+    FLOTILLA_TRY(const bool begun, begin_step());
+    if (!under_way_.empty()) FLOTILLA_TRY_STATUS(finish_step(begun));
   }
   return {};
 }
@@ -132,29 +147,79 @@ Status Head::check_request(const GenerateRequest& request) const {
   return {};
 }
 
-Result<StepTiming> Head::step(const StepBatch& batch) {
+// False where enough are under way or all requests wait for what these tell.
+Result<bool> Head::begin_step() {
   const auto begun = Clock::now();
+  const auto batch = scheduler_->next(plan_.epoch, begun, window_.steps());
+  send_events(scheduler_->take_events());
+  if (!batch) return false;
+  FLOTILLA_TRY_STATUS(send(*batch, begun));
+  return true;
+}
+
+Status Head::send(const StepBatch& batch, Clock::time_point begun) {
   FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
   FLOTILLA_TRY(const auto values, stage_.step(batch, embedded));
   const auto computed = Clock::now();
   FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
-  FLOTILLA_TRY_STATUS(receive_rows(batch));
-  const auto received = Clock::now();
-  FLOTILLA_TRY_STATUS(sample_rows());
-  return StepTiming{.compute = computed - begun + (Clock::now() - received), .wait = received - computed};
+  const bool alone = under_way_.empty();
+  if (!alone) under_way_.back().timing.alone = false;
+  under_way_.push_back({.step = batch.step,
+                        .rows = batch.rows.size(),
+                        .rows_back = batch.logits_rows(),
+                        .begun = begun,
+                        .timing = {.compute = computed - begun, .wait = Clock::now() - computed, .alone = alone}});
+  return {};
 }
 
-// The step comes back with the rows that want logits, or the ring is not one.
-Status Head::receive_rows(const StepBatch& batch) {
-  FLOTILLA_TRY_STATUS(ring_.receive(returned_));
+// The oldest step under way, where it is back or there is nothing better to do than to wait for it.
+Status Head::finish_step(bool may_begin_another) {
+  const bool full = under_way_.size() >= window_.steps();
+  const auto patience = full ? for_ever : may_begin_another ? std::chrono::nanoseconds{0} : look_for_commands;
+  const auto waits_from = Clock::now();
+  FLOTILLA_TRY(const bool is_back, receive_step(patience));
+  const auto received = Clock::now();
+  waited_ += received - waits_from;
+  if (full && scheduler_->has_rows_for_another()) waited_for_nothing_ += received - waits_from;
+  if (!is_back) return {};
+
+  StepSent sent = under_way_.front();
+  under_way_.pop_front();
+  FLOTILLA_TRY_STATUS(check_returned(sent));
+  FLOTILLA_TRY_STATUS(sample_rows(sent.step));
+  const auto now = Clock::now();
+  const auto events = scheduler_->complete(sent.step, results_, now);
+  send_events(events);
+  sent.timing.compute += now - received;
+  sent.timing.wait += std::exchange(waited_, {});
+  sent.timing.round = now - sent.begun;
+  window_.saw({.rows = static_cast<std::uint32_t>(sent.rows),
+               .round = sent.timing.round,
+               .interval = now - std::max(finished_at_, sent.begun),
+               .idle = std::exchange(waited_for_nothing_, {})});
+  finished_at_ = now;
+  meter_.add_step(sent.rows, tokens_in(events), sent.timing);
+  meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());
+  return {};
+}
+
+Result<bool> Head::receive_step(std::chrono::nanoseconds patience) {
+  const auto status = ring_.receive(returned_, patience);
+  if (status) return true;
+  if (status.error().code == Code::timeout) return false;
+  return fail(status.error());
+}
+
+// Steps come back in the order in which they were sent, each with the rows that want logits, or the ring is not one.
+Status Head::check_returned(const StepSent& sent) const {
   const auto& [rows, width, values] = returned_.activations;
-  if (returned_.batch.step != batch.step)
+  if (returned_.batch.step != sent.step)
     return fail(Code::corrupt, "[pipeline] expected step {} to come back but got step {}; the stage before is broken",
-                batch.step, returned_.batch.step);
-  if (rows != batch.logits_rows() || width != stage_.spec().embedding_length)
+                sent.step, returned_.batch.step);
+  if (rows != sent.rows_back || width != stage_.spec().embedding_length)
     return fail(Code::corrupt,
                 "[pipeline] expected {} rows × {} to come back but got {} × {}; the stage before is broken",
-                batch.logits_rows(), stage_.spec().embedding_length, rows, width);
+                sent.rows_back, stage_.spec().embedding_length, rows, width);
   return {};
 }
 
@@ -171,8 +236,8 @@ RowResult result_of(const LogitsRow& row, std::span<const float> logits, std::ve
   return {sampled.token, sampled.logprob, std::move(sampled.top)};
 }
 
-Status Head::sample_rows() {
-  const auto rows = scheduler_->logits_rows();
+Status Head::sample_rows(std::uint64_t step) {
+  const auto rows = scheduler_->logits_rows(step);
   const std::size_t width = stage_.spec().embedding_length, vocabulary = stage_.spec().vocabulary;
   const std::span<const float> returned = returned_.activations.values;
   results_.clear();

@@ -16,6 +16,10 @@ void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming&
   total_.tokens += tokens;
   total_.compute_seconds += seconds(timing.compute);
   total_.wait_seconds += seconds(timing.wait);
+  if (rows != 1 || !timing.alone) return;
+  total_.single_steps += 1;
+  total_.single_compute_seconds += seconds(timing.compute);
+  total_.single_round_seconds += seconds(timing.round);
 }
 
 void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {

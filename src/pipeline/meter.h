@@ -10,9 +10,11 @@
 
 namespace flotilla {
 
-// On the head, what is not computing is waiting: the whole way round the ring, encoding and sending included.
+// On the head, waiting is what the ring takes while nothing is computed, encoding and sending included.
 struct StepTiming {
   std::chrono::steady_clock::duration compute{0}, wait{0};
+  bool alone = true;                             // no other step was under way, as far as the stage can see
+  std::chrono::steady_clock::duration round{0};  // the head's: from its beginning until its tokens are chosen
 };
 
 class Meter {

@@ -61,12 +61,12 @@ class StageUnderTest {
   using BeforeStep = std::function<Status(const StepBatch&)>;
 
   StageUnderTest(PrepareStage plan, std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream,
-                 BeforeStep before_step)
+                 BeforeStep before_step, ScriptedModel model = {})
       : plan_(std::move(plan)), ring_(std::move(upstream), std::move(downstream), plan_) {
     auto [node, runner] = make_memory_link_pair(256);
     node_ = std::move(node);
     line_ = std::make_unique<NodeLine>(std::move(runner), long_grace);
-    stage_ = make_scripted_stage({.model = {},
+    stage_ = make_scripted_stage({.model = model,
                                   .layers = plan_.layers,
                                   .is_head = plan_.is_head,
                                   .sequences = plan_.sequences,
@@ -241,6 +241,107 @@ TEST(Pipeline, AScoredPromptGivesOneEventPerTokenAlsoBeyondOneBlockOfLogits) {
   ASSERT_EQ(answer.tokens.size(), 100u) << "99 scores and one token";
   for (std::size_t i = 0; i < 99; ++i) EXPECT_EQ(answer.tokens[i], asked.prompt[i + 1]);
   EXPECT_EQ(answer.tokens[99], scripted_answer({}, asked.prompt, 1)[0]);
+}
+
+// --- Several steps under way ---
+
+TEST(Pipeline, TheHeadComputesTheNextPieceWhileTheOneBeforeIsOnItsWay) {
+  std::atomic<std::uint64_t> begun_at_head = 0;
+  std::uint64_t seen_by_second = 0;
+  auto stages = make_ring(
+      2, 1,
+      [&](const StepBatch& batch) -> Status {
+        begun_at_head = batch.step;
+        return {};
+      },
+      [&](const StepBatch& batch) -> Status {
+        // The first piece waits here until the head has begun the second: for ever, if it waited for the first.
+        const auto until = std::chrono::steady_clock::now() + patience;
+        while (batch.step == 1 && begun_at_head < 2 && std::chrono::steady_clock::now() < until)
+          std::this_thread::yield();
+        if (batch.step == 1) seen_by_second = begun_at_head;
+        return {};
+      });
+  for (auto& stage : stages) stage->start();
+  const auto prompt = counting(3, 300);
+  stages[0]->send(request(1, prompt, 5));
+  EXPECT_EQ(read_answers(stages[0]->node(), 1).at(1).tokens, scripted_answer({}, prompt, 5));
+  EXPECT_EQ(seen_by_second, 2u);
+}
+
+TEST(Pipeline, ALoneHeadHasOneStepAtATime) {
+  std::vector<std::size_t> rows;
+  auto stages = make_ring(1, 4, [&](const StepBatch& batch) -> Status {
+    rows.push_back(batch.rows.size());
+    return {};
+  });
+  for (std::uint64_t id = 1; id <= 4; ++id) stages[0]->send(request(id, {static_cast<TokenId>(id)}, 20));
+  while (stages[0]->line().waiting() < 4) std::this_thread::yield();
+  stages[0]->start();
+  read_answers(stages[0]->node(), 4);
+  EXPECT_TRUE(stages[0]->finish());
+  EXPECT_EQ(rows.front(), 4u) << "all answers share every step";
+}
+
+// Prompts that begin alike, guesses, cancels: what makes cache orders, with steps under way that they must not
+// overtake.
+TEST(Pipeline, CacheOrdersTravelBehindTheStepsThatUseTheirSlots) {
+  for (const std::uint32_t count : {2u, 3u}) {
+    auto stages = make_ring(count, 2);
+    for (auto& stage : stages) stage->start();
+    for (std::uint64_t id = 1; id <= 24; ++id) {
+      auto asked = request(id, counting(static_cast<TokenId>(id % 3), 140 + 5 * id), 12);
+      asked.cache_scope = 9;
+      stages[0]->send(asked);
+      if (id % 4 == 0) stages[0]->cancel(id);
+    }
+    const auto answers = read_answers(stages[0]->node(), 24);
+    ASSERT_EQ(answers.size(), 24u);
+    std::size_t reused = 0;
+    for (const auto& [id, answer] : answers) {
+      auto expected = scripted_answer({}, counting(static_cast<TokenId>(id % 3), 140 + 5 * id), 12);
+      if (answer.end.finish == FinishReason::cancelled && id % 4 == 0) expected.resize(answer.tokens.size());
+      EXPECT_EQ(answer.tokens, expected) << id;
+      reused += answer.end.prompt_reused > 0;
+    }
+    EXPECT_GT(reused, 8u);
+    EXPECT_TRUE(stages[0]->finish());
+  }
+}
+
+// Scored prompts bring as many rows back as go out, a megabyte a step: more than the sockets hold. While the head sends
+// one the second stage sends another back, and neither would ever read.
+TEST(Pipeline, AHeadThatWaitsToSendTakesInWhatComesBack) {
+  auto there = socket_pair().value(), back = socket_pair().value();
+  const ScriptedModel wide{.width = 4096};
+  StageUnderTest head(plan_of(0, 2, 4), make_tcp_link(std::move(back.second)), make_tcp_link(std::move(there.first)),
+                      nullptr, wide);
+  StageUnderTest second(plan_of(1, 2, 4), make_tcp_link(std::move(there.second)), make_tcp_link(std::move(back.first)),
+                        nullptr, wide);
+  for (std::uint64_t id = 1; id <= 4; ++id) {
+    auto asked = request(id, counting(static_cast<TokenId>(id), 400), 1);
+    asked.prompt_logprobs = true;
+    head.send(asked);
+  }
+  head.start();
+  second.start();
+  const auto answers = read_answers(head.node(), 4);
+  ASSERT_EQ(answers.size(), 4u);
+  for (const auto& [id, answer] : answers) EXPECT_EQ(answer.tokens.size(), 400u) << id;
+}
+
+TEST(Pipeline, StepsOfOneRowAloneAreMeasuredApart) {
+  auto stages = make_ring(2, 1);
+  for (auto& stage : stages) stage->start();
+  stages[0]->send(request(1, counting(1, 40), 6));
+  Frame frame;
+  StageStats last;
+  while (last.tokens < 6 && stages[0]->node().receive(frame, patience))
+    if (frame.header.kind == FrameKind::stage_stats) last = decode_stage_stats(frame.body).value();
+  EXPECT_EQ(last.steps, 6u);
+  EXPECT_EQ(last.single_steps, 5u) << "all but the prompt's";
+  EXPECT_GT(last.single_compute_seconds, 0);
+  EXPECT_GT(last.single_round_seconds, last.single_compute_seconds);
 }
 
 // --- Frames that a ring should not see -------------------------------------------------------------------------------

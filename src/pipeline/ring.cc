@@ -12,6 +12,8 @@ namespace flotilla {
 namespace {
 
 constexpr std::chrono::milliseconds ring_patience{30'000};
+// More than a head ever has under way; a stage that sends more than it was sent is broken.
+constexpr std::size_t frames_taken_in_max = 256;
 
 // Members meet twice a layer, and one is about as fast as the other: a wake-up would cost more than the wait.
 constexpr std::chrono::microseconds member_spin{200};
@@ -57,9 +59,32 @@ Status Ring::send(const StepBatch& batch, std::span<const float> values, std::ui
   return status ? status : neighbour_gone(status.error());
 }
 
-Status Ring::receive(ReceivedStep& step) {
+void Ring::listen_while_sending() {
+  downstream_->while_sending_waits([this] { return take_in(); });
+}
+
+Status Ring::take_in() {
+  Frame frame;
+  const auto status = upstream_->receive(frame, {});
+  if (!status) return status.error().code == Code::timeout ? Status{} : status;
+  if (taken_in_.size() == frames_taken_in_max)
+    return fail(Code::corrupt,
+                "[pipeline] expected at most {} steps to come back but more came; the stage before is broken",
+                frames_taken_in_max);
+  taken_in_.push_back(std::move(frame));
+  return {};
+}
+
+Status Ring::next_frame(Frame& frame, std::chrono::nanoseconds patience) {
+  if (taken_in_.empty()) return upstream_->receive(frame, patience);
+  frame = std::move(taken_in_.front());
+  taken_in_.pop_front();
+  return {};
+}
+
+Status Ring::receive(ReceivedStep& step, std::chrono::nanoseconds patience) {
   for (;;) {
-    if (const auto status = upstream_->receive(step.frame, for_ever); !status) return neighbour_gone(status.error());
+    if (const auto status = next_frame(step.frame, patience); !status) return neighbour_gone(status.error());
     const auto& header = step.frame.header;
     if (header.epoch != epoch_) {
       ++frames_dropped_;

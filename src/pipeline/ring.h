@@ -4,7 +4,9 @@
 // Thread: the computing thread; close() any.   Never: hands on a frame of another epoch, trusts what a frame says.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,20 +35,28 @@ class Ring {
 
   Status send(const StepBatch& batch, std::span<const float> values, std::uint32_t width);
   // The next step of this epoch; frames of another are dropped. Where a stage before this one says why it is lost, that
-  // is the error.
-  Status receive(ReceivedStep& step);
+  // is the error. timeout where none began in time.
+  Status receive(ReceivedStep& step, std::chrono::nanoseconds patience = for_ever);
+  // For the head, once the ring no longer moves: where a send has to wait, steps that come back are taken in meanwhile.
+  // A stage that computes takes nothing from the one before it; if every link were full of activations, all would wait
+  // for each other for ever. One that listens breaks the circle.
+  void listen_while_sending();
   // Tells the stages after this one why; where the link is already cut there is no one to tell.
   void send_lost(const Error& cause);
   void close(const Error& cause);
   std::uint64_t frames_dropped() const { return frames_dropped_; }
 
  private:
+  Status next_frame(Frame& frame, std::chrono::nanoseconds patience);
+  Status take_in();
+
   std::unique_ptr<Link> upstream_, downstream_;
   const PlacementId placement_;
   const Epoch epoch_;
   const std::uint32_t stage_index_;
   const ActivationType activation_type_;
   Bytes scratch_;
+  std::deque<Frame> taken_in_;  // while a send waited
   std::uint64_t frames_dropped_ = 0;
 };
 

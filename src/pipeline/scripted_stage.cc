@@ -14,10 +14,7 @@ std::uint32_t through_layer(std::uint32_t layer, std::uint32_t state, std::uint3
 
 class ScriptedStage final : public Stage {
  public:
-  explicit ScriptedStage(ScriptedStageOptions options)
-      : options_(std::move(options)),
-        states_(options_.sequences, std::vector<std::uint32_t>(options_.layers.count())),
-        positions_(options_.sequences) {
+  explicit ScriptedStage(ScriptedStageOptions options) : options_(std::move(options)), states_(options_.sequences) {
     spec_.name = "scripted";
     spec_.embedding_length = options_.model.width;
     spec_.vocabulary = options_.model.vocabulary;
@@ -37,11 +34,7 @@ class ScriptedStage final : public Stage {
 
   Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
     if (options_.before_step) FLOTILLA_TRY_STATUS(options_.before_step(batch));
-    for (const auto slot : batch.free) {
-      FLOTILLA_TRY_STATUS(check_slot(slot));
-      std::ranges::fill(states_[slot.value], 0);
-      positions_[slot.value] = 0;
-    }
+    FLOTILLA_TRY_STATUS(carry_out_orders(batch));
     const std::size_t width = spec_.embedding_length;
     if (activations.size() != batch.rows.size() * width)
       return fail(Code::invalid_argument, "[script] expected {} rows but got {} values", batch.rows.size(),
@@ -71,6 +64,27 @@ class ScriptedStage final : public Stage {
   StageMemory memory() const override { return {.weight_bytes = 1, .kv_bytes = 2, .compute_bytes = 3}; }
 
  private:
+  Status carry_out_orders(const StepBatch& batch) {
+    for (const auto slot : batch.free) {
+      FLOTILLA_TRY_STATUS(check_slot(slot));
+      states_[slot.value].clear();
+    }
+    for (const auto& [slot, keep] : batch.truncate) {
+      FLOTILLA_TRY_STATUS(check_slot(slot));
+      states_[slot.value].resize(std::min<std::size_t>(keep, states_[slot.value].size()));
+    }
+    for (const auto& [from, to, positions] : batch.copy_prefix) {
+      FLOTILLA_TRY_STATUS(check_slot(from));
+      FLOTILLA_TRY_STATUS(check_slot(to));
+      const auto& held = states_[from.value];
+      if (positions > held.size())
+        return fail(Code::invalid_argument, "[script] expected to copy at most {} positions of slot {} but got {}",
+                    held.size(), from.value, positions);
+      states_[to.value].assign(held.begin(), held.begin() + positions);
+    }
+    return {};
+  }
+
   Status check_slot(SeqId slot) const {
     if (slot.value < options_.sequences) return {};
     return fail(Code::invalid_argument, "[script] expected a slot below {} but got {}", options_.sequences, slot.value);
@@ -79,24 +93,25 @@ class ScriptedStage final : public Stage {
   Result<std::uint32_t> compute(const StepRow& row, std::span<const float> in) {
     FLOTILLA_TRY_STATUS(check_slot(row.sequence));
     const auto slot = row.sequence.value;
-    if (row.position != positions_[slot] || in[1] != static_cast<float>(slot) ||
-        in[2] != static_cast<float>(row.position))
+    auto& states = states_[slot];
+    if (row.position != states.size() || in[1] != static_cast<float>(slot) || in[2] != static_cast<float>(row.position))
       return fail(Code::invalid_argument,
-                  "[script] expected position {} of slot {} but got {} (activations of slot {}, {})", positions_[slot],
+                  "[script] expected position {} of slot {} but got {} (activations of slot {}, {})", states.size(),
                   slot, row.position, in[1], in[2]);
-    ++positions_[slot];
+    LayerStates next = states.empty() ? LayerStates(options_.layers.count()) : states.back();
     auto value = static_cast<std::uint32_t>(in[0]);
     for (std::uint32_t layer = options_.layers.first; layer < options_.layers.end; ++layer) {
-      auto& state = states_[slot][layer - options_.layers.first];
+      auto& state = next[layer - options_.layers.first];
       value = state = through_layer(layer, state, value);
     }
+    states.push_back(std::move(next));
     return value;
   }
 
   const ScriptedStageOptions options_;
   ModelSpec spec_;
-  std::vector<std::vector<std::uint32_t>> states_;  // [slot][layer]
-  std::vector<std::uint32_t> positions_;            // rows computed, per slot
+  using LayerStates = std::vector<std::uint32_t>;
+  std::vector<std::vector<LayerStates>> states_;  // of each slot, after each of its positions
   std::vector<float> values_, logits_;
 };
 

@@ -5,25 +5,9 @@
 #include "base/check.h"
 
 namespace flotilla {
-namespace {
-
-// Fewer positions than this are computed again: they cost a fraction of a step.
-constexpr std::uint32_t reuse_min = 16;
-
-}  // namespace
-
 std::optional<KvSlots::Claim> KvSlots::claim(std::span<const TokenId> prompt, std::uint64_t scope,
                                              std::uint32_t reuse_max, StepBatch& batch) {
-  std::uint32_t source = none, reused = reuse_min - 1;
-  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
-    if (scope == 0 || slots_[slot].scope != scope) continue;
-    const auto common = common_prefix(slots_[slot], prompt, reuse_max);
-    if (common <= reused) continue;
-    source = slot;
-    reused = common;
-  }
-  if (source == none) reused = 0;
-
+  const auto [source, reused] = longest_match(prompt, scope, reuse_max);
   // In place where the source is free and would lose less than is gained; else into the slot that rested longest.
   const bool in_place = source != none && may_take(source, batch);
   const auto other = oldest_to_take(source, batch);
@@ -43,9 +27,22 @@ std::optional<KvSlots::Claim> KvSlots::claim(std::span<const TokenId> prompt, st
   return Claim{SeqId{target}, reused};
 }
 
-std::uint32_t KvSlots::common_prefix(const Slot& slot, std::span<const TokenId> prompt, std::uint32_t most) const {
-  const auto compared = prompt.first(std::min<std::size_t>(prompt.size(), most));
-  return static_cast<std::uint32_t>(std::ranges::mismatch(compared, slot.tokens).in1 - compared.begin());
+std::uint32_t KvSlots::common_prefix(std::span<const TokenId> prompt, std::uint64_t scope,
+                                     std::uint32_t reuse_max) const {
+  return longest_match(prompt, scope, reuse_max).positions;
+}
+
+KvSlots::Match KvSlots::longest_match(std::span<const TokenId> prompt, std::uint64_t scope,
+                                      std::uint32_t reuse_max) const {
+  Match best;
+  const auto compared = prompt.first(std::min<std::size_t>(prompt.size(), reuse_max));
+  for (std::uint32_t slot = 0; slot < slots_.size(); ++slot) {
+    if (scope == 0 || slots_[slot].scope != scope) continue;
+    const auto common =
+        static_cast<std::uint32_t>(std::ranges::mismatch(compared, slots_[slot].tokens).in1 - compared.begin());
+    if (common >= reuse_min && common > best.positions) best = {slot, common};
+  }
+  return best;
 }
 
 bool KvSlots::may_take(std::uint32_t slot, const StepBatch& batch) const {

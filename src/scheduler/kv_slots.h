@@ -16,6 +16,8 @@
 
 namespace flotilla {
 
+inline constexpr std::uint32_t reuse_min = 16;  // positions; fewer are computed again: they cost a fraction of a step
+
 class KvSlots {
  public:
   explicit KvSlots(std::uint32_t count) : slots_(count) {}
@@ -30,7 +32,11 @@ class KvSlots {
   std::optional<Claim> claim(std::span<const TokenId> prompt, std::uint64_t scope, std::uint32_t reuse_max,
                              StepBatch& batch);
 
-  // The slot's cache now holds the keys and values of all of `tokens`: those it held before, and more.
+  // As many of the prompt's positions as a claim would find in the caches now.
+  std::uint32_t common_prefix(std::span<const TokenId> prompt, std::uint64_t scope, std::uint32_t reuse_max) const;
+
+  // The slot's cache holds the keys and values of all of `tokens`, those it held before and more, by the time the next
+  // batch's orders are carried out.
   void hold(SeqId slot, std::span<const TokenId> tokens);
   // No sequence uses the slot any more. What it holds stays, until a claim needs the place.
   void release(SeqId slot);
@@ -46,7 +52,10 @@ class KvSlots {
   };
   static constexpr std::uint32_t none = UINT32_MAX;
 
-  std::uint32_t common_prefix(const Slot& slot, std::span<const TokenId> prompt, std::uint32_t most) const;
+  struct Match {
+    std::uint32_t slot = none, positions = 0;
+  };
+  Match longest_match(std::span<const TokenId> prompt, std::uint64_t scope, std::uint32_t reuse_max) const;
   bool may_take(std::uint32_t slot, const StepBatch& batch) const;
   std::uint32_t oldest_to_take(std::uint32_t except, const StepBatch& batch) const;
 

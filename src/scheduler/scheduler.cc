@@ -1,10 +1,9 @@
-// First come, first admitted to a slot, one step at a time. A step holds the rows of every answer under way, then a
-// chunk of one waiting prompt (chunk_size), the one whose turn it is (reading_turns), and of others only what fits
-// whole: so answers never stall behind a long prompt, and nobody's first token waits for the rows of someone else's.
+// First come, first admitted to a slot. A step holds rows of answers, then a chunk of one waiting prompt (chunk_size),
+// the one whose turn it is (reading_turns), and of others only what fits whole: so answers never stall behind a long
+// prompt, and nobody's first token waits for the rows of someone else's.
 //
-// Roads not taken: several steps in flight (a ring of n stages computes n-1 stages' worth of idleness with one stream,
-// but a token depends on the one before, so it only helps with several streams), and preemption (a slot is reserved for
-// its whole context on admission, so a running answer never runs out of room).
+// Road not taken: preemption (a slot is reserved for its whole context on admission, so a running answer never runs out
+// of room).
 #include "scheduler/scheduler.h"
 
 #include <algorithm>
@@ -17,48 +16,31 @@
 #include "scheduler/chunk_size.h"
 #include "scheduler/draft_window.h"
 #include "scheduler/kv_slots.h"
-#include "scheduler/prompt_lookup.h"
 #include "scheduler/reading_turns.h"
+#include "scheduler/sequence.h"
 
 namespace flotilla {
 namespace {
 
-// A request from submit() to its last event.
-struct Sequence {
-  GenerateRequest request;
-  std::vector<TokenId> tokens;  // prompt and answer; in a step with guesses, those too
-  SeqId slot;
-  std::uint32_t reused = 0;    // positions that were in the cache on admission
-  std::uint32_t computed = 0;  // positions in the cache once the step under way is done
-  std::uint32_t generated = 0;
+// Of the queue or of those that run, and of the steps under way that have rows of it.
+using Owned = std::shared_ptr<Sequence>;
 
-  // While the prompt is read.
-  ReadingPace pace;
-  std::optional<Scheduler::Now> overtaken_at;  // when rows of a later prompt were last read instead
-
-  // Of the step under way, where it has only answers' rows.
-  std::uint32_t guessed = 0;    // tokens at the end of `tokens` that are checked
-  std::uint32_t confirmed = 0;  // positions whose tokens were right
-  TokenId chosen = 0;           // the token that follows them all, where none was wrong
-  bool went_wrong = false;      // a guess was: what came after it counts for nothing
-  std::vector<TokenId> lookup;  // what the text itself says comes next; the guesses are its beginning
-  std::uint32_t lookup_match = 0;
-
-  bool cut = false;  // the caches hold positions of wrong guesses, from `computed` on
-  DraftRecord record;
-  bool ended = false;  // its last event is out; the struct lives on until the step under way is over
-
-  std::uint32_t prompt_length() const { return static_cast<std::uint32_t>(request.prompt.size()); }
-  std::uint32_t text_length() const { return prompt_length() + generated; }  // without guesses
-  bool answering() const { return computed >= prompt_length(); }
-  std::uint32_t prompt_left() const { return answering() ? 0 : prompt_length() - computed; }
-};
-
-// A row of the step under way that wants logits.
+// A row that wants logits.
 struct WantedRow {
-  Sequence* sequence;
+  Owned sequence;
   std::uint32_t position;
   TokenId score_token;
+};
+
+struct StepUnderWay {
+  std::uint64_t number = 0;
+  Scheduler::Now began{};
+  bool alone = true;  // no other step was under way at any time
+  std::vector<WantedRow> wanted;
+  std::vector<Owned> answering;   // those whose next token it chooses
+  std::uint32_t answer_rows = 0;  // 0 where it has prompts' rows too
+  Owned reading;                  // whose prompt alone it reads, beside answers
+  std::uint32_t reading_rows = 0;
 };
 
 class FifoScheduler final : public Scheduler {
@@ -68,53 +50,53 @@ class FifoScheduler final : public Scheduler {
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;
   std::vector<TokenEvent> fail_all(const Error& cause) override;
-  std::optional<StepBatch> next(Epoch epoch, Now now) override;
-  std::vector<LogitsRow> logits_rows() const override;
-  std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) override;
+  std::optional<StepBatch> next(Epoch epoch, Now now, std::uint32_t steps_max) override;
+  std::vector<LogitsRow> logits_rows(std::uint64_t step) const override;
+  std::vector<TokenEvent> complete(std::uint64_t step, std::span<const RowResult> results, Now now) override;
   std::vector<TokenEvent> take_events() override { return std::exchange(events_, {}); }
 
+  bool has_rows_for_another() const override { return reads_prompts() || answering() > steps_.size(); }
   bool idle() const override { return ids_.empty(); }
   std::uint32_t running() const override { return static_cast<std::uint32_t>(running_.size()); }
   std::uint32_t queued() const override { return static_cast<std::uint32_t>(queue_.size()); }
 
  private:
-  using Owned = std::unique_ptr<Sequence>;
-
   Status check_request(const GenerateRequest& request) const;
   bool past_deadline(const Sequence& sequence, Now now) const;
   void expire(Now now);
   void admit(StepBatch& batch);
-  void add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch);
+  bool admit(Owned& waiting, StepBatch& batch);
+  bool waits_for_prefix(const Sequence& sequence) const;
+  std::size_t answering() const;
+  std::vector<Owned> answers_due(std::uint32_t steps_max) const;
+  bool reads_prompts() const;
+  void guess(std::span<const Owned> answers);
+  void add_rows(const Owned& sequence, std::uint32_t count, StepBatch& batch);
   void read_prompts(StepBatch& batch, Now now);
   std::uint32_t chunk_of(const Sequence& sequence, Now now) const;
   bool has_company(const Sequence& sequence, Now now) const;
-  void guess(std::uint32_t rows);
-  void accept(WantedRow row, const RowResult& result, std::vector<TokenEvent>& events);
+  void learn_times(const StepUnderWay& step, Now now);
+  void accept(const WantedRow& row, const RowResult& result, std::vector<TokenEvent>& events);
   void accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event, std::vector<TokenEvent>& events);
-  void end_guessing();
   TokenEvent end(Sequence& sequence, FinishReason reason, std::optional<Error> error = {});
   void release_ended();
 
   const SchedulerOptions options_;
   std::deque<Owned> queue_;
-  std::vector<Owned> running_;         // in order of admission
+  std::vector<Owned> running_;         // in order of admission; none that has ended
   std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
   KvSlots slots_;
-  RowCosts costs_;
+  RowCosts costs_alone_, costs_in_line_;  // of steps that had the ring to themselves, and of those behind others
   ReadingTurns turns_;
-  Now step_began_{};
-  std::uint32_t answer_rows_ = 0;  // of the step under way; 0 where it has prompts' rows too
-  Sequence* reading_ = nullptr;    // whose prompt alone the step under way reads, beside answers
-  std::uint32_t reading_rows_ = 0;
-  std::vector<WantedRow> wanted_;  // of the step under way
+  std::deque<StepUnderWay> steps_;
+  Now completed_at_{};  // the newest step that is done
   std::vector<TokenEvent> events_;
   std::uint64_t step_ = 0;
-  bool step_under_way_ = false;
 };
 
 Status FifoScheduler::submit(GenerateRequest request, Now) {
   FLOTILLA_TRY_STATUS(check_request(request));
-  auto sequence = std::make_unique<Sequence>();
+  auto sequence = std::make_shared<Sequence>();
   const auto room = options_.context_tokens - static_cast<std::uint32_t>(request.prompt.size());
   request.tokens_max = std::min(request.tokens_max, room);
   sequence->tokens = request.prompt;
@@ -146,72 +128,91 @@ Status FifoScheduler::check_request(const GenerateRequest& request) const {
 
 void FifoScheduler::cancel(RequestId id) {
   if (!ids_.contains(id)) return;
-  const auto has_id = [&](const Owned& sequence) { return !sequence->ended && sequence->request.id == id; };
+  const auto has_id = [&](const Owned& sequence) { return sequence->request.id == id; };
   if (const auto waiting = std::ranges::find_if(queue_, has_id); waiting != queue_.end()) {
     events_.push_back(end(**waiting, FinishReason::cancelled));
     queue_.erase(waiting);
     return;
   }
   events_.push_back(end(**std::ranges::find_if(running_, has_id), FinishReason::cancelled));
-  if (!step_under_way_) release_ended();
+  release_ended();
 }
 
 std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
   auto events = take_events();
-  for (auto& sequence : running_)
-    if (!sequence->ended) events.push_back(end(*sequence, FinishReason::failed, cause));
+  for (auto& sequence : running_) events.push_back(end(*sequence, FinishReason::failed, cause));
   for (auto& sequence : queue_) events.push_back(end(*sequence, FinishReason::failed, cause));
   queue_.clear();
-  wanted_.clear();
-  reading_ = nullptr;
-  step_under_way_ = false;
+  steps_.clear();
   release_ended();
   slots_.forget();  // carried out or not, nobody knows
   return events;
 }
 
-std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now) {
-  check(!step_under_way_, "a step is completed before the next is asked for");
+std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now, std::uint32_t steps_max) {
   expire(now);
+  if (steps_.size() >= steps_max) return std::nullopt;
   StepBatch batch{.epoch = epoch, .step = step_ + 1, .rows = {}, .free = {}, .truncate = {}, .copy_prefix = {}};
   admit(batch);
-  if (running_.empty()) return std::nullopt;
-  ++step_;
-  const bool only_answers = std::ranges::all_of(running_, [](const Owned& s) { return s->answering(); });
-  if (only_answers) guess(static_cast<std::uint32_t>(running_.size()));
-  for (auto& sequence : running_)
-    if (sequence->answering()) add_rows(*sequence, 1 + sequence->guessed, batch);
-  answer_rows_ = only_answers ? static_cast<std::uint32_t>(batch.rows.size()) : 0;
-  step_began_ = now;
-  if (!only_answers) read_prompts(batch, now);
-  step_under_way_ = true;
+  const auto answers = answers_due(steps_max);
+  const bool reads = reads_prompts();
+  if (answers.empty() && !reads) return std::nullopt;
+  const bool alone = steps_.empty();
+  if (!alone) steps_.back().alone = false;
+  steps_.push_back({.number = ++step_, .began = now, .alone = alone});
+  if (!reads) guess(answers);
+  for (const auto& sequence : answers) add_rows(sequence, 1 + sequence->guessed, batch);
+  if (reads)
+    read_prompts(batch, now);
+  else
+    steps_.back().answer_rows = static_cast<std::uint32_t>(batch.rows.size());
   return batch;
+}
+
+std::size_t FifoScheduler::answering() const {
+  return static_cast<std::size_t>(
+      std::ranges::count_if(running_, [](const Owned& sequence) { return sequence->answering(); }));
+}
+
+// Where several steps are to be under way, each takes its part of the answers, so that they take turns and no stage
+// waits for all of them.
+std::vector<Owned> FifoScheduler::answers_due(std::uint32_t steps_max) const {
+  const auto part = (answering() + steps_max - 1) / steps_max;
+  std::vector<Owned> due;
+  for (const auto& sequence : running_)
+    if (sequence->answering() && !sequence->awaits_token && due.size() < part) due.push_back(sequence);
+  return due;
+}
+
+bool FifoScheduler::reads_prompts() const {
+  return std::ranges::any_of(running_, [](const Owned& sequence) { return !sequence->answering(); });
 }
 
 // A chunk of the prompt whose turn it is. Others join it only whole and within chunk_rows: more would make the first
 // wait for what brings the others no token yet.
 void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
-  std::vector<Sequence*> waiting;  // in order of admission
+  std::vector<Owned> waiting;  // in order of admission
   std::vector<WaitingPrompt> described;
-  for (auto& sequence : running_) {
+  for (const auto& sequence : running_) {
     if (sequence->answering()) continue;
-    waiting.push_back(sequence.get());
+    waiting.push_back(sequence);
     described.push_back({sequence->request.request_class, sequence->prompt_left()});
   }
   const auto order = turns_.next(described);
   auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());  // a waiting one leaves a row
-  Sequence* const first = reading_ = waiting[order.front()];
-  reading_rows_ = std::min(room, chunk_of(*first, now));
-  add_rows(*first, reading_rows_, batch);
+  StepUnderWay& step = steps_.back();
+  const Owned first = step.reading = waiting[order.front()];
+  step.reading_rows = std::min(room, chunk_of(*first, now));
+  add_rows(first, step.reading_rows, batch);
 
-  room = std::min(room, chunk_rows) - std::min({reading_rows_, room, chunk_rows});
+  room = std::min(room, chunk_rows) - std::min({step.reading_rows, room, chunk_rows});
   std::size_t newest = order.front();
   for (const auto index : order | std::views::drop(1)) {
     const auto left = waiting[index]->prompt_left();
     if (left > room) continue;
-    add_rows(*waiting[index], left, batch);
+    add_rows(waiting[index], left, batch);
     room -= left;
-    reading_ = nullptr;  // the step's time tells nothing of the first alone
+    step.reading = nullptr;  // the step's time tells nothing of the first alone
     newest = std::max(newest, index);
   }
   for (std::size_t index = 0; index < newest; ++index)
@@ -233,39 +234,43 @@ bool FifoScheduler::has_company(const Sequence& sequence, Now now) const {
 }
 
 // Looks up what may follow each answer, and adds as much of it as pays beside the `rows` that the step has anyway.
-void FifoScheduler::guess(std::uint32_t rows) {
-  for (auto& owned : running_) {
-    Sequence& sequence = *owned;
-    if (!sequence.request.speculate) continue;
-    const auto left = sequence.request.tokens_max - sequence.generated;  // at least 1
-    const Draft draft = look_up(sequence.tokens, std::min(drafts_max, left - 1));
-    sequence.lookup.assign(draft.tokens.begin(), draft.tokens.end());
-    sequence.lookup_match = draft.match;
-    const auto room = std::min<std::size_t>(sequence.lookup.size(), options_.step_rows_max - rows);
-    sequence.guessed =
-        draft_window(costs_, sequence.record.chance(draft.match), rows, static_cast<std::uint32_t>(room));
-    sequence.tokens.insert(sequence.tokens.end(), sequence.lookup.begin(), sequence.lookup.begin() + sequence.guessed);
-    rows += sequence.guessed;
-    sequence.confirmed = sequence.computed + 1;
+// What may follow each answer, as much of it as pays beside the rows that the step has anyway.
+void FifoScheduler::guess(std::span<const Owned> answers) {
+  const RowCosts& costs = steps_.back().alone ? costs_alone_ : costs_in_line_;
+  auto rows = static_cast<std::uint32_t>(answers.size());
+  for (const auto& sequence : answers) {
+    if (!sequence->request.speculate) continue;
+    sequence->guess(costs, rows, options_.step_rows_max - rows);
+    rows += sequence->guessed;
   }
 }
 
-// Only a prompt's last row and an answer's rows need logits; all of a prompt's rows where it is to be scored.
-void FifoScheduler::add_rows(Sequence& sequence, std::uint32_t count, StepBatch& batch) {
+// Only a prompt's last row and an answer's rows need logits; all of a prompt's rows where it is to be scored. What is
+// in the caches after this step may be used by the next one already: its orders travel behind these rows.
+void FifoScheduler::add_rows(const Owned& owned, std::uint32_t count, StepBatch& batch) {
+  Sequence& sequence = *owned;
+  StepUnderWay& step = steps_.back();
   if (std::exchange(sequence.cut, false)) batch.truncate.push_back({sequence.slot, sequence.computed});
   for (std::uint32_t row = 0; row < count; ++row) {
     const auto position = sequence.computed++;
     const bool answers = position + 1 + sequence.guessed >= sequence.tokens.size();
     const bool wants_logits = answers || sequence.request.prompt_logprobs;
     batch.rows.push_back({sequence.slot, position, sequence.tokens[position], wants_logits});
-    if (wants_logits) wanted_.push_back({&sequence, position, answers ? TokenId{-1} : sequence.tokens[position + 1]});
+    if (wants_logits) step.wanted.push_back({owned, position, answers ? TokenId{-1} : sequence.tokens[position + 1]});
   }
+  if (sequence.answering()) {
+    sequence.awaits_token = true;
+    step.answering.push_back(owned);
+  }
+  slots_.hold(sequence.slot, sequence.certain());
 }
 
-std::vector<LogitsRow> FifoScheduler::logits_rows() const {
+std::vector<LogitsRow> FifoScheduler::logits_rows(std::uint64_t step) const {
+  const auto under_way = std::ranges::find(steps_, step, &StepUnderWay::number);
+  check(under_way != steps_.end(), "rows are asked for of a step under way");
   std::vector<LogitsRow> rows;
-  rows.reserve(wanted_.size());
-  for (const auto& [sequence, position, score_token] : wanted_) {
+  rows.reserve(under_way->wanted.size());
+  for (const auto& [sequence, position, score_token] : under_way->wanted) {
     const auto tokens = std::span(sequence->tokens).first(position + 1);
     const auto generated = position + 1 > sequence->prompt_length() ? position + 1 - sequence->prompt_length() : 0;
     rows.push_back({sequence->slot, &sequence->request, tokens, generated, score_token});
@@ -273,21 +278,33 @@ std::vector<LogitsRow> FifoScheduler::logits_rows() const {
   return rows;
 }
 
-std::vector<TokenEvent> FifoScheduler::complete(std::span<const RowResult> results, Now now) {
-  check(step_under_way_, "a step was given out");
-  check(results.size() == wanted_.size(), "every row that wanted logits has a result");
-  if (answer_rows_ > 0) costs_.saw(answer_rows_, now - step_began_);
-  if (auto* read = std::exchange(reading_, nullptr)) read->pace.saw(reading_rows_, now - step_began_);
+std::vector<TokenEvent> FifoScheduler::complete(std::uint64_t number, std::span<const RowResult> results, Now now) {
+  check(!steps_.empty() && steps_.front().number == number, "steps are completed in the order they were given out");
+  StepUnderWay step = std::move(steps_.front());
+  steps_.pop_front();
+  check(results.size() == step.wanted.size(), "every row that wanted logits has a result");
+  learn_times(step, now);
+  std::erase_if(step.answering, [](const Owned& sequence) { return sequence->ended; });  // its slot is another's
   std::vector<TokenEvent> events;
-  for (std::size_t row = 0; row < results.size(); ++row) accept(wanted_[row], results[row], events);
-  end_guessing();
-  wanted_.clear();
-  step_under_way_ = false;
+  for (std::size_t row = 0; row < results.size(); ++row) accept(step.wanted[row], results[row], events);
+  for (const auto& sequence : step.answering) {
+    sequence->settle();
+    slots_.hold(sequence->slot, sequence->certain());
+  }
   release_ended();
   return events;
 }
 
-void FifoScheduler::accept(WantedRow row, const RowResult& result, std::vector<TokenEvent>& events) {
+// A step behind others took as long as the ring did nothing else for it: from the end of the one before.
+void FifoScheduler::learn_times(const StepUnderWay& step, Now now) {
+  const auto took = now - std::max(step.began, completed_at_);
+  if (step.answer_rows > 0) (step.alone ? costs_alone_ : costs_in_line_).saw(step.answer_rows, took);
+  // The whole time: it is what those wait for who come meanwhile, and what answers beside it notice.
+  if (step.reading) step.reading->pace.saw(step.reading_rows, now - step.began);
+  completed_at_ = now;
+}
+
+void FifoScheduler::accept(const WantedRow& row, const RowResult& result, std::vector<TokenEvent>& events) {
   Sequence& sequence = *row.sequence;
   if (sequence.ended) return;
   TokenEvent event{.id = sequence.request.id,
@@ -310,41 +327,15 @@ void FifoScheduler::accept(WantedRow row, const RowResult& result, std::vector<T
 void FifoScheduler::accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event,
                                   std::vector<TokenEvent>& events) {
   if (sequence.went_wrong) return;
-  sequence.confirmed = position + 1;
-  const auto ahead = sequence.tokens.size() - sequence.guessed;  // where guesses begin
-  const auto next = std::size_t{position} + 1;
-  if (next - ahead < sequence.lookup.size())
-    sequence.record.saw(sequence.lookup_match, sequence.lookup[next - ahead] == event.token);
+  sequence.compare_with_lookup(position, event.token);
   if (std::ranges::contains(sequence.request.stop_tokens, event.token)) {
     events.push_back(end(sequence, FinishReason::stop));
     return;
   }
-  const bool was_guessed = next < sequence.tokens.size();
-  sequence.went_wrong = was_guessed && sequence.tokens[next] != event.token;
-  if (was_guessed)
-    sequence.tokens[next] = event.token;
-  else
-    sequence.chosen = event.token;
-  event.index = static_cast<std::int32_t>(sequence.generated++);
+  event.index = static_cast<std::int32_t>(sequence.generated);
+  sequence.add(position, event.token);
   if (sequence.generated == sequence.request.tokens_max) event.finish = end(sequence, FinishReason::length).finish;
   events.push_back(std::move(event));
-}
-
-// Back to the text alone: wrong guesses go, from the caches with the sequence's next rows.
-void FifoScheduler::end_guessing() {
-  for (auto& owned : running_) {
-    Sequence& sequence = *owned;
-    if (sequence.guessed > 0) {
-      sequence.tokens.resize(std::min<std::size_t>(sequence.tokens.size(), sequence.text_length()));
-      sequence.cut = sequence.computed > sequence.confirmed;
-      sequence.computed = sequence.confirmed;
-    }
-    if (sequence.tokens.size() < sequence.text_length()) sequence.tokens.push_back(sequence.chosen);
-    sequence.guessed = 0;
-    sequence.went_wrong = false;
-    sequence.lookup.clear();
-    slots_.hold(sequence.slot, std::span(sequence.tokens).first(sequence.computed));
-  }
 }
 
 bool FifoScheduler::past_deadline(const Sequence& sequence, Now now) const {
@@ -371,21 +362,43 @@ void FifoScheduler::expire(Now now) {
 }
 
 // Interactive requests before batch requests, each class in the order in which it came.
+// People's before batch work, the first to come first; who waits for a prefix lets others pass.
 void FifoScheduler::admit(StepBatch& batch) {
-  while (!queue_.empty()) {
-    auto chosen = std::ranges::find_if(
-        queue_, [](const Owned& sequence) { return sequence->request.request_class == RequestClass::interactive; });
-    if (chosen == queue_.end()) chosen = queue_.begin();
-    Sequence& sequence = **chosen;
-    // The last token is always computed, for its logits; of a scored prompt every token.
-    const auto reuse_max = sequence.request.prompt_logprobs ? 0 : sequence.prompt_length() - 1;
-    const auto claim = slots_.claim(sequence.request.prompt, sequence.request.cache_scope, reuse_max, batch);
-    if (!claim) return;
-    sequence.slot = claim->slot;
-    sequence.reused = sequence.computed = claim->reused;
-    running_.push_back(std::move(*chosen));
-    queue_.erase(chosen);
-  }
+  bool room = !queue_.empty();
+  for (const auto of : {RequestClass::interactive, RequestClass::batch})
+    for (auto& waiting : queue_) {
+      if (!room) break;
+      if (!waiting || waiting->request.request_class != of || waits_for_prefix(*waiting)) continue;
+      room = admit(waiting, batch);
+    }
+  std::erase(queue_, nullptr);
+}
+
+// False where no slot is to be had. Moves it to those that run otherwise.
+bool FifoScheduler::admit(Owned& waiting, StepBatch& batch) {
+  Sequence& sequence = *waiting;
+  const auto claim = slots_.claim(sequence.request.prompt, sequence.request.cache_scope, sequence.reuse_max(), batch);
+  if (!claim) return false;
+  sequence.slot = claim->slot;
+  sequence.reused = sequence.computed = claim->reused;
+  running_.push_back(std::move(waiting));
+  return true;
+}
+
+// Another prompt that begins alike is being read, as that of another choice of the same request: what it has computed
+// is copied then, instead of computing it twice.
+bool FifoScheduler::waits_for_prefix(const Sequence& sequence) const {
+  const auto& request = sequence.request;
+  if (request.cache_scope == 0) return false;
+  const auto known = slots_.common_prefix(request.prompt, request.cache_scope, sequence.reuse_max());
+  return std::ranges::any_of(running_, [&](const Owned& other) {
+    if (other->answering() || other->request.cache_scope != request.cache_scope ||
+        other->request.request_class > request.request_class)
+      return false;
+    const auto prefix = std::span(request.prompt).first(std::min(sequence.reuse_max(), other->prompt_length()));
+    const auto common = std::ranges::mismatch(prefix, other->request.prompt).in1 - prefix.begin();
+    return common >= std::ptrdiff_t{known} + reuse_min;
+  });
 }
 
 // The last event of a sequence. The only place where a request leaves ids_, so it ends exactly once.
@@ -403,6 +416,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
           .error = std::move(error)};
 }
 
+// Whoever takes the slot next clears it by an order that travels behind the steps under way.
 void FifoScheduler::release_ended() {
   std::erase_if(running_, [&](const Owned& sequence) {
     if (!sequence->ended) return false;

@@ -1,7 +1,12 @@
 // Decides which rows run in the next step. Pure: no clock, socket or ggml; time arrives as `now`.
-// In:  GenerateRequest, cancel, the step's sampled tokens.   Out: StepBatch, TokenEvent.
+// In:  GenerateRequest, cancel, each step's sampled tokens.   Out: StepBatch, TokenEvent.
 // Owns: queued requests and what each KV slot holds (not the KV memory: engine).   Thread: the head's step thread only.
-// Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one sequence.
+// Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one answer.
+//
+// Several steps may be under way in a ring, so that every stage has one: pieces of a prompt follow each other without
+// waiting, and the answers are split into parts that take turns. They are carried out everywhere in the order in which
+// they were given out. So a slot is free for another as soon as its sequence has ended, and a prefix may be copied as
+// soon as the rows that compute it are on their way: the orders that clear, cut and copy travel behind them.
 //
 // An answer may have several rows in a step: its last token and tokens guessed to follow it (prompt_lookup). Each row
 // is sampled as if it were alone, and counts only where every guess before it was what sampling chose: so the answer is
@@ -35,7 +40,7 @@ struct SchedulerOptions {
 // What the sampler needs to know about a row that wants logits, in the order of the batch's such rows.
 struct LogitsRow {
   SeqId sequence;
-  const GenerateRequest* request = nullptr;  // valid until complete()
+  const GenerateRequest* request = nullptr;  // valid until the step's complete()
   std::span<const TokenId> tokens;           // prompt and answer up to this row, guesses included
   std::uint32_t generated = 0;               // tokens generated before the one this row chooses
   TokenId score_token = -1;                  // >= 0: this row scores a prompt token instead of sampling
@@ -64,15 +69,18 @@ class Scheduler {
   // Every queued and running request ends with `cause`.
   virtual std::vector<TokenEvent> fail_all(const Error& cause) = 0;
 
-  // The next step, or nullopt where nothing runs or waits any more. One step at a time: complete() (or fail_all) comes
-  // before the next. What an ended sequence leaves in its slot stays there for later prompts that begin alike; a slot
-  // is cleared, cut or filled by orders of the step that first uses it again.
-  virtual std::optional<StepBatch> next(Epoch epoch, Now now) = 0;
-  virtual std::vector<LogitsRow> logits_rows() const = 0;  // of the step just given out
-  virtual std::vector<TokenEvent> complete(std::span<const RowResult> results, Now now) = 0;
+  // The next step, or nullopt where `steps_max` are under way or everything waits for what they tell. Its number is one
+  // more than that of the last. What an ended sequence leaves in its slot stays there for later prompts that begin
+  // alike; a slot is cleared, cut or filled by orders of the step that first uses it again.
+  virtual std::optional<StepBatch> next(Epoch epoch, Now now, std::uint32_t steps_max) = 0;
+  virtual std::vector<LogitsRow> logits_rows(std::uint64_t step) const = 0;  // of one under way
+  // Of the oldest step under way. After fail_all() none is.
+  virtual std::vector<TokenEvent> complete(std::uint64_t step, std::span<const RowResult> results, Now now) = 0;
   // Events that arose without a step: cancelled, past the deadline.
   virtual std::vector<TokenEvent> take_events() = 0;
 
+  // Whether one more step than are under way would find rows: of a prompt, or of answers that share a step now.
+  virtual bool has_rows_for_another() const = 0;
   virtual bool idle() const = 0;
   virtual std::uint32_t running() const = 0;
   virtual std::uint32_t queued() const = 0;

@@ -6,9 +6,12 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <map>
 #include <random>
 #include <set>
+
+#include "scheduler/flight_window.h"
 
 namespace flotilla {
 namespace {
@@ -58,26 +61,36 @@ std::vector<TokenId> answer_alone(const GenerateRequest& request, std::uint32_t 
 // Carries out steps as a stage would and keeps what came of every request.
 class FakeModel {
  public:
-  explicit FakeModel(const SchedulerOptions& options, NextToken next = next_token)
-      : options_(options), next_(next), scheduler_(Scheduler::create(options)) {}
+  explicit FakeModel(const SchedulerOptions& options, NextToken next = next_token, std::uint32_t steps_max = 1)
+      : options_(options), next_(next), steps_max_(steps_max), scheduler_(Scheduler::create(options)) {}
 
   Scheduler& scheduler() { return *scheduler_; }
 
   std::optional<StepBatch> begin(Scheduler::Now now = {}) {
-    auto batch = scheduler_->next(Epoch{1, 1}, now);
+    auto batch = scheduler_->next(Epoch{1, 1}, now, steps_max_);
     keep(scheduler_->take_events());
     if (batch) carry_out(*batch);
     return batch;
   }
-  void finish(Scheduler::Now now = {}) { keep(scheduler_->complete(results_, now)); }
+  // The oldest step comes back.
+  void finish(Scheduler::Now now = {}) {
+    const auto under_way = std::move(under_way_.front());
+    under_way_.pop_front();
+    keep(scheduler_->complete(under_way.step, sample(under_way), now));
+  }
+  void fail_all(const Error& cause) {
+    under_way_.clear();
+    keep(scheduler_->fail_all(cause));
+  }
+  std::size_t under_way() const { return under_way_.size(); }
   bool step() {
     const auto batch = begin();
     if (batch) finish();
     return batch.has_value();
   }
   void run() {
-    while (step()) {
-    }
+    while (begin() || !under_way_.empty())
+      if (under_way_.size() == steps_max_ || !begin()) finish();
   }
   void keep(const std::vector<TokenEvent>& events) {
     for (const auto& event : events) {
@@ -123,26 +136,37 @@ class FakeModel {
       if (wants_logits) wanted.push_back(cache);
     }
     ASSERT_EQ(batch.logits_rows(), wanted.size());
-    sample(wanted);
+    ASSERT_GT(batch.step, last_step_);
+    last_step_ = batch.step;
+    under_way_.push_back({batch.step, std::move(wanted)});
+    ASSERT_LE(under_way_.size(), steps_max_);
   }
 
-  void sample(const std::vector<std::vector<TokenId>>& wanted) {
-    const auto rows = scheduler_->logits_rows();
-    ASSERT_EQ(rows.size(), wanted.size());
-    results_.clear();
+  struct UnderWay {
+    std::uint64_t step;
+    std::vector<std::vector<TokenId>> wanted;  // of each row that wants logits, what its slot held up to it
+  };
+
+  std::vector<RowResult> sample(const UnderWay& under_way) {
+    const auto rows = scheduler_->logits_rows(under_way.step);
+    EXPECT_EQ(rows.size(), under_way.wanted.size());
+    std::vector<RowResult> results;
     for (std::size_t row = 0; row < rows.size(); ++row) {
-      if (rows[row].score_token < 0) {
-        ASSERT_TRUE(std::ranges::equal(rows[row].tokens, wanted[row])) << "history and cache differ";
-      }
-      results_.push_back({next_(wanted[row]), -1.0f, {}});
+      const auto& held = under_way.wanted[row];
+      const bool same = rows[row].score_token >= 0 || std::ranges::equal(rows[row].tokens, held);
+      EXPECT_TRUE(same) << "history and cache differ";
+      results.push_back({next_(held), -1.0f, {}});
     }
+    return results;
   }
 
   const SchedulerOptions options_;
   const NextToken next_;
+  const std::uint32_t steps_max_;
   std::unique_ptr<Scheduler> scheduler_;
   std::map<SeqId, std::vector<TokenId>> caches_;
-  std::vector<RowResult> results_;
+  std::deque<UnderWay> under_way_;
+  std::uint64_t last_step_ = 0;
 };
 
 std::vector<TokenId> counting(std::size_t count) {
@@ -469,11 +493,171 @@ TEST(Scheduler, NothingIsReusedAfterAStepThatFailed) {
   FakeModel model({.sequences = 1});
   ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
   ASSERT_TRUE(model.begin());
-  model.keep(model.scheduler().fail_all({Code::unavailable, "stage 2 is gone"}));
+  model.fail_all({Code::unavailable, "stage 2 is gone"});
   ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
   model.run();
   EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 0u);
   EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(100)), 4096));
+}
+
+TEST(Scheduler, ChoicesOfOnePromptComputeItOnce) {
+  FakeModel model({.sequences = 4});
+  for (std::uint64_t id = 1; id <= 3; ++id) ASSERT_TRUE(model.scheduler().submit(shared(id, counting(100)), {}));
+  EXPECT_EQ(model.begin()->rows.size(), 100u);
+  model.finish();
+  const auto batch = model.begin().value();
+  EXPECT_EQ(batch.copy_prefix.size(), 2u);
+  EXPECT_EQ(batch.rows.size(), 3u) << "the first one's answer and the last token of two prompts";
+  model.finish();
+  model.run();
+  for (std::uint64_t id = 1; id <= 3; ++id)
+    EXPECT_EQ(model.answers[RequestId{id}], answer_alone(shared(id, counting(100)), 4096));
+}
+
+TEST(Scheduler, WhoWaitsForAPrefixIsNotLostWithIt) {
+  FakeModel model({.sequences = 4});
+  for (std::uint64_t id = 1; id <= 2; ++id) ASSERT_TRUE(model.scheduler().submit(shared(id, counting(400)), {}));
+  ASSERT_TRUE(model.step());
+  EXPECT_EQ(model.scheduler().queued(), 1u);
+  model.scheduler().cancel(RequestId{1});
+  model.run();
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 64u) << "what had been computed by then";
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(shared(2, counting(400)), 4096));
+}
+
+TEST(Scheduler, PeopleDoNotWaitForThePrefixOfBatchWork) {
+  FakeModel model({.sequences = 4});
+  auto batch_work = shared(1, counting(400));
+  batch_work.request_class = RequestClass::batch;
+  ASSERT_TRUE(model.scheduler().submit(batch_work, {}));
+  ASSERT_TRUE(model.step());
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(400)), {}));
+  ASSERT_TRUE(model.step());
+  EXPECT_EQ(model.scheduler().queued(), 0u);
+}
+
+// --- Several steps under way ---
+
+TEST(Scheduler, PiecesOfAPromptFollowEachOtherWithoutWaiting) {
+  FakeModel model({.sequences = 1}, next_token, 3);
+  const auto asked = request(1, counting(319), 4);
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  std::vector<std::uint32_t> first_positions;
+  while (const auto batch = model.begin()) first_positions.push_back(batch->rows[0].position);
+  EXPECT_THAT(first_positions, ElementsAre(0, 64, 128)) << "three are under way";
+  model.finish();
+  EXPECT_EQ(model.begin()->rows.size(), 127u) << "the rest";
+  model.finish();
+  EXPECT_FALSE(model.begin()) << "its answer waits for the last piece";
+  model.finish();
+  EXPECT_FALSE(model.begin());
+  model.finish();
+  EXPECT_TRUE(model.begin());
+  model.finish();
+  model.run();
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
+}
+
+TEST(Scheduler, AnswersAreSplitIntoPartsThatTakeTurns) {
+  FakeModel model({.sequences = 7}, next_token, 2);
+  for (std::uint64_t id = 1; id <= 7; ++id) {
+    auto asked = request(id, {static_cast<TokenId>(id)}, 100);
+    asked.speculate = false;
+    ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  }
+  std::vector<std::size_t> rows;
+  for (int turn = 0; turn < 12; ++turn) {
+    while (const auto batch = model.begin()) rows.push_back(batch->rows.size());
+    model.finish();
+  }
+  EXPECT_EQ(rows[0], 7u) << "the prompts";
+  EXPECT_THAT(std::vector(rows.end() - 4, rows.end()), testing::Each(testing::AnyOf(3u, 4u)));
+  for (std::uint64_t id = 1; id <= 7; ++id) EXPECT_GE(model.answers[RequestId{id}].size(), 5u);
+}
+
+TEST(Scheduler, APrefixIsCopiedWhileTheStepsThatComputeItAreUnderWay) {
+  FakeModel model({.sequences = 3}, next_token, 4);
+  ASSERT_TRUE(model.scheduler().submit(shared(1, counting(100)), {}));
+  ASSERT_TRUE(model.begin());
+  ASSERT_TRUE(model.scheduler().submit(shared(2, counting(100)), {}));
+  const auto batch = model.begin().value();
+  ASSERT_EQ(batch.copy_prefix.size(), 1u);
+  EXPECT_EQ(batch.copy_prefix[0].positions, 99u);
+  model.run();
+  for (std::uint64_t id = 1; id <= 2; ++id)
+    EXPECT_EQ(model.answers[RequestId{id}], answer_alone(shared(id, counting(100)), 4096));
+}
+
+TEST(Scheduler, ACancelledSlotIsGivenToTheNextByAnOrderBehindTheStepsThatUseIt) {
+  FakeModel model({.sequences = 1}, next_token, 3);
+  ASSERT_TRUE(model.scheduler().submit(request(1, counting(200), 9), {}));
+  ASSERT_TRUE(model.scheduler().submit(request(2, {8, 9}, 2), {}));
+  ASSERT_TRUE(model.begin());
+  ASSERT_TRUE(model.begin());
+  model.scheduler().cancel(RequestId{1});
+  const auto batch = model.begin().value();
+  EXPECT_THAT(batch.free, ElementsAre(SeqId{0}));
+  EXPECT_EQ(batch.rows[0].token, 8);
+  model.run();
+  EXPECT_THAT(model.answers[RequestId{1}], IsEmpty());
+  EXPECT_EQ(model.answers[RequestId{2}], answer_alone(request(2, {8, 9}, 2), 4096));
+}
+
+TEST(Scheduler, FailAllForgetsEveryStepUnderWay) {
+  FakeModel model({.sequences = 2}, next_token, 3);
+  ASSERT_TRUE(model.scheduler().submit(request(1, counting(300), 5), {}));
+  while (model.begin()) {
+  }
+  model.fail_all({Code::unavailable, "stage 2 is gone"});
+  EXPECT_EQ(model.ends.size(), 1u);
+  const auto asked = request(2, counting(300), 5);
+  ASSERT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
+}
+
+// A ring whose stages take so long for a step each, with `latency` for all its hops together, kept busy for `steps`.
+std::uint32_t steps_found(std::vector<std::chrono::milliseconds> stages, std::chrono::milliseconds latency, int steps) {
+  FlightWindow window(static_cast<std::uint32_t>(stages.size()));
+  std::vector<std::chrono::milliseconds> free_at(stages.size());
+  std::deque<std::pair<std::chrono::milliseconds, std::chrono::milliseconds>> under_way;  // begun, back
+  std::chrono::milliseconds now{}, done{}, idle{};
+  for (int step = 0; step < steps;) {
+    if (under_way.size() < window.steps()) {
+      auto at = now = free_at[0] = std::max(now, free_at[0]) + stages[0];
+      for (std::size_t stage = 1; stage < stages.size(); ++stage)
+        at = free_at[stage] = std::max(at, free_at[stage]) + stages[stage];
+      under_way.push_back({now - stages[0], at + latency});
+      continue;
+    }
+    const auto [begun, back] = under_way.front();
+    under_way.pop_front();
+    idle = std::max(back, now) - now;
+    now += idle;
+    window.saw({.rows = 8, .round = now - begun, .interval = now - std::max(done, begun), .idle = idle});
+    done = now;
+    ++step;
+  }
+  return window.steps();
+}
+
+TEST(FlightWindow, StagesOfOnePlaceHaveAStepEach) {
+  EXPECT_EQ(steps_found({10ms}, 100ms, 200), 1u);
+  EXPECT_EQ(steps_found({10ms, 10ms}, 0ms, 200), 2u);
+  EXPECT_EQ(steps_found({10ms, 9ms, 10ms}, 1ms, 200), 3u);
+}
+
+TEST(FlightWindow, AnUnevenRingGainsNothingByMore) {
+  for (const auto slow : {13ms, 20ms, 40ms}) {
+    EXPECT_LE(steps_found({10ms, slow}, 0ms, 200), 3u) << slow.count();
+    EXPECT_LE(steps_found({slow, 10ms}, 0ms, 200), 3u) << slow.count();
+  }
+}
+
+TEST(FlightWindow, LongRoundTripsAreHiddenBySoManyStepsAsFitIntoThem) {
+  EXPECT_EQ(steps_found({25ms, 25ms}, 50ms, 200), 4u);
+  EXPECT_THAT(steps_found({10ms, 20ms}, 50ms, 200), testing::AnyOf(4u, 5u));
+  EXPECT_EQ(steps_found({1ms, 1ms}, 50ms, 600), steps_under_way_max);
 }
 
 // Steps until a request of `tokens` has its answer, which must be the one it would have had without guesses.
@@ -539,7 +723,7 @@ TEST(Scheduler, FailAllEndsEverythingOnceAndTheSchedulerGoesOn) {
   ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
   ASSERT_TRUE(model.scheduler().submit(request(2, {1, 2}, 50), {}));
   ASSERT_TRUE(model.begin());
-  model.keep(model.scheduler().fail_all({Code::unavailable, "stage 2 is gone"}));
+  model.fail_all({Code::unavailable, "stage 2 is gone"});
   EXPECT_EQ(model.ends.size(), 2u);
   for (const auto& [id, end] : model.ends) EXPECT_EQ(end.error.value().message, "stage 2 is gone");
   EXPECT_TRUE(model.scheduler().idle());
@@ -583,7 +767,7 @@ void act(std::mt19937_64& random, FakeModel& model, const SchedulerOptions& opti
   }
 }
 
-void play(std::uint64_t seed) {
+void play(std::uint64_t seed, bool in_flight) {
   std::mt19937_64 random(seed), clock(seed);
   SchedulerOptions options;
   options.sequences = 1 + static_cast<std::uint32_t>(random() % 5);
@@ -591,14 +775,17 @@ void play(std::uint64_t seed) {
   options.step_rows_max = options.sequences + static_cast<std::uint32_t>(random() % 12);
   options.requests_queued_max = 1 + random() % 20;
   const NextToken next = random() % 2 ? next_token : repetitive_token;
-  FakeModel model(options, next);
+  const auto steps_max = in_flight ? 2 + static_cast<std::uint32_t>(clock() % 4) : 1;
+  FakeModel model(options, next, steps_max);
   Story story;
   Scheduler::Now now{};
   for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
     act(random, model, options, story);
-    if (!model.begin(now)) continue;
-    act(random, model, options, story);  // while the step is under way
-    model.finish(now += std::chrono::milliseconds(clock() % 400));
+    model.begin(now);
+    act(random, model, options, story);  // while steps are under way
+    now += std::chrono::milliseconds(clock() % 400);
+    // As a ring: a step more, or one that comes back, whichever happens to be first.
+    while (model.under_way() > 0 && (model.under_way() == steps_max || clock() % 2)) model.finish(now);
   }
   model.run();
   ASSERT_FALSE(testing::Test::HasFatalFailure());
@@ -618,7 +805,14 @@ void play(std::uint64_t seed) {
 TEST(Scheduler, EveryRequestEndsOnceWithTheAnswerItWouldHaveHadAlone) {
   for (std::uint64_t seed = 1; seed <= 300 && !HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
-    play(seed);
+    play(seed, false);
+  }
+}
+
+TEST(Scheduler, SoItDoesWithSeveralStepsUnderWay) {
+  for (std::uint64_t seed = 1; seed <= 600 && !HasFailure(); ++seed) {
+    SCOPED_TRACE(seed);
+    play(seed, true);
   }
 }
 

@@ -152,6 +152,14 @@ TEST(Http, ALoadTellsItsProgressInLines) {
   EXPECT_EQ(other.post("/load", {{"model", "absent"}}).status, 404);
 }
 
+TEST(Http, MeasuringIsToldInLines) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  EXPECT_EQ(client.post("/measure", nlohmann::json::object()).body, "{\"rates\":{\"shards\":1}}\n");
+  EXPECT_THAT(client.post("/measure", {{"again", true}}).body, testing::StartsWith("{\"progress\":"));
+  EXPECT_EQ(client.post("/measure", {{"again", "yes"}}).status, 400);
+}
+
 TEST(Http, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {
   ServerUnderTest server;
   TestClient client(server.port());

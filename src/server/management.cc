@@ -31,39 +31,48 @@ nlohmann::json query_arguments(const HttpRequest& request) {
 // Bodies here are small; whoever sends a large one waits for its parsing like everybody else.
 constexpr std::size_t arguments_bytes_max = 64u << 10;
 
-ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t depth_max) {
+ApiResult<nlohmann::json> small_body(const HttpRequest& request, std::size_t depth_max) {
   if (request.body.size() > arguments_bytes_max) {
     return api_fail(Code::too_large, {}, "[server] expected a body of at most {} bytes but got {}", arguments_bytes_max,
                     request.body.size());
   }
   auto json = parse_json(request.body, depth_max);
   if (!json) return std::unexpected(ApiError::from(std::move(json).error()));
-  JsonFields fields(*json);
-  const auto model = fields.text("model");
-  if (!model || model->empty()) fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"");
-  if (const auto& fault = fields.fault()) {
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
-  }
   return *std::move(json);
 }
 
-// The lines of one load. The load itself goes on when its watcher leaves.
-class LoadLines {
+std::unexpected<ApiError> fault_of(const JsonFields& fields) {
+  const auto& fault = fields.fault();
+  return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
+}
+
+ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t depth_max) {
+  auto json = small_body(request, depth_max);
+  if (!json) return json;
+  JsonFields fields(*json);
+  const auto model = fields.text("model");
+  if (!model || model->empty()) fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"");
+  if (fields.fault()) return fault_of(fields);
+  return json;
+}
+
+// The lines of one load or measurement, the last called `result`. The work itself goes on when its watcher leaves.
+class ProgressLines {
  public:
-  explicit LoadLines(Exchange exchange) : exchange_(std::move(exchange)) {}
+  ProgressLines(Exchange exchange, const char* result) : exchange_(std::move(exchange)), result_(result) {}
 
   void progress(nlohmann::json progress) {
     if (ended_) return;
     line("progress", std::move(progress));
   }
 
-  void done(Result<nlohmann::json> placement) {
+  void done(Result<nlohmann::json> result) {
     if (std::exchange(ended_, true)) return;
-    if (placement) {
-      line("placement", std::move(*placement));
+    if (result) {
+      line(result_, std::move(*result));
       return exchange_->finish(HttpExchange::After::keep_alive);
     }
-    const auto error = ApiError::from(std::move(placement).error());
+    const auto error = ApiError::from(std::move(result).error());
     if (!started_) return exchange_->answer(error_answer(error));
     exchange_->send(dump(error_body(error)) + "\n");
     exchange_->finish(HttpExchange::After::close);
@@ -81,19 +90,42 @@ class LoadLines {
   }
 
   Exchange exchange_;
+  const char* const result_;
   bool started_ = false, ended_ = false;
 };
+
+std::shared_ptr<ProgressLines> lines_to(const Exchange& exchange, const char* result) {
+  const auto lines = std::make_shared<ProgressLines>(exchange, result);
+  exchange->on_end([weak = std::weak_ptr(lines)](ExchangeEnd end) {
+    if (const auto live = weak.lock()) live->end(end);
+  });
+  return lines;
+}
 
 void load(Exchange exchange, Backend& backend, std::size_t depth_max) {
   const auto arguments = body_arguments(exchange->request(), depth_max);
   if (!arguments) return exchange->answer(error_answer(arguments.error()));
-  const auto lines = std::make_shared<LoadLines>(exchange);
-  exchange->on_end([weak = std::weak_ptr(lines)](ExchangeEnd end) {
-    if (const auto live = weak.lock()) live->end(end);
-  });
+  const auto lines = lines_to(exchange, "placement");
   backend.load(
       *arguments, [lines](nlohmann::json progress) { lines->progress(std::move(progress)); },
       [lines](Result<nlohmann::json> placement) { lines->done(std::move(placement)); });
+}
+
+// Without a body: what is known. Again only by a body, which a web page of somebody else cannot send.
+void measure(Exchange exchange, Backend& backend, std::size_t depth_max) {
+  auto arguments = nlohmann::json::object();
+  if (!exchange->request().body.empty()) {
+    auto body = small_body(exchange->request(), depth_max);
+    if (!body) return exchange->answer(error_answer(body.error()));
+    JsonFields fields(*body);
+    (void)fields.boolean("again");
+    if (fields.fault()) return exchange->answer(error_answer(fault_of(fields).error()));
+    arguments = *std::move(body);
+  }
+  const auto lines = lines_to(exchange, "rates");
+  backend.measure(
+      arguments, [lines](nlohmann::json progress) { lines->progress(std::move(progress)); },
+      [lines](Result<nlohmann::json> rates) { lines->done(std::move(rates)); });
 }
 
 void unload(Exchange exchange, Backend& backend, std::size_t depth_max) {
@@ -147,6 +179,8 @@ void add_management_routes(Router& router, Backend& backend, const ServerLimits&
   router.add("GET", "/plan", [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
   router.add("POST", "/load",
              [&backend, depth_max](Exchange exchange) { load(std::move(exchange), backend, depth_max); });
+  router.add("POST", "/measure", 
+             [&backend, depth_max](Exchange exchange) { measure(std::move(exchange), backend, depth_max); });
   router.add("POST", "/unload",
              [&backend, depth_max](Exchange exchange) { unload(std::move(exchange), backend, depth_max); });
 }

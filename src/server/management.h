@@ -1,7 +1,8 @@
-// The node's own routes, which `flotilla`'s commands use: health, cluster, placements, plan, show, load, unload.
+// The node's own routes, which `flotilla`'s commands use: health, cluster, placements, plan, show, load, unload,
+// measure.
 //
-// POST /load answers with lines of JSON (application/x-ndjson): {"progress": …} as it goes, and last {"placement": …} or
-// {"error": …}. A load that fails before it made any progress has an error's status instead. Bodies here are small (64 KiB
+// POST /load and POST /measure answer with lines of JSON (application/x-ndjson): {"progress": …} as it goes, and last {"placement": …},
+// {"rates": …} or {"error": …}. A load that fails before it made any progress has an error's status instead. Bodies here are small (64 KiB
 // at most) and parsed on the loop; work on text goes through Backend::run_aside, as in generation.cc.
 #pragma once
 

@@ -3,8 +3,8 @@
 // computes, waits, or answers a field it did not understand as if it had.
 //
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
-//   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load  POST
-//   /unload
+//   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
+//   POST /unload  POST /measure
 #pragma once
 
 #include <boost/asio/io_context.hpp>

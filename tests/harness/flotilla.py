@@ -97,6 +97,8 @@ class Stream:
 class Node:
     """One `flotilla serve`. start() returns once it answers /health."""
 
+    measures = False  # itself and its links; it would disturb what else is measured or timed
+
     def __init__(self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None):
         self.name, self.flags, self.models, self.kernels = name, list(flags), list(models), kernels
         self.home = home or os.path.join(folder, name)
@@ -119,6 +121,8 @@ class Node:
         ]
         for folder in self.models:
             words += ["--models", folder]
+        if not self.measures:
+            words.append("--no-measure")
         return words + self.flags
 
     def launch(self, **options):

@@ -127,7 +127,9 @@ class Node(Machine):
     """A real node, asked over HTTP inside its namespace."""
 
     def __init__(self, binary, host, name, flags):
-        super().__init__(host, name, [binary, "serve", "--home", "{home}", "--name", name, "--trust-lan", *flags])
+        super().__init__(host, name, [binary, "serve", "--home", "{home}", "--name", name, "--trust-lan",
+                                      *([] if "--measures" in flags else ["--no-measure"]),
+                                      *[flag for flag in flags if flag != "--measures"]])
         threading.Thread(target=lambda: [None for _ in self.process.stdout], daemon=True).start()
 
     def members(self):

@@ -1,0 +1,1 @@
+"""What bench/peers and bench/one_core share; each file has one subject."""

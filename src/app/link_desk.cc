@@ -1,0 +1,165 @@
+#include "app/link_desk.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/log.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto tick_interval = 250ms;
+constexpr int ticks_a_look = 8;                  // at this machine's interfaces: every two seconds
+constexpr std::size_t addresses_probed_max = 6;  // of one machine
+
+Instant now() { return std::chrono::steady_clock::now(); }
+
+struct Probed {
+  std::map<PeerAddress, LinkFigures> figures;
+  bool busy = false;
+};
+
+// Blocking. An address that does not answer, or another machine at it, is no candidate; the others may be.
+Probed probe_all(const HandshakeIdentity& self, const NodeId& peer, const std::vector<PeerAddress>& addresses,
+                 const std::atomic<bool>& stop) {
+  Probed probed;
+  for (const PeerAddress& address : addresses) {
+    if (stop) break;
+    auto figures = probe_link(self, peer, address);
+    if (figures) {
+      probed.figures.emplace(address, *std::move(figures));
+      continue;
+    }
+    log(LogLevel::debug, "app", "the link to {} was not measured: {}", to_string(address), figures.error().message);
+    if (figures.error().code == Code::busy) return {.figures = {}, .busy = true};
+  }
+  return probed;
+}
+
+}  // namespace
+
+const std::pair<const PeerAddress, LinkFigures>* choose_link(const std::map<PeerAddress, LinkFigures>& probed,
+                                                             const PeerAddress* current) {
+  const std::pair<const PeerAddress, LinkFigures>* best = nullptr;
+  if (const auto found = current ? probed.find(*current) : probed.end(); found != probed.end()) best = &*found;
+  for (const auto& candidate : probed)
+    if (!best || is_better(candidate.second, best->second)) best = &candidate;
+  return best;
+}
+
+LinkDesk::LinkDesk(NodeContext& context, Surroundings surroundings)
+    : context_(context), surroundings_(std::move(surroundings)), schedule_(random_u64()), timer_(context.loop) {}
+
+LinkDesk::~LinkDesk() {
+  stop();
+  helper_.join();  // a probe ends within seconds
+}
+
+void LinkDesk::begin() {
+  interfaces_ = real_interfaces();
+  tick();
+}
+
+void LinkDesk::stop() {
+  stopping_ = true;
+  timer_.cancel();
+}
+
+std::vector<LinkRate> LinkDesk::links() const {
+  std::vector<LinkRate> list;
+  for (const auto& [peer, chosen] : chosen_)
+    list.push_back({peer, chosen.figures.latency_seconds, chosen.figures.bytes_per_second, chosen.figures.interface});
+  return list;
+}
+
+void LinkDesk::on_lost(const NodeId& peer) {
+  schedule_.forget(peer);
+  if (chosen_.erase(peer) > 0) context_.changed();
+}
+
+void LinkDesk::tick() {
+  if (stopping_) return;
+  const bool quiet = surroundings_.is_quiet();
+  gate_->set_open(quiet);
+  if (++ticks_ % ticks_a_look == 0) look_around();
+  for (const Member& member : context_.view().members)
+    if (member.state == MemberState::joined)
+      schedule_.see(member.info.id, surroundings_.addresses_of(member.info.id), now());
+  if (quiet && !schedule_.is_measuring() && gate_->begin_asking()) {
+    if (const auto peer = schedule_.take_due(now()))
+      measure(*peer);
+    else
+      gate_->end_asking();
+  }
+  timer_.expires_after(tick_interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+// A cable that is pulled takes its address along: back to the way the control connection goes, at once.
+void LinkDesk::look_around() {
+  auto interfaces = real_interfaces();
+  if (interfaces == interfaces_) return;
+  interfaces_ = std::move(interfaces);
+  const auto is_here = [this](const std::string& name) {
+    return std::ranges::any_of(interfaces_, [&](const InterfaceAddress& each) { return each.interface == name; });
+  };
+  for (auto& [peer, chosen] : chosen_)
+    if (chosen.figures.real && !chosen.figures.interface.empty() && chosen.figures.interface != "lo" &&
+        !is_here(chosen.figures.interface))
+      surroundings_.prefer_host(peer, "");
+  schedule_.measure_all(now());
+}
+
+void LinkDesk::measure(const NodeId& peer) {
+  auto addresses = surroundings_.addresses_of(peer);
+  if (addresses.size() > addresses_probed_max) addresses.resize(addresses_probed_max);
+  // On the helper nothing of this object is touched: it may be gone before the answer.
+  boost::asio::post(helper_, [this, gate = gate_, loop = &context_.loop, self = context_.identity, peer, addresses] {
+    Probed probed = probe_all(self, peer, addresses, stopping_);
+    gate->end_asking();
+    boost::asio::post(*loop, [this, peer, probed = std::move(probed)] {
+      if (!stopping_) on_probed(peer, probed.busy, probed.figures);
+    });
+  });
+}
+
+void LinkDesk::on_probed(const NodeId& peer, bool busy, std::map<PeerAddress, LinkFigures> probed) {
+  // What was measured while this machine began to compute says nothing.
+  if (busy || !surroundings_.is_quiet()) return schedule_.on_busy(now());
+  const auto current = chosen_.find(peer);
+  const auto* best = choose_link(probed, current == chosen_.end() ? nullptr : &current->second.address);
+  if (!best) {
+    schedule_.on_failed(now());
+    surroundings_.prefer_host(peer, "");
+    if (chosen_.erase(peer) > 0) context_.changed();
+    return;
+  }
+  schedule_.on_measured(now());
+  const Member* member = nullptr;
+  const ClusterView view = context_.view();
+  if (member = view.find(peer); !member || member->state == MemberState::seen) return;  // left meanwhile
+  if (probed.size() > 1 && (current == chosen_.end() || current->second.address != best->first))
+    log(LogLevel::info, "app", "{} is reached at {} ({}): {:.3f} ms and {:.2f} GB/s", member->info.name,
+        best->first.host, best->second.interface, best->second.latency_seconds * 1e3,
+        best->second.bytes_per_second / 1e9);
+  chosen_[peer] = {best->first, best->second};
+  surroundings_.prefer_host(peer, best->first.host);
+  context_.changed();
+}
+
+Status LinkDesk::answer(Link& link, const Frame& frame) {
+  if (frame.header.kind != FrameKind::rate_request)
+    return fail(Code::corrupt, "[app] expected a request for a file or a rate_request on a bulk connection but got {}",
+                to_string(frame.header.kind));
+  const auto request = decode_rate_request(frame.body);
+  if (!request) return refuse_rate(link, request.error());
+  if (const auto admitted = gate_->admit(link, request->bytes, now()); !admitted)
+    return refuse_rate(link, admitted.error());
+  return answer_rate(link, *request);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,45 @@
+#include "app/load_request.h"
+
+#include <optional>
+
+#include "app/terminal.h"
+
+namespace flotilla {
+namespace {
+
+using nlohmann::json;
+
+std::string text_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+std::uint64_t number_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
+}
+
+}  // namespace
+
+Result<json> load_showing_progress(ApiClient& client, const json& body) {
+  ProgressBar bar;
+  std::optional<Error> failure;
+  json placement;
+  const auto streamed = client.post_lines("/load", body, [&](std::string_view line) {
+    const json event = json::parse(line, nullptr, false);
+    if (!event.is_object()) return true;
+    if (event.contains("progress"))
+      bar.show(text_of(event["progress"], "text"), number_of(event["progress"], "done_bytes"),
+               number_of(event["progress"], "total_bytes"));
+    if (event.contains("placement")) placement = event["placement"];
+    if (event.contains("error"))
+      failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
+    return true;
+  });
+  bar.clear();
+  if (!streamed) return fail(streamed.error());
+  if (failure) return fail(*failure);
+  return placement;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,93 @@
+// Decides when this machine measures itself, and what of it holds: at the first start, when a model brings a type of
+// weights not timed yet, when a quota changes, after a slowdown, and when someone asks. In: what stages here do, the
+// models there are, time.  Out: MachineRates, for the node to publish.  Owns: the measuring process, the cache in the
+// home.  Thread: the loop's.
+// Never: measures while a stage here computes or loads (it waits for some quiet seconds, and gives way at once); delays
+// anything else: whoever plans before does so from memory alone.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "app/node_context.h"
+#include "app/rates_cache.h"
+#include "app/slowdown_watch.h"
+
+namespace flotilla {
+
+class MeasureDesk {
+ public:
+  struct Options {
+    bool unasked = true;  // false: only where someone asks
+    std::uint32_t threads = 1;
+    std::filesystem::path home;
+  };
+  struct Progress {
+    std::string text;  // "timing Q4_K"; empty: over
+    std::uint32_t done = 0, total = 0;
+  };
+  using OnProgress = std::function<void(const Progress&)>;
+  using OnDone = std::function<void(const Result<MachineRates>&)>;
+
+  MeasureDesk(NodeContext& context, Options options);
+  ~MeasureDesk();
+
+  void begin();  // reads the cache, and looks each second whether there is something to do
+  void stop();
+
+  // As they are now: what was measured, and slower where the machine was noticed to have become so.
+  MachineRates rates() const;
+  void on_work();  // a stage here computes or loads
+  void on_stats(const StageStats& stats);
+  void on_progress(OnProgress observer) { observer_ = std::move(observer); }
+
+  // Nothing here computes, loads or measures, and has not for some seconds: a link may be measured.
+  bool is_quiet() const;
+
+  // What is known, or measured first where nothing is or `again`. Waits for quiet like any other measurement.
+  void want(bool again, OnProgress on_progress, OnDone on_done);
+
+ private:
+  struct Asker {
+    OnProgress on_progress;
+    OnDone on_done;
+  };
+  using Clock = std::chrono::steady_clock;
+
+  void tick();
+  void watch_share();
+  std::vector<std::string> missing_types();
+  void start(std::vector<std::string> types, bool everything);
+  void on_child_frame(const Frame& frame);
+  void on_measured(MachineRates rates);
+  void on_failure(const Error& cause);
+  void end_child();
+  void tell(const Progress& progress);
+  Circumstances circumstances() const;
+
+  NodeContext& context_;
+  const Options options_;
+  SlowdownWatch watch_;
+  boost::asio::steady_timer timer_;
+  std::optional<MachineRates> measured_;
+  double slower_ = 1;        // times as long as measured_ says, since
+  double share_ = 0;         // of cores' time, when last looked
+  bool stale_ = false;       // measured_ holds no longer: measure everything
+  bool everything_ = false;  // the child does
+  std::shared_ptr<RunnerProcess> child_;
+  Clock::time_point child_started_{}, worked_at_{}, not_before_{};
+  std::chrono::seconds pause_{};
+  std::vector<Asker> askers_;
+  std::map<std::string, std::vector<std::string>> types_by_model_;  // by fingerprint
+  OnProgress observer_;
+};
+
+}  // namespace flotilla

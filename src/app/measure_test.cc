@@ -1,0 +1,141 @@
+// Claims about what a node keeps and notices of its machine's speed.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "app/machine.h"
+#include "app/rates_cache.h"
+#include "app/rates_json.h"
+#include "app/slowdown_watch.h"
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+
+MachineRates some_rates() {
+  return {.shards = 2,
+          .threads_per_shard = 1,
+          .kernels = {{"Q4_K", std::vector<double>(kernel_rows.size(), 0.05)}},
+          .memory_bytes_per_second = 2.5e10,
+          .layer_seconds = 3e-5,
+          .attention_bytes_per_second = 3e9};
+}
+
+class RatesCache : public testing::Test {
+ protected:
+  RatesCache() {
+    std::string pattern = (fs::temp_directory_path() / "flotilla-rates-XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~RatesCache() override { fs::remove_all(folder_); }
+  fs::path path() const { return folder_ / "rates.json"; }
+
+  fs::path folder_;
+  const Circumstances now_{
+      .processor = "EPYC", .threads = 2, .share = 2, .kernels = "ggml 0.27.0", .release = "0.1.0"};
+};
+
+TEST_F(RatesCache, HoldsUnderTheSameCircumstances) {
+  EXPECT_EQ(read_rates(path(), now_), std::nullopt);
+  ASSERT_TRUE(write_rates(path(), now_, some_rates()));
+  EXPECT_EQ(read_rates(path(), now_), some_rates());
+}
+
+TEST_F(RatesCache, HoldsUnderNoOthers) {
+  ASSERT_TRUE(write_rates(path(), now_, some_rates()));
+  std::vector<Circumstances> others(5, now_);
+  others[0].processor = "M2";
+  others[1].threads = 1;
+  others[2].share = 0.5;
+  others[3].kernels = "ggml 0.28.0";
+  others[4].release = "0.2.0";
+  for (const Circumstances& other : others) EXPECT_EQ(read_rates(path(), other), std::nullopt);
+}
+
+TEST_F(RatesCache, ADamagedFileIsNone) {
+  for (const char* text : {"", "{", "[]", "{\"circumstances\":{},\"rates\":{}}", "{\"rates\":1}"}) {
+    std::ofstream(path()) << text;
+    EXPECT_EQ(read_rates(path(), now_), std::nullopt) << text;
+  }
+  nlohmann::json body;
+  ASSERT_TRUE(write_rates(path(), now_, some_rates()));
+  std::ifstream(path()) >> body;
+  body["rates"]["kernels"][0]["seconds_per_gib"].erase(0);
+  std::ofstream(path()) << body;
+  EXPECT_EQ(read_rates(path(), now_), std::nullopt);
+}
+
+TEST(Machine, AShareIsNeverMoreThanItsProcessors) {
+  EXPECT_GT(processor_share(), 0);
+  EXPECT_GE(processor_share() + 0.999, processors_allowed());
+}
+
+// A runner that tells each second how many steps it took and how long they were.
+class Slowdown : public testing::Test {
+ protected:
+  std::optional<double> second(double step_seconds, std::uint64_t rows_a_step = 1) {
+    const auto steps = static_cast<std::uint64_t>(1 / step_seconds);
+    stats_.steps += steps;
+    stats_.rows += steps * rows_a_step;
+    stats_.compute_seconds += static_cast<double>(steps) * step_seconds;
+    return watch_.on_stats(stats_);
+  }
+  // The first news within so many seconds.
+  std::optional<double> news_within(int seconds, double step_seconds) {
+    for (int i = 0; i < seconds; ++i)
+      if (const auto news = second(step_seconds)) return news;
+    return std::nullopt;
+  }
+
+  SlowdownWatch watch_;
+  StageStats stats_{.placement = {7}};
+};
+
+TEST_F(Slowdown, IsNoticedWithinSeconds) {
+  EXPECT_EQ(news_within(20, 0.02), std::nullopt);
+  const auto news = news_within(5, 0.08);
+  ASSERT_TRUE(news);
+  EXPECT_NEAR(*news, 4, 0.2);
+  EXPECT_EQ(news_within(20, 0.08), std::nullopt) << "said once";
+}
+
+TEST_F(Slowdown, RecoveryIsNoticedToo) {
+  (void)news_within(10, 0.02);
+  (void)news_within(10, 0.08);
+  EXPECT_NEAR(news_within(5, 0.02).value(), 0.25, 0.02);
+}
+
+TEST_F(Slowdown, AHiccupIsNoNews) {
+  for (int i = 0; i < 30; ++i) EXPECT_EQ(second(i % 4 == 3 ? 0.1 : 0.02), std::nullopt);
+}
+
+TEST_F(Slowdown, AGrowingContextIsNoNews) {
+  for (int i = 0; i < 200; ++i) EXPECT_EQ(second(0.02 * (1 + 0.02 * i)), std::nullopt);
+}
+
+TEST_F(Slowdown, StepsOfManyRowsSayNothing) {
+  (void)news_within(10, 0.02);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(second(0.2, 64), std::nullopt);
+}
+
+TEST_F(Slowdown, SingleStepsCountedApartAreTakenFromThere) {
+  for (int i = 0; i < 10; ++i) {
+    stats_.single_steps += 50;
+    stats_.single_compute_seconds += 1;
+    EXPECT_EQ(second(0.2, 64), std::nullopt);
+  }
+  std::optional<double> news;
+  for (int i = 0; i < 5 && !news; ++i) {
+    stats_.single_steps += 20;
+    stats_.single_compute_seconds += 1;
+    news = second(0.2, 64);
+  }
+  EXPECT_NEAR(news.value(), 2.5, 0.1);
+}
+
+}  // namespace
+}  // namespace flotilla

@@ -1,0 +1,28 @@
+// HOME/rates.json: what this machine measured of itself, and under which circumstances: it holds for as long as those
+// do.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "wire/node_info.h"
+
+namespace flotilla {
+
+struct Circumstances {
+  std::string processor;      // "AMD EPYC"
+  std::uint32_t threads = 1;  // that a stage may use
+  double share = 1;           // of cores' time granted to them: less than threads where a quota throttles
+  std::string kernels;        // ggml's version and where its libraries lie
+  std::string release;        // our own
+  bool operator==(const Circumstances&) const = default;
+};
+
+// Nothing where there is no such file, it is damaged, or it was measured under other circumstances.
+std::optional<MachineRates> read_rates(const std::filesystem::path& path, const Circumstances& now);
+Status write_rates(const std::filesystem::path& path, const Circumstances& now, const MachineRates& rates);
+
+}  // namespace flotilla

@@ -1,0 +1,52 @@
+#include "app/rates_json.h"
+
+#include "app/fleet.h"
+
+namespace flotilla {
+
+using nlohmann::json;
+
+json rates_json(const MachineRates& rates) {
+  json kernels = json::array();
+  for (const KernelRate& kernel : rates.kernels)
+    kernels.push_back({{"type", kernel.type}, {"seconds_per_gib", kernel.seconds_per_gib}});
+  return {{"shards", rates.shards},
+          {"threads_per_shard", rates.threads_per_shard},
+          {"memory_bytes_per_second", rates.memory_bytes_per_second},
+          {"layer_seconds", rates.layer_seconds},
+          {"attention_bytes_per_second", rates.attention_bytes_per_second},
+          {"kernel_rows", kernel_rows},
+          {"kernels", kernels}};
+}
+
+Result<MachineRates> rates_from_json(const json& body) {
+  try {
+    MachineRates rates;
+    rates.shards = body.at("shards").get<std::uint32_t>();
+    rates.threads_per_shard = body.at("threads_per_shard").get<std::uint32_t>();
+    rates.memory_bytes_per_second = body.at("memory_bytes_per_second").get<double>();
+    rates.layer_seconds = body.at("layer_seconds").get<double>();
+    rates.attention_bytes_per_second = body.at("attention_bytes_per_second").get<double>();
+    for (const json& kernel : body.at("kernels"))
+      rates.kernels.push_back(
+          {kernel.at("type").get<std::string>(), kernel.at("seconds_per_gib").get<std::vector<double>>()});
+    bool good = rates.shards > 0 && rates.threads_per_shard > 0 && rates.memory_bytes_per_second > 0 &&
+                body.at("kernel_rows") == json(kernel_rows);
+    for (const KernelRate& kernel : rates.kernels) good = good && kernel.seconds_per_gib.size() == kernel_rows.size();
+    if (good) return rates;
+  } catch (const json::exception&) {
+  }
+  return fail(Code::corrupt, "[app] expected what a machine measured of itself but got something else");
+}
+
+json links_json(const std::vector<LinkRate>& links, const ClusterView& view) {
+  json list = json::array();
+  for (const LinkRate& link : links)
+    list.push_back({{"node", name_of(view, link.peer)},
+                    {"latency_seconds", link.latency_seconds},
+                    {"bytes_per_second", link.bytes_per_second},
+                    {"interface", link.interface}});
+  return list;
+}
+
+}  // namespace flotilla

@@ -1,0 +1,245 @@
+#include "engine/kernel_timing.h"
+
+#include <ggml-cpp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <memory>
+#include <optional>
+
+#include "base/units.h"
+#include "engine/backend.h"
+#include "engine/core_team.h"
+#include "engine/lazy_memory.h"
+#include "engine/random_rows.h"
+
+namespace flotilla {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// One matrix as of a model of some 1 B weights; blocks of 256 fit its rows. A larger one takes as long a byte.
+constexpr std::int64_t matrix_columns = 2048, matrix_rows = 2048;
+constexpr int samples = 3;                // of which the shortest counts: what disturbs only adds
+constexpr double sample_seconds = 0.012;  // of one sample, at least; some matrices at 512 rows take longer
+constexpr std::uint64_t set_bytes_min = 64 * mib, set_bytes_max = 512 * mib;  // of all shards' matrices together
+
+// Twice the last cache, where the system tells its size: with less, what was read a round ago would still be in it.
+std::uint64_t set_bytes() {
+  std::uint64_t cache = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  cache = static_cast<std::uint64_t>(std::max(0L, ::sysconf(_SC_LEVEL3_CACHE_SIZE)));
+#endif
+  return std::clamp(2 * cache, set_bytes_min, set_bytes_max);
+}
+
+// Tensors of one shard, each in the buffer a stage would keep it in.
+class Tensors {
+ public:
+  explicit Tensors(std::size_t count) : context_(ggml_init({count * ggml_tensor_overhead(), nullptr, true})) {}
+  ggml_context* context() { return context_.get(); }
+
+  Status place(ggml_backend_buffer_type_t type) {
+    buffer_.reset(ggml_backend_alloc_ctx_tensors_from_buft(context_.get(), type));
+    if (!buffer_) return fail(Code::no_memory, "[engine] expected memory to time kernels in but the system gave none");
+    ggml_backend_buffer_set_usage(buffer_.get(), GGML_BACKEND_BUFFER_USAGE_WEIGHTS);
+    prefer_huge_pages(ggml_backend_buffer_get_base(buffer_.get()), ggml_backend_buffer_get_size(buffer_.get()));
+    return {};
+  }
+
+ private:
+  ggml_context_ptr context_;
+  ggml_backend_buffer_ptr buffer_;
+};
+
+// A graph whose inputs and results lie in one buffer. All results in the same place: nobody reads them.
+class TimedGraph {
+ public:
+  explicit TimedGraph(std::size_t nodes)
+      : context_(ggml_init(
+            {nodes * 4 * ggml_tensor_overhead() + ggml_graph_overhead_custom(nodes * 4, false), nullptr, true})),
+        graph_(ggml_new_graph_custom(context_.get(), nodes * 4, false)) {}
+
+  ggml_context* context() { return context_.get(); }
+  ggml_tensor* input(ggml_tensor* tensor) {
+    inputs_.push_back(tensor);
+    return tensor;
+  }
+  void add(ggml_tensor* result) {
+    results_.push_back(result);
+    ggml_build_forward_expand(graph_, result);
+  }
+
+  Status place(const ComputeBackend& backend) {
+    std::size_t bytes = 0, widest = 0;
+    for (const ggml_tensor* tensor : inputs_) bytes += aligned(ggml_nbytes(tensor));
+    for (const ggml_tensor* tensor : results_) widest = std::max(widest, ggml_nbytes(tensor));
+    FLOTILLA_TRY(memory_, LazyMemory::map(backend.device(), bytes + aligned(widest), "timing kernels"));
+    std::size_t at = 0;
+    for (ggml_tensor* tensor : inputs_) {
+      ggml_backend_tensor_alloc(memory_.buffer(), tensor, memory_.data() + at);
+      at += aligned(ggml_nbytes(tensor));
+    }
+    for (ggml_tensor* tensor : results_) ggml_backend_tensor_alloc(memory_.buffer(), tensor, memory_.data() + at);
+    return {};
+  }
+
+  Status compute(const ComputeBackend& backend) const { return backend.compute(graph_); }
+
+ private:
+  static std::size_t aligned(std::size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+  ggml_context_ptr context_;
+  ggml_cgraph* graph_;
+  std::vector<ggml_tensor*> inputs_, results_;
+  LazyMemory memory_;
+};
+
+void fill(ggml_tensor* activations) {
+  auto* values = static_cast<float*>(activations->data);
+  std::uint32_t x = 12345;
+  for (std::int64_t i = 0; i < ggml_nelements(activations); ++i)
+    values[i] = static_cast<float>((x = x * 1664525 + 1013904223) >> 8) / (1 << 24) - 0.5f;
+}
+
+// Takes the same graph on every shard until a sample is long enough, some samples; seconds of one computing. The first
+// one, which also finds pages and wakes threads, does not count.
+Result<double> time_graph(CoreTeam& team, const TimedGraph& graph, const ComputeBackend& backend,
+                          std::atomic<int>& repeats) {
+  Status status = graph.compute(backend);
+  const double once = team.time([&] {
+    if (status) status = graph.compute(backend);
+  });
+  repeats = std::clamp(static_cast<int>(sample_seconds / std::max(once, 1e-7)), 1, 10'000);
+  std::array<double, samples> seconds{};
+  for (double& sample : seconds) {
+    team.wait();
+    const int count = repeats;
+    sample = team.time([&] {
+      for (int i = 0; i < count && status; ++i) status = graph.compute(backend);
+    }) / count;
+  }
+  if (!status) return fail(status.error());
+  return std::ranges::min(seconds);
+}
+
+Status make_matrices(Tensors& tensors, std::vector<ggml_tensor*>& matrices, ggml_type type,
+                     const ComputeBackend& backend, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    matrices.push_back(ggml_new_tensor_2d(tensors.context(), type, matrix_columns, matrix_rows));
+  FLOTILLA_TRY_STATUS(tensors.place(backend.best_for_matrix(type, matrix_columns, matrix_rows)));
+  RandomRows rows(type, matrix_columns);
+  std::vector<std::byte> bytes(ggml_nbytes(matrices.front()));
+  for (std::size_t row = 0; row < matrix_rows; ++row)
+    std::ranges::copy(rows.draw(), bytes.begin() + static_cast<std::ptrdiff_t>(row * rows.row_bytes()));
+  for (ggml_tensor* matrix : matrices) ggml_backend_tensor_set(matrix, bytes.data(), 0, bytes.size());
+  return {};
+}
+
+// As many products as a sample has time for, each with another matrix, and one at least.
+std::size_t products_for(double seconds_each, std::size_t matrices) {
+  return std::clamp<std::size_t>(static_cast<std::size_t>(sample_seconds / seconds_each), 1, matrices);
+}
+
+}  // namespace
+
+Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& division) {
+  const std::size_t matrix_bytes = ggml_row_size(type, matrix_columns) * matrix_rows;
+  const auto count = std::max<std::size_t>(2, set_bytes() / division.shards / matrix_bytes);
+  CoreTeam team(division.shards);
+  std::atomic<int> repeats = 1;
+  std::atomic<std::size_t> products = count;  // as shard 0 decides, so that all do the same
+  std::vector<double> result;
+  const Status ended = team.run([&](std::uint32_t shard) -> Status {
+    FLOTILLA_TRY(const auto backend, ComputeBackend::open(division.threads));
+    Tensors tensors(count);
+    std::vector<ggml_tensor*> matrices;
+    FLOTILLA_TRY_STATUS(make_matrices(tensors, matrices, type, backend, count));
+    for (const std::uint32_t rows : kernel_rows) {
+      TimedGraph graph(products + 1);
+      auto* activations = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F32, matrix_columns, rows));
+      for (std::size_t i = 0; i < products; ++i) graph.add(ggml_mul_mat(graph.context(), matrices[i], activations));
+      FLOTILLA_TRY_STATUS(graph.place(backend));
+      fill(activations);
+      FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
+      if (shard == 0) {
+        const double each = seconds / static_cast<double>(products);
+        result.push_back(each / division.shards * static_cast<double>(gib) / static_cast<double>(matrix_bytes));
+        products = products_for(2 * each, count);  // the next has about twice the rows
+      }
+      team.wait();
+    }
+    return {};
+  });
+  if (!ended) return fail(ended.error());
+  return result;
+}
+
+Result<double> attention_rate(const CoreDivision& division) {
+  constexpr std::int64_t length = 128, kv_heads = 8, heads = 32, positions = 2048;
+  constexpr std::uint64_t layer_bytes = 2ull * length * kv_heads * positions * sizeof(ggml_fp16_t);
+  const auto layers = std::max<std::size_t>(2, set_bytes() / division.shards / layer_bytes);
+  CoreTeam team(division.shards);
+  std::atomic<int> repeats = 1;
+  double rate = 0;
+  const Status ended = team.run([&](std::uint32_t shard) -> Status {
+    FLOTILLA_TRY(const auto backend, ComputeBackend::open(division.threads));
+    Tensors tensors(2 * layers);
+    std::vector<ggml_tensor*> cells;
+    for (std::size_t i = 0; i < 2 * layers; ++i)
+      cells.push_back(ggml_new_tensor_2d(tensors.context(), GGML_TYPE_F16, length * kv_heads, positions));
+    FLOTILLA_TRY_STATUS(tensors.place(backend.plain()));
+    RandomRows rows(GGML_TYPE_F16, length * kv_heads);
+    for (ggml_tensor* matrix : cells)
+      for (std::int64_t i = 0; i < positions; ++i) {
+        const auto row = rows.draw();
+        ggml_backend_tensor_set(matrix, row.data(), static_cast<std::size_t>(i) * row.size(), row.size());
+      }
+    TimedGraph graph(3 * layers + 2);
+    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, 1, heads));
+    auto* mask = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, positions, 1));  // zeros: all seen
+    const auto view = [&](ggml_tensor* matrix) {
+      return ggml_view_3d(graph.context(), matrix, length, positions, kv_heads, matrix->nb[1],
+                          length * sizeof(ggml_fp16_t), 0);
+    };
+    for (std::size_t i = 0; i < layers; ++i)
+      graph.add(
+          ggml_flash_attn_ext(graph.context(), query, view(cells[2 * i]), view(cells[2 * i + 1]), mask, 0.088f, 0, 0));
+    FLOTILLA_TRY_STATUS(graph.place(backend));
+    fill(query);
+    FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
+    if (shard == 0) rate = static_cast<double>(layer_bytes * layers) * division.shards / seconds;
+    return {};
+  });
+  if (!ended) return fail(ended.error());
+  return rate;
+}
+
+double memory_rate(std::uint32_t cores) {
+  const std::size_t each = std::max<std::size_t>(2 * set_bytes() / cores, mib) / sizeof(std::uint64_t);
+  CoreTeam team(cores);
+  double rate = 0;
+  (void)team.run([&](std::uint32_t core) -> Status {
+    const std::unique_ptr<std::uint64_t[]> numbers(new std::uint64_t[each]);
+    prefer_huge_pages(numbers.get(), each * sizeof(std::uint64_t));
+    std::fill_n(numbers.get(), each, core + 1);
+    std::array<double, samples> seconds{};
+    std::uint64_t sum = 0;
+    for (double& sample : seconds) {
+      sample = team.time([&] {
+        std::array<std::uint64_t, 16> sums{};
+        for (std::size_t i = 0; i + sums.size() <= each; i += sums.size())
+          for (std::size_t lane = 0; lane < sums.size(); ++lane) sums[lane] += numbers[i + lane];
+        for (const std::uint64_t lane : sums) sum += lane;
+      });
+    }
+    if (core == 0) rate = static_cast<double>(each * sizeof(std::uint64_t)) * cores / std::ranges::min(seconds);
+    return sum == 0 ? fail(Code::internal, "[engine] expected a sum")
+                    : Status{};  // so that the reading is not left out
+  });
+  return rate;
+}
+
+}  // namespace flotilla

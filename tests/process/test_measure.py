@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""What nodes measure: themselves and the links between them, told to each other, kept for the next start.
+
+    FLOTILLA_BINARY=build/flotilla tests/process/test_measure.py [TEST...]
+"""
+
+import json
+import os
+import subprocess
+import sys
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+
+from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, Node, wait_until  # noqa: E402
+
+MEASURED_SECONDS = 120  # two nodes take turns, some seconds each on an idle machine
+LINK_SECONDS = 20
+COMMON_TYPES = {"Q4_0", "Q4_K", "Q6_K"}
+
+
+def fleet_that_measures(names, **options):
+    fleet = Fleet(names, flags=["--threads", "1"], start=False, **options)
+    for node in fleet:
+        node.measures = True
+        node.launch()
+    for node in fleet:
+        node.wait_healthy()
+    return fleet
+
+
+def rates_of(node, name):
+    return node.members()[name].get("rates")
+
+
+class Measuring(unittest.TestCase):
+    def test_nodes_measure_themselves_and_their_links_once(self):
+        names = ["a", "b"]
+        with fleet_that_measures(names) as fleet:
+            fleet.wait_joined()
+            for node in fleet:
+                wait_until(
+                    lambda: all(node.members()[name].get("links") for name in names), LINK_SECONDS, "links between all"
+                )
+            for node in fleet:
+                wait_until(lambda: all(rates_of(node, name) for name in names), MEASURED_SECONDS, "rates of both nodes")
+            seen = fleet["a"].members()
+            self.check_rates(seen["b"]["rates"])
+            [link] = seen["b"]["links"]
+            self.assertEqual("a", link["node"])
+            self.assertLess(link["latency_seconds"], 0.1)
+            self.assertGreater(link["bytes_per_second"], 1e6)
+            self.assertEqual([], [name for name in os.listdir(fleet["a"].home) if name.startswith("measure-")])
+            self.restarted_has_them_at_once(fleet)
+
+    def check_rates(self, rates):
+        self.assertEqual((1, 1), (rates["shards"], rates["threads_per_shard"]))
+        kernels = {kernel["type"]: kernel["seconds_per_gib"] for kernel in rates["kernels"]}
+        self.assertLessEqual(COMMON_TYPES, set(kernels))
+        for seconds in kernels.values():
+            self.assertEqual(len(rates["kernel_rows"]), len(seconds))
+            self.assertGreater(min(seconds), 0)
+        for rate in ("memory_bytes_per_second", "attention_bytes_per_second", "layer_seconds"):
+            self.assertGreater(rates[rate], 0, rate)
+
+    def restarted_has_them_at_once(self, fleet):
+        known = rates_of(fleet["b"], "b")
+        fleet["b"].terminate()
+        fleet["b"].start()
+        self.assertEqual(known, rates_of(fleet["b"], "b"), "kept in the home, and there from the first moment")
+        table = subprocess.run(
+            [BINARY, "measure", "--json", "--api", "http://127.0.0.1:%d" % fleet["b"].api_port],
+            capture_output=True, text=True, timeout=60,
+        )
+        self.assertEqual(known, json.loads(table.stdout), table.stderr)
+
+    def test_a_model_brings_its_types_and_loading_goes_first(self):
+        with fleet_that_measures(["a"], models={"a": [MODELS_FOLDER]}) as fleet:
+            node = fleet["a"]
+            wait_until(node.runner_pids, MEASURED_SECONDS, "the measuring process")
+            node.load(SMOLLM2, context=512, sequences=1)
+            self.assertTrue(node.complete(SMOLLM2, "Once", 4)["text"])
+            # The measurement that the loading ended begins anew once nothing is computed, beside the idle model.
+            rates = wait_until(lambda: rates_of(node, "a"), MEASURED_SECONDS, "rates")
+            self.assertLessEqual(COMMON_TYPES | {"Q4_1", "Q8_0"}, {kernel["type"] for kernel in rates["kernels"]})
+
+    def test_switched_off_nothing_is_measured_unless_asked(self):
+        with Fleet(["a"]) as fleet:
+            self.assertFalse(Node.measures)
+            self.assertEqual([], fleet["a"].runner_pids())
+            self.assertIsNone(rates_of(fleet["a"], "a"))
+            answer = fleet["a"].post("/measure", {})
+            self.assertIn("rates", answer.lines()[-1], answer)
+            self.assertEqual(answer.lines()[-1]["rates"], rates_of(fleet["a"], "a"))
+
+
+if __name__ == "__main__":
+    unittest.main()
