@@ -335,8 +335,8 @@ void add_bench(CLI::App& app, int& exit_code) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->needs(nodes);
-  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto or pipeline")
-      ->check(spreading())
+  verb->add_option("--mode", cluster.mode, "How the cluster spreads layers: auto, pipeline or tensor")
+      ->check(CLI::IsMember({"auto", "pipeline", "tensor"}))
       ->capture_default_str();
   verb->callback([flags, bench, &exit_code] {
     bench->verb = flags->verb;
