@@ -183,6 +183,9 @@ TEST(TimedPlan, WishedMachinesInTheirOrderAreDividedByTime) {
   const auto plan = planned(view, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}});
   EXPECT_THAT(names(plan), ElementsAre("a", "b"));
   EXPECT_EQ(plan.stages[0].layers.count(), 1u);
+  EXPECT_THAT(names(planned(fleet({{.name = "a"}, {.name = "b"}}, 10e-6, 5e9), {.nodes = {"a", "b"}})),
+              ElementsAre("a", "b"))
+      << "a group is asked for by its mode";
   const auto by_hand = planned(view, {.nodes = {"a", "b"}, .layers = {8, 8}});
   EXPECT_EQ(by_hand.stages[0].layers.count(), 8u);
   EXPECT_GT(by_hand.token_seconds, plan.token_seconds);
