@@ -9,10 +9,13 @@
 
 #include "app/api_client.h"
 #include "app/fleet.h"
+#include "app/fleet_file.h"
 #include "app/home.h"
 #include "app/model_name.h"
 #include "app/node_json.h"
 #include "app/terminal.h"
+#include "app/verbs.h"
+#include "app/what_if_verb.h"
 
 namespace flotilla {
 namespace {
@@ -196,6 +199,160 @@ TEST(Fleet, AModelIsListedAsLongAsItsPlacementIsReady) {
 
 TEST(Terminal, ColumnsLineUpByCharacters) {
   EXPECT_EQ(draw_columns({{"A", "B"}, {"größer", "x"}}), "A       B\ngrößer  x\n");
+}
+
+// --- Plans and predictions ---
+PlannedStage stage_on(std::vector<PlannedMember> members) {
+  return {.node_name = members.front().node_name,
+          .layers = {0, 30},
+          .is_head = true,
+          .members = std::move(members),
+          .token_seconds = 0.01};
+}
+
+TEST(NodeJson, APlanSaysWhatOneUserCanExpectAndWhoSharesALayer) {
+  Plan plan{.token_seconds = 0.0125, .prompt_seconds = 2, .prompt_tokens = 1024, .notes = {"a note"}};
+  plan.stages = {stage_on({{.node_name = "a", .share = 0.75}, {.node_name = "b", .share = 0.25}})};
+  const json body = plan_json(plan, {.model = "x"});
+  EXPECT_EQ(body["predicted"]["tokens_per_second"], 80);
+  EXPECT_EQ(body["predicted"]["prompt_tokens"], 1024);
+  EXPECT_EQ(body["stages"][0]["mode"], "tensor");
+  EXPECT_EQ(body["stages"][0]["members"][1]["share"], 0.25);
+  EXPECT_EQ(body["stages"][0]["token_seconds"], 0.01);
+  EXPECT_EQ(body["notes"][0], "a note");
+  plan.token_seconds = 0;
+  EXPECT_FALSE(plan_json(plan, {.model = "x"}).contains("predicted"));
+}
+
+TEST(NodeJson, PredictionAndResultStandBesideEachOther) {
+  Placement placement{
+      .model = "x", .predicted_token_seconds = 0.01, .predicted_prompt_seconds = 1, .predicted_prompt_tokens = 1024};
+  placement.stages = {{.nodes = {NodeId{}}, .layers = {0, 2}}};
+  json entry = placement_json(placement, {});
+  EXPECT_EQ(entry["predicted"]["token_seconds"], 0.01);
+  EXPECT_EQ(speed_text(entry), "predicted 100 tok/s");
+  const std::vector<StageStats> stats{{.single_steps = 40, .single_round_seconds = 0.5}};
+  entry["stats"] = stats_json(stats);
+  EXPECT_EQ(entry["stats"]["measured"]["tokens_per_second"], 80);
+  EXPECT_EQ(speed_text(entry), "predicted 100 tok/s, measured 80");
+  EXPECT_FALSE(stats_json(std::vector<StageStats>(1)).contains("measured"));
+  placement.predicted_token_seconds = 0;
+  EXPECT_EQ(speed_text(placement_json(placement, {})), "-");
+}
+
+// --- Fleets from files ---
+const fs::path shipped = FLOTILLA_SOURCE_DIR "/fleets";
+
+TEST(FleetFiles, EveryOneThatIsShippedCanBeReadAndPlannedFor) {
+  const auto models = read_fleet_file(shipped / "models.toml");
+  ASSERT_TRUE(models) << models.error().message;
+  std::size_t fleets = 0;
+  for (const auto& entry : fs::directory_iterator(shipped)) {
+    const auto file = read_fleet_file(entry.path());
+    ASSERT_TRUE(file) << file.error().message;
+    if (entry.path().stem() == "models") continue;
+    ++fleets;
+    EXPECT_FALSE(file->fleet.sources.empty()) << entry.path();
+    for (const auto& [name, model] : models->models) {
+      const auto shape = shape_for_what_if(name, *file, shipped);
+      ASSERT_TRUE(shape) << shape.error().message;
+      const auto answer = what_if(file->fleet, *shape, {});
+      ASSERT_TRUE(answer) << answer.error().message;
+      for (const WhatIfLine& line : answer->lines)
+        if (line.is_possible) {
+          EXPECT_GT(line.price, 0) << entry.path() << " " << line.what;
+          EXPECT_GT(line.watts, 0) << entry.path() << " " << line.what;
+        }
+      EXPECT_FALSE(what_if_text(*file, *shape, *answer).empty());
+    }
+  }
+  EXPECT_EQ(fleets, 5u);
+}
+
+double tokens_per_second(const std::string& fleet, const std::string& what) {
+  const auto file = read_fleet_file(shipped / (fleet + ".toml"));
+  EXPECT_TRUE(file) << file.error().message;
+  const auto shape = shape_for_what_if("llama-3.3", *file, shipped);
+  const json body = what_if_json(*file, *shape, *what_if(file->fleet, *shape, {}));
+  for (const json& line : body["lines"])
+    if (line["what"] == what) return line["tokens_per_second"];
+  return 0;
+}
+
+// What a reviewer measured: 11.5 alone, 8.2 over Thunderbolt, 6.9 over 10 GbE.
+TEST(FleetFiles, TheShippedFleetsForetellTheReviewersRates) {
+  const double alone = tokens_per_second("two-macs-thunderbolt", "m2-ultra alone"),
+               cable = tokens_per_second("two-macs-thunderbolt", "plain pipeline over all"),
+               ethernet = tokens_per_second("two-macs-10gbe", "plain pipeline over all");
+  EXPECT_NEAR(alone, 11.5, 0.2 * 11.5);
+  EXPECT_NEAR(cable, 8.2, 0.2 * 8.2);
+  EXPECT_NEAR(ethernet, 6.9, 0.2 * 6.9);
+  EXPECT_GT(alone, cable);
+  EXPECT_GT(cable, ethernet);
+}
+
+std::string refusal(const std::string& toml) {
+  ScratchFolder scratch;
+  std::ofstream(scratch.path() / "f.toml") << toml;
+  const auto file = read_fleet_file(scratch.path() / "f.toml");
+  return file ? "" : file.error().message;
+}
+
+TEST(FleetFiles, MistakesAreNamedWithTheirLine) {
+  const auto says = [](const std::string& toml, const std::string& words) {
+    const auto message = refusal(toml);
+    EXPECT_TRUE(message.contains(words)) << toml << "\n" << message;
+  };
+  says("[[machine]]\nname = \"a\"\nmemory = \"8G\"\nbandwith = 50\n", "f.toml, line 4: unknown key 'bandwith'");
+  says("[[machine]]\nname = \"a\"\nbandwidth = 50\n", "expected memory");
+  says("[machine]\nname = \"a\"\n", "[[machine]] with two brackets");
+  says("[[machine]]\nname = \"a\"\nmemory = \"8G\"\nbandwidth = -1\n", "line 4: expected a number");
+  says("[[machine]]\nname = \"a\"\nmemory = \"8G\"\nbandwidth = 5\ncount = 65\n", "count from 1 to 64");
+  says("[link]\nprofile = \"token ring\"\n", "unknown link profile 'token ring'; known: rdma, thunderbolt");
+  says("[[links]]\nbetween = [\"a\", \"b\"]\n", "with two machines of this file");
+  says("[model.x]\nlayers = 4\n", "`width`");
+  says("title = what\n", "f.toml, line 1");
+  EXPECT_TRUE(find_fleet("nothing", shipped).error().message.contains("office, one-m3-ultra"));
+  EXPECT_TRUE(find_fleet("office", shipped));
+  EXPECT_TRUE(shape_for_what_if("qwen3", *read_fleet_file(shipped / "office.toml"), shipped)
+                  .error()
+                  .message.contains("several begin with 'qwen3'"));
+}
+
+TEST(FleetFiles, ValuesGoBeforeProfilesAndPairsBeforeAll) {
+  ScratchFolder scratch;
+  std::ofstream(scratch.path() / "f.toml") << R"([[machine]]
+name = "a"
+count = 2
+memory = "8G"
+bandwidth = 50
+bandwidth_fraction = 0.9
+[link]
+profile = "wifi"
+[[links]]
+between = ["a-1", "a-2"]
+latency_us = 30
+gbit = 10
+switch = false
+[model."m.1"]
+layers = 2
+width = 64
+heads = 2
+kv_heads = 2
+head_length = 32
+feed_forward = 128
+vocabulary = 100
+type = "Q8_0"
+)";
+  const auto file = read_fleet_file(scratch.path() / "f.toml");
+  ASSERT_TRUE(file) << file.error().message;
+  EXPECT_EQ(file->fleet.machines[0].bandwidth_fraction, 0.9);
+  EXPECT_EQ(file->fleet.link.name, "wifi");
+  ASSERT_EQ(file->fleet.links.size(), 1u);
+  EXPECT_DOUBLE_EQ(file->fleet.links[0].link.cost.latency_seconds, 30e-6);
+  EXPECT_FALSE(file->fleet.links[0].link.through_switch);
+  EXPECT_EQ(file->models.at("m.1").bits, 8.5);
+  EXPECT_TRUE(shape_for_what_if("m.1", *file, shipped));
 }
 
 }  // namespace

@@ -19,6 +19,7 @@
 #include "app/usage_error.h"
 #include "app/verbs.h"
 #include "app/version.h"
+#include "app/what_if_verb.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -189,13 +190,17 @@ struct ClientFlags {
   ChatOptions chat;
 };
 
-std::shared_ptr<ClientFlags> add_client_flags(CLI::App& verb, bool json) {
-  auto flags = std::make_shared<ClientFlags>();
+void add_client_flags(CLI::App& verb, bool json, const std::shared_ptr<ClientFlags>& flags) {
   flags->verb.api_url = "http://localhost:52415";
   verb.add_option("--api", flags->verb.api_url, "The node to ask, as a URL")
       ->envname("FLOTILLA_API_URL")
       ->capture_default_str();
   if (json) verb.add_flag("--json", flags->verb.json, "Print JSON, for scripts");
+}
+
+std::shared_ptr<ClientFlags> add_client_flags(CLI::App& verb, bool json) {
+  auto flags = std::make_shared<ClientFlags>();
+  add_client_flags(verb, json, flags);
   return flags;
 }
 
@@ -216,11 +221,11 @@ void add_model_verb(CLI::App& app, const char* name, const char* help, const cha
   verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes.model); });
 }
 
-void add_wishes_verb(CLI::App& app, const char* name, const char* help, const char* footer, int& exit_code,
-                     int (*run)(const VerbOptions&, const LoadWishes&)) {
+CLI::App* add_wishes_verb(CLI::App& app, const char* name, const char* help, const char* footer,
+                          const std::shared_ptr<ClientFlags>& flags) {
   CLI::App* verb = app.add_subcommand(name, help);
   verb->footer(footer);
-  const auto flags = add_client_flags(*verb, true);
+  add_client_flags(*verb, true, flags);
   LoadWishes& wishes = flags->wishes;
   verb->add_option("MODEL", wishes.model, "A model's name, or a beginning of it that fits only one")->required();
   CLI::Option* nodes = verb->add_option("--nodes", wishes.nodes, "Machines to use, in ring order: studio,laptop")
@@ -240,7 +245,31 @@ void add_wishes_verb(CLI::App& app, const char* name, const char* help, const ch
   verb->add_option("--sequences", wishes.sequences, "Answers computed at the same time (default: 4)")
       ->check(CLI::Range(1u, limits::sequences_max));
   layers->needs(nodes);
-  verb->callback([flags, &exit_code, run] { exit_code = run(flags->verb, flags->wishes); });
+  return verb;
+}
+
+void add_plan(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<ClientFlags>();
+  const auto fleet = std::make_shared<std::string>();
+  CLI::App* verb = add_wishes_verb(app, "plan", "Which machines would hold what, how fast, and why",
+                                   "Examples:\n  flotilla plan smollm2 --context 8192\n  flotilla plan llama-3.3-70b "
+                                   "--what-if two-macs-10gbe     machines you do not have",
+                                   flags);
+  verb->add_option("--what-if", *fleet,
+                   "Plan for the machines that this TOML file describes, or for a fleet that comes with the program; "
+                   "needs no node. MODEL is then a described model or a GGUF file");
+  verb->callback([flags, fleet, &exit_code] {
+    exit_code =
+        fleet->empty() ? show_plan(flags->verb, flags->wishes) : show_what_if(flags->verb, flags->wishes, *fleet);
+  });
+}
+
+void add_load(CLI::App& app, int& exit_code) {
+  const auto flags = std::make_shared<ClientFlags>();
+  CLI::App* verb = add_wishes_verb(
+      app, "load", "Load a model",
+      "Examples:\n  flotilla load smollm2\n  flotilla load smollm2 --nodes studio,laptop --layers 20,10", flags);
+  verb->callback([flags, &exit_code] { exit_code = load_model(flags->verb, flags->wishes); });
 }
 
 void add_run(CLI::App& app, int& exit_code) {
@@ -381,11 +410,8 @@ int run(int argc, char** argv) {
   add_listing(app, "nodes", "Machines of the fleet",
               "Examples:\n  flotilla nodes\n  flotilla nodes --json | jq -r '.nodes[].name'", exit_code, list_nodes);
   add_model_verb(app, "show", "What a model is", "Example:\n  flotilla show smollm2", exit_code, show_model);
-  add_wishes_verb(app, "plan", "Which machines would hold what, and why",
-                  "Example:\n  flotilla plan smollm2 --context 8192", exit_code, show_plan);
-  add_wishes_verb(app, "load", "Load a model",
-                  "Examples:\n  flotilla load smollm2\n  flotilla load smollm2 --nodes studio,laptop --layers 20,10",
-                  exit_code, load_model);
+  add_plan(app, exit_code);
+  add_load(app, exit_code);
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
   add_measure(app, exit_code);

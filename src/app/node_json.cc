@@ -38,15 +38,39 @@ json node_json(const Member& member, const ClusterView& view) {
   return node;
 }
 
-json need_json(const PlannedStage& stage) {
-  return {{"node", stage.node_name},
-          {"layers", {stage.layers.first, stage.layers.end}},
-          {"is_head", stage.is_head},
-          {"weight_bytes", stage.need.weights},
-          {"kv_bytes", stage.need.kv},
-          {"compute_bytes", stage.need.compute},
-          {"offered_bytes", stage.offered_bytes},
-          {"reason", stage.reason}};
+json stage_json(const PlannedStage& stage) {
+  json members = json::array();
+  for (const PlannedMember& member : stage.members)
+    members.push_back({{"node", member.node_name},
+                       {"share", member.share},
+                       {"weight_bytes", member.need.weights},
+                       {"kv_bytes", member.need.kv},
+                       {"compute_bytes", member.need.compute},
+                       {"offered_bytes", member.offered_bytes}});
+  json out{{"node", stage.node_name},
+           {"layers", {stage.layers.first, stage.layers.end}},
+           {"is_head", stage.is_head},
+           {"mode", stage.is_group() ? "tensor" : "pipeline"},
+           {"members", members},
+           {"weight_bytes", stage.need.weights},
+           {"kv_bytes", stage.need.kv},
+           {"compute_bytes", stage.need.compute},
+           {"offered_bytes", stage.offered_bytes},
+           {"reason", stage.reason}};
+  if (stage.token_seconds > 0) out["token_seconds"] = stage.token_seconds;
+  return out;
+}
+
+json rate_json(double token_seconds) {
+  return {{"token_seconds", token_seconds}, {"tokens_per_second", 1 / token_seconds}};
+}
+
+// For one user: between tokens, and until the first one.
+json predicted_json(double token_seconds, double prompt_seconds, std::uint32_t prompt_tokens) {
+  json out = rate_json(token_seconds);
+  out["prompt_seconds"] = prompt_seconds;
+  out["prompt_tokens"] = prompt_tokens;
+  return out;
 }
 
 // A client's value as a message shows it: short, and whatever its bytes are.
@@ -107,9 +131,8 @@ json placement_json(const Placement& placement, const ClusterView& view) {
             {"stages", stages}};
   if (!placement.detail.empty()) body["detail"] = placement.detail;
   if (placement.predicted_token_seconds > 0)
-    body["predicted"] = {{"token_seconds", placement.predicted_token_seconds},
-                         {"prompt_seconds", placement.predicted_prompt_seconds},
-                         {"prompt_tokens", placement.predicted_prompt_tokens}};
+    body["predicted"] = predicted_json(placement.predicted_token_seconds, placement.predicted_prompt_seconds,
+                                       placement.predicted_prompt_tokens);
   return body;
 }
 
@@ -121,7 +144,10 @@ json stats_json(std::span<const StageStats> stages) {
                          {"compute_seconds", stage.compute_seconds},
                          {"wait_seconds", stage.wait_seconds}});
   const StageStats& head = stages.front();
-  return {{"tokens", head.tokens}, {"running", head.running}, {"queued", head.queued}, {"stages", per_stage}};
+  json body{{"tokens", head.tokens}, {"running", head.running}, {"queued", head.queued}, {"stages", per_stage}};
+  if (head.single_steps > 0 && head.single_round_seconds > 0)
+    body["measured"] = rate_json(head.single_round_seconds / static_cast<double>(head.single_steps));
+  return body;
 }
 
 json cluster_json(const ClusterView& view) {
@@ -135,10 +161,14 @@ json cluster_json(const ClusterView& view) {
 
 json plan_json(const Plan& plan, const LoadModel& order) {
   json stages = json::array(), left_out = json::array();
-  for (const PlannedStage& stage : plan.stages) stages.push_back(need_json(stage));
+  for (const PlannedStage& stage : plan.stages) stages.push_back(stage_json(stage));
   for (const LeftOut& left : plan.left_out) left_out.push_back({{"node", left.node_name}, {"reason", left.reason}});
-  return {{"model", order.model},        {"summary", plan.summary}, {"context_tokens", plan.context_tokens},
-          {"sequences", plan.sequences}, {"stages", stages},        {"left_out", left_out}};
+  json body{{"model", order.model},        {"summary", plan.summary}, {"context_tokens", plan.context_tokens},
+            {"sequences", plan.sequences}, {"stages", stages},        {"left_out", left_out},
+            {"notes", plan.notes}};
+  if (plan.token_seconds > 0)
+    body["predicted"] = predicted_json(plan.token_seconds, plan.prompt_seconds, plan.prompt_tokens);
+  return body;
 }
 
 Result<json> model_json(const StoredModel& model) {

@@ -91,20 +91,52 @@ std::string wishes_query(const LoadWishes& wishes) {
   return query;
 }
 
+double real_of(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+std::string speed_of(const json& rate) {
+  const double value = real_of(rate, "tokens_per_second");
+  return std::format("{:.{}f}", value, value < 9.95 ? 1 : 0);
+}
+
 void draw_plan(const json& plan) {
-  std::println("{}\n", text_of(plan, "summary"));
-  std::vector<std::vector<std::string>> rows{{"MACHINE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "OFFERS", ""}};
-  for (const json& stage : plan.value("stages", json::array()))
-    rows.push_back({text_of(stage, "node"), layers_text(stage), bytes_of_field(stage, "weight_bytes"),
-                    bytes_of_field(stage, "kv_bytes"), bytes_of_field(stage, "compute_bytes"),
-                    bytes_of_field(stage, "offered_bytes"), stage.value("is_head", false) ? "head" : ""});
+  std::println("{}", text_of(plan, "summary"));
+  if (const auto predicted = plan.find("predicted"); predicted != plan.end())
+    std::println("For one user: {} tokens/s, and {:.2f} s until the first one after a prompt of {} tokens",
+                 speed_of(*predicted), real_of(*predicted, "prompt_seconds"), number_of(*predicted, "prompt_tokens"));
+  std::println("");
+  std::vector<std::vector<std::string>> rows{{"MACHINE", "LAYERS", "WEIGHTS", "KV", "COMPUTE", "OFFERS", "TOKEN", ""}};
+  for (const json& stage : plan.value("stages", json::array())) {
+    const double seconds = real_of(stage, "token_seconds");
+    for (const json& member : stage.value("members", json::array({stage}))) {
+      const bool is_first = text_of(member, "node") == text_of(stage, "node");
+      rows.push_back({text_of(member, "node"), layers_text(stage), bytes_of_field(member, "weight_bytes"),
+                      bytes_of_field(member, "kv_bytes"), bytes_of_field(member, "compute_bytes"),
+                      bytes_of_field(member, "offered_bytes"),
+                      seconds > 0 ? std::format("{:.{}f} ms", seconds * 1e3, seconds < 9.95e-3 ? 2 : 1) : "-",
+                      stage.value("is_head", false) && is_first ? "head" : ""});
+    }
+  }
   std::print("{}", draw_columns(rows));
   for (const json& stage : plan.value("stages", json::array())) std::println("  {}", text_of(stage, "reason"));
   for (const json& left : plan.value("left_out", json::array()))
     std::println("  {} left out: {}", text_of(left, "node"), text_of(left, "reason"));
+  for (const json& note : plan.value("notes", json::array()))
+    if (note.is_string()) std::println("  note: {}", note.get<std::string>());
 }
 
 }  // namespace
+
+std::string speed_text(const json& placement) {
+  const json measured = placement.value("stats", json::object()).value("measured", json::object());
+  if (const auto foretold = placement.find("predicted"); foretold != placement.end()) {
+    const std::string predicted = std::format("predicted {} tok/s", speed_of(*foretold));
+    return measured.empty() ? predicted : std::format("{}, measured {}", predicted, speed_of(measured));
+  }
+  return measured.empty() ? "-" : std::format("measured {} tok/s", speed_of(measured));
+}
 
 int report(const Error& error) {
   // "[room] …" says to developers where it arose; people get the sentence.
@@ -132,16 +164,16 @@ int list_models(const VerbOptions& options) {
 
 int list_placements(const VerbOptions& options) {
   return fetch_and_print(options, "/placements", [&](const json& body) {
-    std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "LAYERS ON"}};
+    std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "SPEED", "LAYERS ON"}};
     for (const json& placement : body.value("placements", json::array())) {
       std::uint64_t held = 0;
       for (const json& stage : placement.value("stages", json::array()))
         held += number_of(stage, "weight_bytes") + number_of(stage, "kv_bytes");
       const std::string detail = text_of(placement, "detail");
-      rows.push_back({text_of(placement, "model"),
-                      text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
-                      std::to_string(number_of(placement, "context_tokens")),
-                      std::to_string(number_of(placement, "sequences")), format_bytes(held), stages_text(placement)});
+      rows.push_back(
+          {text_of(placement, "model"), text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
+           std::to_string(number_of(placement, "context_tokens")), std::to_string(number_of(placement, "sequences")),
+           format_bytes(held), speed_text(placement), stages_text(placement)});
     }
     if (rows.size() == 1) {
       std::println("Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
@@ -154,7 +186,8 @@ int list_placements(const VerbOptions& options) {
 
 int list_nodes(const VerbOptions& options) {
   return fetch_and_print(options, "/cluster", [&](const json& body) {
-    std::vector<std::vector<std::string>> rows{{"MACHINE", "STATE", "OFFERS", "FREE", "READS", "DEVICE", "VERSION", ""}};
+    std::vector<std::vector<std::string>> rows{
+        {"MACHINE", "STATE", "OFFERS", "FREE", "READS", "DEVICE", "VERSION", ""}};
     for (const json& node : body.value("nodes", json::array())) {
       const json devices = node.value("devices", json::array());
       rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"),

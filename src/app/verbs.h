@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ int show_model(const VerbOptions& options, const std::string& model);
 int show_plan(const VerbOptions& options, const LoadWishes& wishes);
 int load_model(const VerbOptions& options, const LoadWishes& wishes);
 int unload_model(const VerbOptions& options, const std::string& model);
+
+// Of one entry of GET /placements: "predicted 92 tok/s, measured 88"; what is not known is left out.
+std::string speed_text(const nlohmann::json& placement);
 
 // Prints the message and what to do on stderr and gives the exit code.
 int report(const Error& error);

@@ -353,12 +353,9 @@ std::optional<TimedStages> divide_by_time(const std::vector<Candidate>& candidat
     const auto plan = fleet.choose();
     return plan ? std::optional(describe(fleet, *plan, candidates, work)) : std::nullopt;
   }
-  TimedFleet group(candidates, work, wishes);
-  const auto ring = wishes.mode == PlanMode::tensor ? std::nullopt : fleet.in_order();
-  const auto together = wishes.mode == PlanMode::pipeline ? std::nullopt : group.together();
-  if (together && (!ring || together->figures.judged_seconds < ring->figures.judged_seconds))
-    return describe(group, *together, candidates, work);
-  return ring ? std::optional(describe(fleet, *ring, candidates, work)) : std::nullopt;
+  // Who names machines names their order in a ring; a group is asked for by its mode.
+  const auto plan = wishes.mode == PlanMode::tensor ? fleet.together() : fleet.in_order();
+  return plan ? std::optional(describe(fleet, *plan, candidates, work)) : std::nullopt;
 }
 
 std::optional<TimedStages> plan_by_time(const std::vector<Candidate>& candidates, const Workload& work,

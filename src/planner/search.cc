@@ -130,6 +130,11 @@ class Bounds {
           nearest_.back() = std::min(nearest_.back(), problem.hop_seconds[from][to]);
       preference_ = std::min(preference_, problem.units[from].preference);
     }
+    for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
+      auto& speeds = prompt_speeds_.emplace_back();
+      for (const SearchUnit& unit : problem.units)
+        speeds.push_back(1 / (problem.chunkings[chunking].chunks * unit.chunk_layer_seconds[chunking]));
+    }
   }
 
   // never where the set cannot hold the layers.
@@ -154,13 +159,13 @@ class Bounds {
   }
 
  private:
+  // As if every stage were as long as every other.
   double prompt_seconds(std::uint32_t set) const {
     double least = never;
-    for (std::size_t chunking = 0; chunking < problem_.chunkings.size(); ++chunking) {
+    for (const auto& speeds : prompt_speeds_) {
       double speed = 0;
-      for (std::size_t at = 0; at < problem_.units.size(); ++at)
-        if ((set >> at & 1) != 0) speed += 1 / problem_.units[at].chunk_layer_seconds[chunking];
-      least = std::min(least, problem_.chunkings[chunking].chunks * problem_.layer_count / speed);
+      for (std::uint32_t left = set; left != 0; left &= left - 1) speed += speeds[std::countr_zero(left)];
+      least = std::min(least, problem_.layer_count / speed);
     }
     return least;
   }
@@ -168,6 +173,7 @@ class Bounds {
   const SearchProblem& problem_;
   std::vector<std::size_t> by_speed_;
   std::vector<double> nearest_;
+  std::vector<std::vector<double>> prompt_speeds_;  // by chunking: layers of all chunks a unit does in a second
   double preference_ = 1;
 };
 
@@ -203,7 +209,7 @@ std::vector<std::vector<Sketch>> sketches(const SearchProblem& problem) {
     const double bound = bounds.judged_seconds(set);
     if (bound < never) by_machines[static_cast<std::size_t>(std::popcount(*machines))].push_back({bound, set});
   }
-  for (auto& same : by_machines) std::ranges::sort(same, {}, &Sketch::bound);
+  for (auto& same : by_machines) std::ranges::stable_sort(same, {}, &Sketch::bound);
   return by_machines;
 }
 
@@ -220,7 +226,8 @@ std::optional<FoundPlan> find_exactly(const SearchProblem& problem) {
       if (found && found->judged_seconds <= needed && (!best || found->judged_seconds < best->judged_seconds))
         best = std::move(found);
     }
-    if (best) chosen = std::move(best);
+    if (best && (!chosen || best->token_seconds <= chosen->token_seconds * (1 + more_machines_slower)))
+      chosen = std::move(best);
   }
   return chosen;
 }

@@ -16,7 +16,9 @@
 namespace flotilla {
 
 inline constexpr std::size_t exact_units_max = 16;
-inline constexpr double more_machines_gain = 0.10;  // a plan of more machines must make the judged time so much shorter
+// A plan of more machines must make the judged time so much shorter, and may let tokens come only so much later,
+// however quick the prompt is: nobody buys a second machine to watch words come slower.
+inline constexpr double more_machines_gain = 0.10, more_machines_slower = 0.03;
 
 struct SearchUnit {
   std::uint64_t machines = 0;                        // bits; units that share one exclude each other
@@ -50,8 +52,8 @@ struct FoundPlan {
   double judged_seconds = 0;          // prompt and answer, times the head's preference
 };
 
-// The best plan; with more machines only where each such step makes it `gain` better. Empty where nothing holds all
-// layers.
+// The best plan of any number of machines; a larger number only where its best is `gain` better than that of the
+// smaller and its tokens are not slower by more than more_machines_slower. Empty where nothing holds all layers.
 std::optional<FoundPlan> find_plan(const SearchProblem& problem);
 
 // What a given division would take. The return to the head carries one row, as wide as any other hop.

@@ -54,6 +54,13 @@ class Tour {
     return ring;
   }
 
+  // Where the order is nothing, as on a switch, the one people expect: as they are listed.
+  std::vector<std::size_t> plainest(std::vector<std::size_t> best) const {
+    std::vector<std::size_t> listed{head_};
+    listed.insert(listed.end(), others_.begin(), others_.end());
+    return cost_of(listed) <= cost_of(best) * (1 + 1e-12) ? listed : best;
+  }
+
   std::vector<std::size_t> nearest_first() const {
     std::vector<std::size_t> ring{head_}, left = others_;
     while (!left.empty()) {
@@ -102,7 +109,7 @@ class Tour {
 std::vector<std::size_t> order_behind(const SearchProblem& problem, const std::vector<std::size_t>& units,
                                       std::size_t head, std::size_t chunking) {
   const Tour tour(problem, units, head, chunking);
-  return units.size() <= exact_order_max ? tour.exact() : tour.nearest_first();
+  return tour.plainest(units.size() <= exact_order_max ? tour.exact() : tour.nearest_first());
 }
 
 }  // namespace flotilla

@@ -265,9 +265,17 @@ std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidat
   if (!longer) return "there is no layer left for it";
   const double adds = hops_of(problem_, *longer) - hops_of(problem_, chosen);
   const double saves = (now - hops_of(problem_, chosen)) - (longer->token_seconds - hops_of(problem_, *longer));
-  if (saves <= 0)
-    return std::format("its {} adds {} per token, and it is slower: a layer takes {} there", links_.name(candidate),
-                       in_ms(adds), in_ms(token_layer_seconds_[candidate]));
+  if (saves < 1e-9) {
+    const auto quickest = *std::ranges::min_element(
+        chosen.ring, {}, [&](std::size_t unit) { return problem_.units[unit].layer_seconds; });
+    const double here = token_layer_seconds_[candidate], there = problem_.units[quickest].layer_seconds;
+    const std::string& holder = candidates_[units_[quickest].members.front()].name();
+    if (here <= there * 1.02)
+      return std::format("its {} adds {} per token, and its memory saves nothing: {} is as fast and has room",
+                         links_.name(candidate), in_ms(adds), holder);
+    return std::format("its {} adds {} per token, and a layer takes {} there but {} on {}", links_.name(candidate),
+                       in_ms(adds), in_ms(here), in_ms(there), holder);
+  }
   if (saves <= adds)
     return std::format("its {} adds {} per token, its memory saves {}", links_.name(candidate), in_ms(adds),
                        in_ms(saves));

@@ -4,6 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <ctime>
+#include <format>
+#include <print>
 
 #include "base/units.h"
 #include "planner/planner.h"
@@ -180,6 +183,9 @@ TEST(TimedPlan, WishedMachinesInTheirOrderAreDividedByTime) {
   const auto plan = planned(view, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}});
   EXPECT_THAT(names(plan), ElementsAre("a", "b"));
   EXPECT_EQ(plan.stages[0].layers.count(), 1u);
+  EXPECT_THAT(names(planned(fleet({{.name = "a"}, {.name = "b"}}, 10e-6, 5e9), {.nodes = {"a", "b"}})),
+              ElementsAre("a", "b"))
+      << "a group is asked for by its mode";
   const auto by_hand = planned(view, {.nodes = {"a", "b"}, .layers = {8, 8}});
   EXPECT_EQ(by_hand.stages[0].layers.count(), 8u);
   EXPECT_GT(by_hand.token_seconds, plan.token_seconds);
@@ -218,6 +224,28 @@ TEST(TimedPlan, ALinkThatNobodyMeasuredIsSaid) {
   ASSERT_EQ(plan.notes.size(), 1u);
   EXPECT_THAT(plan.notes[0],
               HasSubstr("the link between a and b is not measured; taken as 0.15 ms one way and 117 MB/s"));
+}
+
+// Groups, hops of four chunkings and sentences counted. Printed; the bound is what no machine should need.
+TEST(TimedPlan, ThirtyTwoMachinesArePlannedWhileSomeoneWaits) {
+  std::vector<Machine> machines;
+  for (int i = 0; i < 32; ++i)
+    machines.push_back(
+        {.name = std::format("m{:02}", i), .gib_per_second = 8 + i % 7 * 5.0, .offers = gib / 2 + i * mib});
+  for (const double latency : {100e-6, 2e-3}) {
+    const auto view = fleet(machines, latency);
+    std::vector<double> milliseconds;
+    std::size_t stages = 0;
+    for (int round = 0; round < 5; ++round) {
+      const auto before = std::clock();  // of the processor: others may use it too
+      stages = planned(view, {.sequences = 1}).stages.size();
+      milliseconds.push_back(1e3 * static_cast<double>(std::clock() - before) / CLOCKS_PER_SEC);
+    }
+    std::ranges::sort(milliseconds);
+    std::println("32 machines, {:.1f} ms apart, {} stages: {:.1f} ms (median of 5)", latency * 1e3, stages,
+                 milliseconds[2]);
+    EXPECT_LT(milliseconds[0], 5000);
+  }
 }
 
 }  // namespace
