@@ -12,6 +12,8 @@ namespace flotilla {
 namespace {
 
 constexpr std::chrono::milliseconds ring_patience{30'000};
+// Less than a node waits for the end it may have ordered itself (runner.cc).
+constexpr std::chrono::milliseconds cause_patience{200};
 // More than a head ever has under way; a stage that sends more than it was sent is broken.
 constexpr std::size_t frames_taken_in_max = 256;
 
@@ -39,6 +41,12 @@ Result<std::unique_ptr<Link>> adopt(Descriptor socket, std::chrono::microseconds
   return modelled_where_asked(make_tcp_link(std::move(socket), {.spin = spin}), options);
 }
 
+std::unexpected<Error> cause_from(const Frame& stage_lost) {
+  auto lost = decode_stage_failed(stage_lost.body);
+  if (!lost) return fail(lost.error());
+  return fail(Error{code_from_string(lost->code), std::move(lost->message)});
+}
+
 }  // namespace
 
 Ring::Ring(std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream, const PrepareStage& plan)
@@ -56,7 +64,19 @@ Status Ring::send(const StepBatch& batch, std::span<const float> values, std::ui
   header.epoch = epoch_;
   header.step = batch.step;
   const auto status = downstream_->send(header, scratch_);
-  return status ? status : neighbour_gone(status.error());
+  return status ? status : why_gone(status.error());
+}
+
+// A stage that fails says why to the stage after it, and so round the ring: to the one before it last. That one, with
+// several steps under way, may find its link cut first.
+std::unexpected<Error> Ring::why_gone(const Error& cause) {
+  const auto until = std::chrono::steady_clock::now() + cause_patience;
+  Frame frame;
+  for (auto now = until - cause_patience; now < until; now = std::chrono::steady_clock::now()) {
+    if (!next_frame(frame, until - now)) break;
+    if (frame.header.epoch == epoch_ && frame.header.kind == FrameKind::stage_lost) return cause_from(frame);
+  }
+  return neighbour_gone(cause);
 }
 
 void Ring::listen_while_sending() {
@@ -92,10 +112,7 @@ Status Ring::receive(ReceivedStep& step, std::chrono::nanoseconds patience) {
           header.epoch.incarnation, header.epoch.counter, epoch_.incarnation, epoch_.counter);
       continue;
     }
-    if (header.kind == FrameKind::stage_lost) {
-      FLOTILLA_TRY(auto lost, decode_stage_failed(step.frame.body));
-      return fail(Error{code_from_string(lost.code), std::move(lost.message)});
-    }
+    if (header.kind == FrameKind::stage_lost) return cause_from(step.frame);
     if (header.kind != FrameKind::step)
       return fail(Code::corrupt, "[pipeline] expected a step from the ring but got {}; the stage before is broken",
                   to_string(header.kind));

@@ -49,6 +49,7 @@ class Ring {
  private:
   Status next_frame(Frame& frame, std::chrono::nanoseconds patience);
   Status take_in();
+  std::unexpected<Error> why_gone(const Error& cause);
 
   std::unique_ptr<Link> upstream_, downstream_;
   const PlacementId placement_;

@@ -236,7 +236,6 @@ bool FifoScheduler::has_company(const Sequence& sequence, Now now) const {
   });
 }
 
-// Looks up what may follow each answer, and adds as much of it as pays beside the `rows` that the step has anyway.
 // What may follow each answer, as much of it as pays beside the rows that the step has anyway.
 void FifoScheduler::guess(std::span<const Owned> answers) {
   const RowCosts& costs = steps_.back().alone ? costs_alone_ : costs_in_line_;
