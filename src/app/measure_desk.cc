@@ -26,6 +26,7 @@ void slow_down(MachineRates& rates, double factor) {
   rates.layer_seconds *= factor;
   rates.memory_bytes_per_second /= factor;
   rates.attention_bytes_per_second /= factor;
+  rates.attention_tile_bytes_per_second /= factor;
 }
 
 std::string joined(const std::vector<std::string>& names) {

@@ -22,7 +22,8 @@ MachineRates some_rates() {
           .kernels = {{"Q4_K", std::vector<double>(kernel_rows.size(), 0.05)}},
           .memory_bytes_per_second = 2.5e10,
           .layer_seconds = 3e-5,
-          .attention_bytes_per_second = 3e9};
+          .attention_bytes_per_second = 3e9,
+          .attention_tile_bytes_per_second = 9e9};
 }
 
 class RatesCache : public testing::Test {

@@ -177,10 +177,11 @@ Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& di
   return result;
 }
 
-Result<double> attention_rate(const CoreDivision& division) {
+Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) {
   constexpr std::int64_t length = 128, kv_heads = 8, heads = 32, positions = 2048;
   constexpr std::uint64_t layer_bytes = 2ull * length * kv_heads * positions * sizeof(ggml_fp16_t);
-  const auto layers = std::max<std::size_t>(2, set_bytes() / division.shards / layer_bytes);
+  // Many rows are bound by arithmetic, so what they read need not be more than a cache.
+  const auto layers = rows > 1 ? std::size_t{1} : std::max<std::size_t>(2, set_bytes() / division.shards / layer_bytes);
   CoreTeam team(division.shards);
   std::atomic<int> repeats = 1;
   double rate = 0;
@@ -191,15 +192,15 @@ Result<double> attention_rate(const CoreDivision& division) {
     for (std::size_t i = 0; i < 2 * layers; ++i)
       cells.push_back(ggml_new_tensor_2d(tensors.context(), GGML_TYPE_F16, length * kv_heads, positions));
     FLOTILLA_TRY_STATUS(tensors.place(backend.plain()));
-    RandomRows rows(GGML_TYPE_F16, length * kv_heads);
+    RandomRows random(GGML_TYPE_F16, length * kv_heads);
     for (ggml_tensor* matrix : cells)
       for (std::int64_t i = 0; i < positions; ++i) {
-        const auto row = rows.draw();
+        const auto row = random.draw();
         ggml_backend_tensor_set(matrix, row.data(), static_cast<std::size_t>(i) * row.size(), row.size());
       }
     TimedGraph graph(3 * layers + 2);
-    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, 1, heads));
-    auto* mask = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, positions, 1));  // zeros: all seen
+    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, rows, heads));
+    auto* mask = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, positions, rows));  // zeros: all seen
     const auto view = [&](ggml_tensor* matrix) {
       return ggml_view_3d(graph.context(), matrix, length, positions, kv_heads, matrix->nb[1],
                           length * sizeof(ggml_fp16_t), 0);
@@ -210,7 +211,7 @@ Result<double> attention_rate(const CoreDivision& division) {
     FLOTILLA_TRY_STATUS(graph.place(backend));
     fill(query);
     FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
-    if (shard == 0) rate = static_cast<double>(layer_bytes * layers) * division.shards / seconds;
+    if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / seconds;
     return {};
   });
   if (!ended) return fail(ended.error());

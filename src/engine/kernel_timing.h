@@ -26,8 +26,9 @@ struct CoreDivision {
 // second in all. no_memory.
 Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& division);
 
-// Bytes of keys and values a second that attention reads for one row: 32 query heads on 8, 2,048 positions, F16.
-Result<double> attention_rate(const CoreDivision& division);
+// Bytes of keys and values a second that attention reads for each of `rows` rows of one sequence: 32 query heads on 8,
+// 2,048 positions, F16. Rows that share what is read count it each.
+Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows);
 
 // Bytes a second that this many cores read from memory together, nothing else being done with them.
 double memory_rate(std::uint32_t cores);

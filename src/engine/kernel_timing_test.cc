@@ -64,7 +64,7 @@ TEST(KernelTiming, MoreRowsTakeLongerAndLessThanAsMuchLonger) {
 }
 
 TEST(KernelTiming, AttentionAndMemoryHaveARate) {
-  const auto attention = attention_rate({1, 1});
+  const auto attention = attention_rate({1, 1}, 1);
   ASSERT_TRUE(attention) << attention.error().message;
   EXPECT_GT(*attention, 1e7);
   EXPECT_GT(memory_rate(1), 1e8);

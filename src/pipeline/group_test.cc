@@ -1,0 +1,139 @@
+// Claims about tensor groups: sums are the same bits on every member, of any size; what does not fit is refused; nobody
+// waits for a member that is gone.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <future>
+#include <random>
+#include <thread>
+
+#include "io/memory_link.h"
+#include "io/tcp_link.h"
+#include "pipeline/group.h"
+#include "pipeline/link_collective.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+PrepareStage plan_of(std::uint32_t member, std::uint32_t members, ActivationType type) {
+  PrepareStage plan;
+  plan.epoch = {.incarnation = 7, .counter = 1};
+  plan.member = member;
+  plan.members = members;
+  plan.activation_type = type;
+  return plan;
+}
+
+using Groups = std::vector<std::shared_ptr<Group>>;
+
+// Over sockets, whose buffers end: what both sides send before either reads must fit them.
+Groups make_groups(std::uint32_t members, ActivationType type = ActivationType::f32) {
+  Groups groups;
+  for (std::uint32_t member = 0; member < members; ++member)
+    groups.push_back(std::make_shared<Group>(plan_of(member, members, type)));
+  for (std::uint32_t one = 0; one < members; ++one)
+    for (std::uint32_t other = one + 1; other < members; ++other) {
+      auto sockets = socket_pair().value();
+      groups[one]->adopt(other, make_tcp_link(std::move(sockets.first)));
+      groups[other]->adopt(one, make_tcp_link(std::move(sockets.second)));
+    }
+  return groups;
+}
+
+std::vector<Status> sum_all(const Groups& groups, std::vector<std::vector<float>>& values) {
+  std::vector<std::future<Status>> sums;
+  for (std::size_t member = 0; member < groups.size(); ++member)
+    sums.push_back(std::async(std::launch::async, [&, member] {
+      const auto collective = make_link_collective(groups[member]);
+      collective->start(values[member]);
+      return collective->wait();
+    }));
+  std::vector<Status> statuses;
+  for (auto& sum : sums) statuses.push_back(sum.get());
+  return statuses;
+}
+
+class GroupSums : public testing::TestWithParam<std::pair<std::uint32_t, ActivationType>> {};
+INSTANTIATE_TEST_SUITE_P(, GroupSums,
+                         testing::Values(std::pair{2u, ActivationType::f32}, std::pair{3u, ActivationType::f32},
+                                         std::pair{2u, ActivationType::bf16}, std::pair{4u, ActivationType::bf16}),
+                         [](const auto& test) {
+                           return (test.param.second == ActivationType::f32 ? "f32Of" : "bf16Of") +
+                                  std::to_string(test.param.first);
+                         });
+
+TEST_P(GroupSums, AreTheSameBitsOnEveryMember) {
+  const auto [members, type] = GetParam();
+  const auto groups = make_groups(members, type);
+  std::mt19937 random(5);
+  std::uniform_real_distribution<float> any(-1, 1);
+  for (const std::size_t count : {1u, 576u, 8192u, 8193u, 300'000u}) {
+    std::vector<std::vector<float>> values(members, std::vector<float>(count));
+    std::vector<double> expected(count);
+    for (auto& of_member : values)
+      for (std::size_t i = 0; i < count; ++i) expected[i] += of_member[i] = any(random);
+    for (const Status& status : sum_all(groups, values)) ASSERT_TRUE(status) << status.error().message;
+    const double bound = type == ActivationType::f32 ? 1e-6 : members / 256.0;
+    for (std::size_t i = 0; i < count; ++i) ASSERT_NEAR(values[0][i], expected[i], bound);
+    for (const auto& of_member : values)
+      ASSERT_EQ(std::memcmp(of_member.data(), values[0].data(), count * sizeof(float)), 0) << count;
+  }
+}
+
+TEST(Group, AMemberThatOffersAnotherNumberOfValuesIsRefused) {
+  const auto groups = make_groups(2);
+  std::vector<std::vector<float>> values = {std::vector<float>(8), std::vector<float>(9)};
+  const auto statuses = sum_all(groups, values);
+  ASSERT_FALSE(statuses[0]);
+  EXPECT_EQ(statuses[0].error().code, Code::corrupt);
+  EXPECT_THAT(statuses[0].error().message, HasSubstr("expected 8 summands of 4 bytes from member 1 but got 36 bytes"));
+}
+
+TEST(Group, WhatComputingHasNotComeToIsRefused) {
+  const auto groups = make_groups(2);
+  ASSERT_TRUE(groups[1]->send(0, FrameKind::logits_slice, {}));
+  Frame frame;
+  EXPECT_EQ(groups[0]->receive(1, FrameKind::partial_sum, frame).error().code, Code::corrupt);
+}
+
+TEST(Group, AMemberSaysWhyItGoesToThoseThatWaitForIt) {
+  const auto groups = make_groups(3);
+  auto waiting = std::async(std::launch::async, [&] {
+    std::vector<float> values(4);
+    const auto collective = make_link_collective(groups[0]);
+    collective->start(values);
+    return collective->wait();
+  });
+  EXPECT_EQ(waiting.wait_for(50ms), std::future_status::timeout);
+  groups[2]->send_lost({Code::no_memory, "no room"});
+  groups[1]->send_lost({Code::no_memory, "no room"});
+  ASSERT_EQ(waiting.wait_for(20s), std::future_status::ready);
+  EXPECT_EQ(waiting.get().error().message, "no room");
+}
+
+TEST(Group, ClosingEndsItsOwnWaitsAndThoseOfOthers) {
+  const auto groups = make_groups(2);
+  Frame frame;
+  auto here = std::async(std::launch::async, [&] { return groups[0]->receive(1, FrameKind::partial_sum, frame); });
+  groups[1]->close({Code::closed, "unloaded"});
+  ASSERT_EQ(here.wait_for(20s), std::future_status::ready);
+  EXPECT_EQ(here.get().error().code, Code::unavailable);
+}
+
+TEST(Group, FramesOfAnotherEpochAreDropped) {
+  auto [one, other] = make_memory_link_pair();
+  Group group(plan_of(0, 2, ActivationType::f32));
+  group.adopt(1, std::move(one));
+  ASSERT_TRUE(other->send(make_frame(FrameKind::partial_sum, Bytes(4), {.incarnation = 6, .counter = 9})));
+  ASSERT_TRUE(other->send(make_frame(FrameKind::partial_sum, Bytes(8), {.incarnation = 7, .counter = 1})));
+  Frame frame;
+  ASSERT_TRUE(group.receive(1, FrameKind::partial_sum, frame));
+  EXPECT_EQ(frame.body.size(), 8u);
+}
+
+}  // namespace
+}  // namespace flotilla
