@@ -174,7 +174,7 @@ Result<Contender> contender(std::string name, const BenchOptions& bench, bool wh
                            .files = {bench.model},
                            .stages = {},
                            .context_tokens = bench.prompt + 256,
-                           .sequences = made.streams_each,
+                           .sequences = std::max(made.streams_each, 1u),
                            .threads = 1,
                            .patience = std::chrono::minutes(10)};
   if (whole) {
