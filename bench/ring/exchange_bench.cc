@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "io/tcp_link.h"
+#include "median.h"
 #include "pipeline/group.h"
 #include "pipeline/link_collective.h"
 
@@ -33,11 +34,6 @@ struct BenchOptions {
   std::uint32_t rounds = 9, exchanges = 2000;
   bool json = false;
 };
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
 
 void pin(std::uint32_t core) {
   cpu_set_t set;

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "median.h"
 #include "model/gguf.h"
 #include "model/spec.h"
 #include "pipeline/local_ring.h"
@@ -28,12 +29,6 @@ struct BenchOptions {
   std::vector<std::uint32_t> cores = {0, 1};
   bool json = false;
 };
-
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  const auto middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 // Runners of one ring, each on its own cores.
 class PinnedRunners final : public Runners {

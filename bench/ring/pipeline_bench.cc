@@ -22,6 +22,7 @@
 #include <thread>
 #include <vector>
 
+#include "median.h"
 #include "pipeline/local_ring.h"
 #include "scheduler/chunk_size.h"
 
@@ -40,13 +41,6 @@ struct BenchOptions {
 };
 
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const auto middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 // Each runner on a core of its own: a process is born with its parent's cores.
 class PinnedRunners final : public Runners {

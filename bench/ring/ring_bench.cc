@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "median.h"
 #include "pipeline/local_ring.h"
 
 namespace flotilla {
@@ -43,13 +44,6 @@ struct Series {
   std::vector<double> ms_per_token, all_told_ms;  // one per round
   double hop_ms = 0;                              // by the stages' own clocks
 };
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  std::ranges::sort(values);
-  const auto middle = values.size() / 2;
-  return values.size() % 2 ? values[middle] : (values[middle - 1] + values[middle]) / 2;
-}
 
 // A ring and the processes it runs in.
 class BenchRing {

@@ -2,24 +2,12 @@
 
 #include <optional>
 
+#include "app/json_fields.h"
 #include "app/terminal.h"
 
 namespace flotilla {
-namespace {
 
 using nlohmann::json;
-
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-std::uint64_t number_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
-}
-
-}  // namespace
 
 Result<json> load_showing_progress(ApiClient& client, const json& body) {
   ProgressBar bar;

@@ -5,6 +5,7 @@
 #include <print>
 
 #include "app/api_client.h"
+#include "app/json_fields.h"
 #include "app/load_request.h"
 #include "app/model_name.h"
 #include "app/terminal.h"
@@ -17,16 +18,6 @@ namespace {
 using nlohmann::json;
 
 constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
-
-std::string text_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
-}
-
-std::uint64_t number_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<std::uint64_t>() : 0;
-}
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
 
@@ -89,11 +80,6 @@ std::string wishes_query(const LoadWishes& wishes) {
   if (wishes.context_tokens > 0) query += std::format("&context={}", wishes.context_tokens);
   if (wishes.sequences > 0) query += std::format("&sequences={}", wishes.sequences);
   return query;
-}
-
-double real_of(const json& object, const char* key) {
-  const auto found = object.find(key);
-  return found != object.end() && found->is_number() ? found->get<double>() : 0;
 }
 
 std::string speed_of(const json& rate) {
