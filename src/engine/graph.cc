@@ -1,10 +1,8 @@
 #include "engine/graph.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "base/check.h"
-#include "engine/attention_tiles.h"
 
 namespace flotilla {
 namespace {
@@ -12,17 +10,14 @@ namespace {
 class GraphBuilder {
  public:
   GraphBuilder(const StageParts& parts, const StepShape& shape) : parts_(parts), shape_(shape) {
-    // A block takes about 40 nodes and 7 more for each group, 9 more where its heads are folded; tensors are nodes and
-    // the inputs.
-    const auto wide = static_cast<std::size_t>(
-        std::ranges::count_if(shape.groups, [](const RowGroup& group) { return group.rows > 1; }));
-    const std::size_t nodes_max = parts.layers->range.count() * (48 + 8 * shape.groups.size() + 10 * wide) + 64;
-    const std::size_t tensors_max = nodes_max + shape.groups.size() * parts.layers->windows.size() + 16;
+    constexpr std::size_t nodes_of_block = 48, inputs_max = 16;
+    const std::size_t nodes_max = parts.layers->range.count() * nodes_of_block + 64;
+    const std::size_t tensors_max = nodes_max + inputs_max + parts.layers->windows.size();
     step_.context.reset(ggml_init(
         {tensors_max * ggml_tensor_overhead() + ggml_graph_overhead_custom(nodes_max, false), nullptr, true}));
     context_ = step_.context.get();
     step_.graph = ggml_new_graph_custom(context_, nodes_max, false);
-    step_.masks.assign(shape.groups.size(), std::vector<ggml_tensor*>(parts.layers->windows.size()));
+    step_.seen.assign(parts.layers->windows.size(), nullptr);
   }
 
   StepGraph build() {
@@ -119,94 +114,32 @@ class GraphBuilder {
   }
 
   // Writes the rows' keys and values into their cells. Expanded here, so that it stands before every read of the cells:
-  // the views that attention reads through know nothing of these writes.
+  // attention reads the cache itself and knows nothing of these writes.
   void remember(const LayerCache& cache, ggml_tensor* k, ggml_tensor* v) {
     k = ggml_reshape_2d(context_, k, cache.keys->ne[0], shape_.rows);
     ggml_build_forward_expand(step_.graph, ggml_set_rows(context_, cache.keys, k, step_.cells));
     ggml_build_forward_expand(step_.graph, ggml_set_rows(context_, cache.values, v, step_.cells));
   }
 
-  // Each group of rows attends to its own slot and to nothing else, so a step of many sequences costs the sum of their
-  // lengths. q [key_length, heads, rows] → [heads × value_length, rows].
+  // q [key_length, heads, rows] → [heads × value_length, rows].
   ggml_tensor* attention(ggml_tensor* q, const BlockSpec& block, const LayerCache& cache) {
-    const std::size_t kind = parts_.layers->window_kind(block.window);
-    const std::int64_t width = std::int64_t{block.heads} * block.value_length;
-    if (shape_.groups.size() == 1) return ggml_reshape_2d(context_, attend(q, block, cache, 0, kind), width, q->ne[2]);
-
-    // The groups' results are written side by side into one tensor; concatenating pair by pair would copy the first
-    // group's rows once per group.
-    ggml_tensor* joined = joined_attention(width);
-    for (std::size_t group = 0; group < shape_.groups.size(); ++group) {
-      const RowGroup& rows = shape_.groups[group];
-      ggml_tensor* part =
-          ggml_view_3d(context_, q, q->ne[0], q->ne[1], rows.rows, q->nb[1], q->nb[2], rows.first_row * q->nb[2]);
-      part = ggml_reshape_2d(context_, attend(part, block, cache, group, kind), width, rows.rows);
-      joined = ggml_set_2d_inplace(context_, joined, part, joined->nb[1], rows.first_row * joined->nb[1]);
-    }
-    return joined;
+    ggml_tensor*& seen = step_.seen[parts_.layers->window_kind(block.window)];
+    if (shape_.ggml_cells > 0) return ggml_attention(q, block, cache, seen);
+    if (!seen) seen = input(AttentionOp::new_rows(context_, shape_.rows));
+    return parts_.attention->add_to(context_, q, cache, seen, block);
   }
 
-  ggml_tensor* attend(ggml_tensor* q, const BlockSpec& block, const LayerCache& cache, std::size_t group,
-                      std::size_t kind) {
-    ggml_tensor* k = view_cells(cache.keys, block.key_length, block.kv_heads, group, kind);
-    ggml_tensor* v = view_cells(cache.values, block.value_length, block.kv_heads, group, kind);
-    if (folds(block, q->ne[2], k->ne[1])) return attend_folded(q, block, k, v, mask(group, kind));
-    return ggml_flash_attn_ext(context_, ggml_permute(context_, q, 0, 2, 1, 3), k, v, mask(group, kind),
-                               block.attention_scale, 0, block.attention_softcap);
-  }
-
-  // Each KV head with the rows of the first of its query heads, then those of the second, and so on; and with rows of
-  // nothing where they do not fill one tile. Gives what attend() gives, in the same order.
-  ggml_tensor* attend_folded(ggml_tensor* q, const BlockSpec& block, ggml_tensor* k, ggml_tensor* v,
-                             ggml_tensor* mask) {
-    const std::int64_t rows = q->ne[2], kv_heads = block.kv_heads, shared = block.heads / kv_heads;
-    const std::int64_t folded = rows * shared, taken = std::max(folded, tile_rows);
-    q = ggml_view_4d(context_, q, q->ne[0], shared, kv_heads, rows, q->nb[1],
-                     q->nb[1] * static_cast<std::size_t>(shared), q->nb[2], 0);
-    q = ggml_cont(context_, ggml_permute(context_, q, 0, 2, 3, 1));
-    q = ggml_reshape_3d(context_, q, q->ne[0], folded, kv_heads);
-    if (taken > folded) q = ggml_pad(context_, q, 0, static_cast<int>(taken - folded), 0, 0);
-    ggml_tensor* a = ggml_flash_attn_ext(context_, q, k, v, repeated(mask, taken), block.attention_scale, 0,
-                                         block.attention_softcap);  // [value_length, kv_heads, taken]
-    const std::size_t row_bytes = a->nb[2];
-    a = ggml_view_4d(context_, a, a->ne[0], kv_heads, rows, shared, a->nb[1], row_bytes,
-                     row_bytes * static_cast<std::size_t>(rows), 0);
-    return ggml_cont(context_, ggml_permute(context_, a, 0, 2, 3, 1));
-  }
-
-  // A group's mask over and over, down to `rows`. One for all layers that want it so.
-  ggml_tensor* repeated(ggml_tensor* mask, std::int64_t rows) {
-    for (const auto& [of, made] : repeated_)
-      if (of == mask && made->ne[1] == rows) return made;
-    const std::int64_t times = (rows + mask->ne[1] - 1) / mask->ne[1];
-    ggml_tensor* made = ggml_repeat_4d(context_, mask, mask->ne[0], mask->ne[1] * times, 1, 1);
-    made = ggml_view_2d(context_, made, mask->ne[0], rows, made->nb[1], 0);
-    repeated_.emplace_back(mask, made);
-    return made;
-  }
-
-  // [length, cells of the span, kv_heads]
-  ggml_tensor* view_cells(ggml_tensor* cells, std::int64_t length, std::int64_t kv_heads, std::size_t group,
-                          std::size_t kind) {
-    const CellSpan span = shape_.groups[group].spans[kind];
-    ggml_tensor* view = ggml_view_3d(context_, cells, length, span.count, kv_heads, cells->nb[1],
-                                     static_cast<std::size_t>(length) * ggml_element_size(cells), 0);
-    step_.views.push_back({view, cells, group, kind});
-    return view;
-  }
-
-  ggml_tensor* mask(std::size_t group, std::size_t kind) {
-    ggml_tensor*& mask = step_.masks[group][kind];
-    const RowGroup& rows = shape_.groups[group];
-    if (!mask) mask = input(ggml_new_tensor_2d(context_, GGML_TYPE_F16, rows.spans[kind].count, rows.rows));
-    return mask;
-  }
-
-  // One for all layers of a width: each layer is done with it before the next begins.
-  ggml_tensor* joined_attention(std::int64_t width) {
-    if (!joined_ || joined_->ne[0] != width)
-      joined_ = input(ggml_new_tensor_2d(context_, GGML_TYPE_F32, width, shape_.rows));
-    return joined_;
+  ggml_tensor* ggml_attention(ggml_tensor* q, const BlockSpec& block, const LayerCache& cache, ggml_tensor*& mask) {
+    if (!mask) mask = input(ggml_new_tensor_2d(context_, GGML_TYPE_F16, shape_.ggml_cells, shape_.rows));
+    const auto head_cells = [&](ggml_tensor* cells, std::int64_t length) {
+      return ggml_view_3d(context_, cells, length, shape_.ggml_cells, block.kv_heads, cells->nb[1],
+                          static_cast<std::size_t>(length) * ggml_element_size(cells), 0);
+    };
+    ggml_tensor* a =
+        ggml_flash_attn_ext(context_, ggml_permute(context_, q, 0, 2, 1, 3), head_cells(cache.keys, block.key_length),
+                            head_cells(cache.values, block.value_length), mask, block.attention_scale, 0,
+                            block.attention_softcap);
+    return ggml_reshape_2d(context_, a, std::int64_t{block.heads} * block.value_length, shape_.rows);
   }
 
   ggml_tensor* input(ggml_tensor* tensor) {
@@ -218,8 +151,6 @@ class GraphBuilder {
   const StepShape& shape_;
   StepGraph step_;
   ggml_context* context_ = nullptr;
-  ggml_tensor* joined_ = nullptr;
-  std::vector<std::pair<ggml_tensor*, ggml_tensor*>> repeated_;
 };
 
 }  // namespace

@@ -1,6 +1,5 @@
 // The layers of one stage as a ggml graph over one shape of step. The numbers of a particular step (activations,
-// positions, cells, masks) are inputs; which slot a group of rows reads is where its cell views point. So one graph
-// serves every step of its shape.
+// positions, cells, what rows see) are inputs. So one graph serves every step with as many rows.
 #pragma once
 
 #include <ggml-cpp.h>
@@ -8,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/attention_op.h"
 #include "engine/kv_cache.h"
 #include "engine/shard_sum.h"
 #include "engine/step_shape.h"
@@ -21,14 +21,8 @@ struct StageParts {
   const StageLayers* layers = nullptr;
   const Weights* weights = nullptr;
   const KvCache* cache = nullptr;
+  AttentionOp* attention = nullptr;
   ShardSum* sum = nullptr;  // null: a stage of one shard
-};
-
-// A window onto one slot's cells of a layer's K or V; moved to another slot or span by changing where it points.
-struct CellView {
-  ggml_tensor* view = nullptr;
-  const ggml_tensor* cells = nullptr;
-  std::size_t group = 0, kind = 0;
 };
 
 struct StepGraph {
@@ -38,9 +32,9 @@ struct StepGraph {
   ggml_tensor* positions = nullptr;    // I32 [rows]
   ggml_tensor* cells = nullptr;        // I64 [rows], of the whole cache
   ggml_tensor* wanted = nullptr;       // I32 [wanted rows]; null where all rows leave
-  std::vector<std::vector<ggml_tensor*>>
-      masks;  // F16 [cells, rows] by group and kind; null where nothing looks through
-  std::vector<CellView> views;
+  // By kind of window, null where nothing looks through: AttendingRow [rows], or what ggml's attention takes, a mask F16
+  // [cells, rows].
+  std::vector<ggml_tensor*> seen;
   ggml_tensor* result = nullptr;  // F32 [embedding_length, rows or wanted rows]; null where none leaves
 };
 

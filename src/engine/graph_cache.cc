@@ -8,8 +8,8 @@
 namespace flotilla {
 namespace {
 
-// A decode step changes shape every 256 tokens of each sequence, so few shapes are in use at a time. A graph of 30
-// layers takes about half a MiB; one of many sequences more, and then fewer are kept.
+// Steps differ by their rows: one, as many as answers are under way, pieces of prompts. A graph of 30 layers takes about
+// half a MiB.
 constexpr std::size_t graphs_max = 8, description_bytes_max = 16 * mib;
 
 }  // namespace
@@ -24,19 +24,19 @@ Status GraphCache::reserve(const StepGraph& graph) {
               "shorter context or give this machine fewer layers");
 }
 
-StepGraph* GraphCache::find(const std::vector<std::uint32_t>& key) {
+StepGraph* GraphCache::find(const GraphKey& key) {
   const auto found = std::ranges::find(kept_, key, &Kept::key);
   if (found == kept_.end()) return nullptr;
   kept_.splice(kept_.begin(), kept_, found);
   return &kept_.front().graph;
 }
 
-Result<StepGraph*> GraphCache::keep(std::vector<std::uint32_t> key, StepGraph graph) {
+Result<StepGraph*> GraphCache::keep(GraphKey key, StepGraph graph) {
   // The allocator decides by counts whether its last plan fits this graph too. Reserving makes it plan anew, always.
   FLOTILLA_TRY_STATUS(reserve(graph));
   if (!ggml_gallocr_alloc_graph(allocator_.get(), graph.graph))
     return fail(Code::no_memory, "[engine] expected the step's buffers to fit what was reserved but they do not");
-  kept_.push_front({std::move(key), std::move(graph)});
+  kept_.push_front({key, std::move(graph)});
   drop_oldest();
   return &kept_.front().graph;
 }

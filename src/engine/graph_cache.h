@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <list>
-#include <vector>
 
 #include "base/result.h"
 #include "engine/graph.h"
@@ -24,14 +23,14 @@ class GraphCache {
   Status reserve(const StepGraph& graph);
 
   // Null where no graph of this shape is kept. Valid until the next keep().
-  StepGraph* find(const std::vector<std::uint32_t>& key);
-  Result<StepGraph*> keep(std::vector<std::uint32_t> key, StepGraph graph);
+  StepGraph* find(const GraphKey& key);
+  Result<StepGraph*> keep(GraphKey key, StepGraph graph);
 
   std::size_t buffer_bytes() const { return ggml_gallocr_get_buffer_size(allocator_.get(), 0); }
 
  private:
   struct Kept {
-    std::vector<std::uint32_t> key;
+    GraphKey key;
     StepGraph graph;
   };
   void drop_oldest();

@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "base/units.h"
+#include "engine/attention_op.h"
 #include "engine/backend.h"
 #include "engine/core_team.h"
 #include "engine/lazy_memory.h"
@@ -198,18 +199,19 @@ Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) 
         const auto row = random.draw();
         ggml_backend_tensor_set(matrix, row.data(), static_cast<std::size_t>(i) * row.size(), row.size());
       }
-    TimedGraph graph(3 * layers + 2);
-    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, rows, heads));
-    auto* mask = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F16, positions, rows));  // zeros: all seen
-    const auto view = [&](ggml_tensor* matrix) {
-      return ggml_view_3d(graph.context(), matrix, length, positions, kv_heads, matrix->nb[1],
-                          length * sizeof(ggml_fp16_t), 0);
-    };
+    BlockSpec block;
+    block.heads = heads;
+    block.kv_heads = kv_heads;
+    block.key_length = block.value_length = length;
+    AttentionOp attention(division.threads);
+    TimedGraph graph(layers + 2);
+    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, heads, rows));
+    auto* seen = graph.input(AttentionOp::new_rows(graph.context(), rows));
     for (std::size_t i = 0; i < layers; ++i)
-      graph.add(
-          ggml_flash_attn_ext(graph.context(), query, view(cells[2 * i]), view(cells[2 * i + 1]), mask, 0.088f, 0, 0));
+      graph.add(attention.add_to(graph.context(), query, {cells[2 * i], cells[2 * i + 1]}, seen, block));
     FLOTILLA_TRY_STATUS(graph.place(backend));
     fill(query);
+    std::fill_n(static_cast<AttendingRow*>(seen->data), rows, AttendingRow{0, 0, positions});
     FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
     if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / seconds;
     return {};

@@ -23,7 +23,6 @@ Result<KvCache> KvCache::create(const ModelSpec& spec, LayerRange layers, std::u
                                         std::int64_t{block.kv_heads} * block.value_length, cells);
     bytes += ggml_nbytes(tensors.keys) + ggml_nbytes(tensors.values);
   }
-  // Zero pages: attention multiplies masked cells by zero, and zero times whatever lay in fresh memory may be NaN.
   FLOTILLA_TRY(cache.memory_, LazyMemory::map(backend.device(), bytes, "the KV cache"));
   std::byte* place = cache.memory_.data();  // sizes are multiples of 256 cells, so every tensor is well aligned
   for (const LayerCache& tensors : cache.layers_)

@@ -2,7 +2,7 @@
 // row.
 //
 // Slot s owns cells [s × cells_per_sequence, (s + 1) × cells_per_sequence); position p of its sequence lies in its p-th
-// cell, whether or not the layer looks through a window. So a mask needs only positions, and a copied prefix is two
+// cell, whether or not the layer looks through a window. So what a row sees follows from positions, and a copied prefix is two
 // memory copies a layer. A slot's length is how many positions from 0 hold values.
 #pragma once
 
@@ -23,8 +23,7 @@ struct LayerCache {
 
 class KvCache {
  public:
-  static constexpr std::uint32_t cells_unit =
-      256;  // attention looks at whole units of cells, so that graphs can be kept
+  static constexpr std::uint32_t cells_unit = 256;  // a slot has whole units, so that every tensor is well aligned
 
   static Result<KvCache> create(const ModelSpec& spec, LayerRange layers, std::uint32_t context_tokens,
                                 std::uint32_t sequences, const ComputeBackend& backend);

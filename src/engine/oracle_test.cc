@@ -72,7 +72,7 @@ TEST_P(Oracle, WeExpectWhatLlamaCppExpects) {
   ASSERT_TRUE(file) << "the recorded answers are part of the repository";
   if (const auto started = start_engine(); !started) GTEST_SKIP() << started.error().message;
   const auto recorded = nlohmann::json::parse(file);
-  testing::Chain chain(GetParam(), {}, {.context_tokens = 4096});
+  testing::Chain chain(GetParam(), {}, {.context_tokens = 4096, .ggml_attention = true});
   Comparison comparison;
   for (const auto& prompt : recorded.at("prompts")) compare_prompt(chain, prompt, comparison);
   RecordProperty("worst", std::to_string(comparison.worst));

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "engine/attention_op.h"
 #include "engine/backend.h"
 #include "engine/embedding_table.h"
 #include "engine/graph.h"
@@ -27,6 +28,7 @@ class Shard final : public Stage {
       : gguf_(std::move(gguf)),
         spec_(std::move(spec)),
         options_(options),
+        attention_(std::make_unique<AttentionOp>(options.threads)),
         sum_(std::move(sum)),
         layers_(describe_layers(spec_, options.layers)),
         backend_(std::move(backend)),
@@ -60,8 +62,9 @@ class Shard final : public Stage {
                   batch.rows.size(), spec_.embedding_length, activations.size());
     FLOTILLA_TRY_STATUS(cache_.check_orders(batch));
     cache_.carry_out_orders(batch);
-    FLOTILLA_TRY(const StepShape shape,
+    FLOTILLA_TRY(StepShape shape,
                  shape_step(batch, spec_, layers_, cache_, options_.context_tokens, options_.step_rows_max));
+    if (options_.ggml_attention) FLOTILLA_TRY_STATUS(let_ggml_attend(shape));
     if (shape.rows == 0) return std::span<const float>();
     if (layers_.range.count() == 0)
       result_.assign(activations.begin(), activations.end());
@@ -83,7 +86,7 @@ class Shard final : public Stage {
   }
 
  private:
-  StageParts parts() const { return {&spec_, &layers_, &weights_, &cache_, sum_.get()}; }
+  StageParts parts() const { return {&spec_, &layers_, &weights_, &cache_, attention_.get(), sum_.get()}; }
 
   Status check_is_head() const {
     if (head_) return {};
@@ -99,10 +102,10 @@ class Shard final : public Stage {
   }
 
   Status compute_alone(const StepShape& shape, std::span<const float> activations) {
-    auto key = shape.key();
+    const GraphKey key = shape.key();
     StepGraph* graph = graphs_.find(key);
     if (!graph) {
-      FLOTILLA_TRY(graph, graphs_.keep(std::move(key), build_step_graph(parts(), shape)));
+      FLOTILLA_TRY(graph, graphs_.keep(key, build_step_graph(parts(), shape)));
     }
     inputs_.write(*graph, shape, layers_, cache_, activations);
     FLOTILLA_TRY_STATUS(backend_.compute(graph->graph));
@@ -115,6 +118,7 @@ class Shard final : public Stage {
   const std::shared_ptr<const Gguf> gguf_;
   const ModelSpec spec_;
   const StageOptions options_;
+  const std::unique_ptr<AttentionOp> attention_;
   const std::unique_ptr<ShardSum> sum_;  // null where there is no other shard
   const StageLayers layers_;
   ComputeBackend backend_;

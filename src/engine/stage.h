@@ -32,6 +32,8 @@ struct StageOptions {
   std::uint32_t context_tokens = 0;  // per sequence
   std::uint32_t sequences = 1;       // KV slots
   std::uint32_t step_rows_max = 512;
+  // Attention as ggml and so llama.cpp compute it, to compare answers bit by bit: of one sequence, in slot 0.
+  bool ggml_attention = false;
   bool repack = true;  // weights in the CPU's repacked buffers where that is faster
 };
 

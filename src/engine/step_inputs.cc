@@ -9,23 +9,10 @@
 namespace flotilla {
 namespace {
 
-constexpr ggml_fp16_t seen = 0, hidden = 0xFC00;  // 0 and minus infinity in F16, added to the scores
-
 template <class T>
 void set_all(ggml_tensor* tensor, std::span<const T> values) {
   check(values.size_bytes() == ggml_nbytes(tensor), "an input has the size of its tensor");
   ggml_backend_tensor_set(tensor, values.data(), 0, values.size_bytes());
-}
-
-// Where a view lies is a matter of its data pointer alone: its cells are in a buffer that is already allocated.
-void point_views(StepGraph& graph, const StepShape& shape, const KvCache& cache) {
-  for (const CellView& cell_view : graph.views) {
-    const RowGroup& group = shape.groups[cell_view.group];
-    const std::size_t first_cell =
-        std::size_t{group.sequence.value} * cache.cells_per_sequence() + group.spans[cell_view.kind].first;
-    cell_view.view->view_offs = first_cell * cell_view.cells->nb[1];
-    cell_view.view->data = static_cast<std::byte*>(cell_view.cells->data) + cell_view.view->view_offs;
-  }
 }
 
 }  // namespace
@@ -34,12 +21,9 @@ void StepInputs::write(StepGraph& graph, const StepShape& shape, const StageLaye
                        std::span<const float> activations) {
   set_all(graph.activations, activations);
   write_rows(graph, shape, cache);
-  for (std::size_t group = 0; group < shape.groups.size(); ++group)
-    for (std::size_t kind = 0; kind < layers.windows.size(); ++kind)
-      if (ggml_tensor* mask = graph.masks[group][kind])
-        write_mask(mask, shape.groups[group], shape.groups[group].spans[kind], layers.windows[kind]);
+  for (std::size_t kind = 0; kind < layers.windows.size(); ++kind)
+    if (graph.seen[kind]) write_seen(graph.seen[kind], shape, cache, layers.windows[kind]);
   if (graph.wanted) set_all(graph.wanted, std::span<const std::int32_t>(shape.wanted));
-  point_views(graph, shape, cache);
 }
 
 void StepInputs::write_rows(StepGraph& graph, const StepShape& shape, const KvCache& cache) {
@@ -56,14 +40,27 @@ void StepInputs::write_rows(StepGraph& graph, const StepShape& shape, const KvCa
 }
 
 // A row sees itself and what came before it, through a window only the newest `window` of those.
-void StepInputs::write_mask(ggml_tensor* mask, const RowGroup& group, const CellSpan& span, std::uint32_t window) {
-  mask_.assign(std::size_t{group.rows} * span.count, hidden);
-  for (std::uint32_t row = 0; row < group.rows; ++row) {
-    const std::uint32_t end = group.first_position + row + 1;  // in cells of the slot
-    const std::uint32_t oldest = window == 0 || end < window ? 0 : end - window;
-    auto* cells = mask_.data() + std::size_t{row} * span.count;
-    std::fill(cells + (std::max(oldest, span.first) - span.first), cells + (end - span.first), seen);
-  }
+void StepInputs::write_seen(ggml_tensor* seen, const StepShape& shape, const KvCache& cache, std::uint32_t window) {
+  seen_.clear();
+  for (const RowGroup& group : shape.groups)
+    for (std::uint32_t row = 0; row < group.rows; ++row) {
+      const std::uint32_t end = group.first_position + row + 1;
+      const std::uint32_t first = window == 0 || end < window ? 0 : end - window;
+      seen_.push_back({static_cast<std::int32_t>(group.sequence.value * cache.cells_per_sequence()),
+                       static_cast<std::int32_t>(first), static_cast<std::int32_t>(end)});
+    }
+  if (shape.ggml_cells > 0) return write_mask(seen);
+  check(std::as_bytes(std::span(seen_)).size() == ggml_nbytes(seen), "an input has the size of its tensor");
+  ggml_backend_tensor_set(seen, seen_.data(), 0, ggml_nbytes(seen));
+}
+
+// The same for ggml's attention.
+void StepInputs::write_mask(ggml_tensor* mask) {
+  constexpr ggml_fp16_t shown = 0, hidden = 0xFC00;  // 0 and minus infinity in F16, added to the scores
+  const auto cells = static_cast<std::size_t>(mask->ne[0]);
+  mask_.assign(seen_.size() * cells, hidden);
+  for (std::size_t row = 0; row < seen_.size(); ++row)
+    std::fill(mask_.data() + row * cells + seen_[row].first, mask_.data() + row * cells + seen_[row].end, shown);
   set_all(mask, std::span<const ggml_fp16_t>(mask_));
 }
 

@@ -7,21 +7,6 @@
 namespace flotilla {
 namespace {
 
-constexpr std::uint32_t unit = KvCache::cells_unit;
-
-// From the first cell the group's first row sees to the last cell its last row sees, widened to whole units. Through a
-// window the rows see only the newest cells, so local layers cost the same at any depth.
-CellSpan span_of(const RowGroup& group, std::uint32_t window) {
-  const std::uint32_t end = group.first_position + group.rows;
-  const std::uint32_t oldest = window == 0 || group.first_position < window ? 0 : group.first_position - window + 1;
-  const std::uint32_t first = oldest / unit * unit;
-  return {first, (end + unit - 1) / unit * unit - first};
-}
-
-void add_spans(RowGroup& group, const StageLayers& layers) {
-  for (const std::uint32_t window : layers.windows) group.spans.push_back(span_of(group, window));
-}
-
 Status check_row(const StepRow& row, std::size_t index, const ModelSpec& spec, const KvCache& cache,
                  std::uint32_t context_tokens) {
   if (row.sequence.value >= cache.sequences())
@@ -70,15 +55,6 @@ StageLayers describe_layers(const ModelSpec& spec, LayerRange range) {
   return layers;
 }
 
-std::vector<std::uint32_t> StepShape::key() const {
-  std::vector<std::uint32_t> key{gathers ? static_cast<std::uint32_t>(wanted.size()) : UINT32_MAX};
-  for (const RowGroup& group : groups) {
-    key.push_back(group.rows);
-    for (const CellSpan& span : group.spans) key.push_back(span.count);
-  }
-  return key;
-}
-
 Result<StepShape> shape_step(const StepBatch& batch, const ModelSpec& spec, const StageLayers& layers,
                              const KvCache& cache, std::uint32_t context_tokens, std::uint32_t rows_max) {
   if (batch.rows.size() > rows_max)
@@ -93,19 +69,26 @@ Result<StepShape> shape_step(const StepBatch& batch, const ModelSpec& spec, cons
       ++shape.groups.back().rows;
     } else {
       FLOTILLA_TRY_STATUS(check_group_start(row, index, shape, cache));
-      shape.groups.push_back({row.sequence, index, 1, row.position, {}});
+      shape.groups.push_back({row.sequence, index, 1, row.position});
     }
     if (row.wants_logits) shape.wanted.push_back(static_cast<std::int32_t>(index));
   }
-  for (RowGroup& group : shape.groups) add_spans(group, layers);
   return shape;
+}
+
+Status let_ggml_attend(StepShape& shape) {
+  if (shape.groups.size() > 1 || (shape.rows > 0 && shape.groups.front().sequence.value != 0))
+    return fail(Code::unsupported, "[engine] expected a step of one sequence in slot 0 for ggml's attention but got {} "
+                "sequences", shape.groups.size());
+  const auto end = shape.rows == 0 ? 0 : shape.groups.front().first_position + shape.rows;
+  shape.ggml_cells = (end + KvCache::cells_unit - 1) / KvCache::cells_unit * KvCache::cells_unit;
+  return {};
 }
 
 StepShape largest_step(const StageLayers& layers, const KvCache& cache, std::uint32_t rows) {
   rows = std::min(rows, cache.cells_per_sequence());
   StepShape shape{.rows = rows, .gathers = layers.holds_last};
-  shape.groups.push_back({SeqId{0}, 0, rows, cache.cells_per_sequence() - rows, {}});
-  add_spans(shape.groups.back(), layers);
+  shape.groups.push_back({SeqId{0}, 0, rows, cache.cells_per_sequence() - rows});
   for (std::uint32_t row = 0; row < rows; ++row) shape.wanted.push_back(static_cast<std::int32_t>(row));
   return shape;
 }

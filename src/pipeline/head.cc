@@ -7,7 +7,6 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "engine/attention_tiles.h"
 #include "engine/sampler.h"
 #include "engine/softmax.h"
 #include "pipeline/meter.h"
@@ -19,11 +18,10 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-SchedulerOptions scheduler_options(const PrepareStage& plan, const ModelSpec& spec) {
+SchedulerOptions scheduler_options(const PrepareStage& plan) {
   const auto unix_now = std::chrono::system_clock::now().time_since_epoch();
   return {.sequences = plan.sequences,
           .context_tokens = plan.context_tokens,
-          .deep_piece_rows = rows_of_folded_tiles(spec),
           .step_rows_max = limits::step_rows_max,
           .requests_queued_max = limits::requests_queued_max,
           .unix_offset = unix_now - Clock::now().time_since_epoch()};
@@ -46,7 +44,7 @@ class Head {
         ring_(ring),
         node_(node),
         plan_(plan),
-        scheduler_(Scheduler::create(scheduler_options(plan, stage.spec()))),
+        scheduler_(Scheduler::create(scheduler_options(plan))),
         window_(plan.stage_count),
         meter_(node, plan) {
     ring_.listen_while_sending();

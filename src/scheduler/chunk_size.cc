@@ -4,16 +4,15 @@
 
 namespace flotilla {
 
-std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block, std::uint32_t piece) {
+std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block) {
   const std::uint32_t block_left = std::min(left, block - read % block);
-  return block_left < 2 * piece ? block_left : piece;
+  return block_left < 2 * chunk_rows ? block_left : chunk_rows;
 }
 
-std::uint32_t ReadingPace::chunk_in_company(std::uint32_t piece) const {
+std::uint32_t ReadingPace::chunk_in_company() const {
   if (row_time_ <= Duration::zero()) return chunk_rows;
   const Duration::rep affordable = Duration(shared_step_time) / row_time_;
-  const auto rows = static_cast<std::uint32_t>(std::clamp<Duration::rep>(affordable, chunk_rows_min, chunk_rows));
-  return std::max(rows / piece, 1U) * piece;
+  return static_cast<std::uint32_t>(std::clamp<Duration::rep>(affordable, chunk_rows_min, chunk_rows));
 }
 
 }  // namespace flotilla

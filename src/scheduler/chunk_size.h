@@ -1,12 +1,9 @@
 // How many rows of a waiting prompt the next step reads: a step is what everybody else waits for.
 //
-// Alone, a prompt is read in pieces of 64 rows, which depends on nothing measured. On CPUs that is as fast per row as
-// 512, and gives the same bits: ggml's attention works in tiles of 64 rows, and treats fewer one by one. Fewer cost up
-// to twice as much each, so they are read only where somebody notices: beside running answers, or shortly after
-// someone overtook. Then the pace of the prompt's last piece says how many rows a step's time allows.
-//
-// Deep in a prompt a step takes longer, and whoever comes waits for the one under way. There the engine may fill its
-// tiles with fewer rows (engine/attention_tiles.h); then pieces are of so many, alone and in company.
+// Alone, a prompt is read in pieces of 64 rows, which depends on nothing measured. On CPUs that is nearly as fast per row as
+// 512: each piece reads all weights from memory once. Fewer are dearer, so they are read only where somebody notices:
+// beside running answers, or shortly after someone overtook. Then the pace of the prompt's last piece says how many rows
+// a step's time allows.
 // In: where a prompt stands, times of its pieces.   Out: a number of rows.   Thread: the scheduler's.
 #pragma once
 
@@ -15,7 +12,7 @@
 
 namespace flotilla {
 
-inline constexpr std::uint32_t chunk_rows = 64;  // ggml's tile, and the most a newcomer finds under way but for a tail
+inline constexpr std::uint32_t chunk_rows = 64;  // and the most a newcomer finds under way but for a tail
 inline constexpr std::uint32_t chunk_rows_min = 8;  // fewer would read all weights for hardly anything
 // Between two tokens of an answer while a prompt is read: as fast as most people read.
 inline constexpr auto shared_step_time = std::chrono::milliseconds(150);
@@ -23,11 +20,8 @@ inline constexpr auto shared_step_time = std::chrono::milliseconds(150);
 inline constexpr auto company_time = std::chrono::seconds(10);
 
 // A prompt of which `read` rows are computed and `left` are not is read in blocks of `block` rows, and these in pieces
-// of `piece` rows. A block's end of fewer belongs to the piece before, so that the tiles are those of the whole block.
-std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block,
-                          std::uint32_t piece = chunk_rows);
-
-inline constexpr std::uint32_t deep_from = 2048;  // positions; the engine's tiles are filled so from a little before
+// of chunk_rows. A block's end of fewer belongs to the piece before.
+std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block);
 
 // Of one prompt: it grows slower with every piece, as its rows look back on more of them.
 class ReadingPace {
@@ -36,9 +30,8 @@ class ReadingPace {
 
   // A step with `rows` of the prompt took so long, whatever else was in it.
   void saw(std::uint32_t rows, Duration time) { row_time_ = time / rows; }
-  // From chunk_rows_min to chunk_rows; the most where nothing is known yet, so that a short prompt is read whole. Whole
-  // pieces of `piece` rows, where fewer would take as long.
-  std::uint32_t chunk_in_company(std::uint32_t piece = 1) const;
+  // From chunk_rows_min to chunk_rows; the most where nothing is known yet, so that a short prompt is read whole.
+  std::uint32_t chunk_in_company() const;
 
  private:
   Duration row_time_{};

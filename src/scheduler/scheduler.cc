@@ -221,11 +221,8 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
 
 std::uint32_t FifoScheduler::chunk_of(const Sequence& sequence, Now now) const {
   const auto left = sequence.prompt_left();
-  const bool deep = options_.deep_piece_rows > 0 && sequence.computed >= deep_from;
-  if (has_company(sequence, now))
-    return std::min(left, sequence.pace.chunk_in_company(deep ? options_.deep_piece_rows : 1));
-  return chunk_alone(sequence.computed - sequence.reused, left, options_.step_rows_max,
-                     deep ? options_.deep_piece_rows : chunk_rows);
+  if (has_company(sequence, now)) return std::min(left, sequence.pace.chunk_in_company());
+  return chunk_alone(sequence.computed - sequence.reused, left, options_.step_rows_max);
 }
 
 // Whether somebody would notice a long step with rows of this prompt. Nobody watches the answers of batch work.

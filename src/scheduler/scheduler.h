@@ -31,7 +31,6 @@ namespace flotilla {
 struct SchedulerOptions {
   std::uint32_t sequences = 4;          // KV slots
   std::uint32_t context_tokens = 4096;  // per slot
-  std::uint32_t deep_piece_rows = 0;    // of prompts from deep_from on (chunk_size.h); 0: as before it
   std::uint32_t step_rows_max = 512;    // rows of one step; decode rows go first, prompts are cut (chunk_size.h)
   std::size_t requests_queued_max = 512;
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.

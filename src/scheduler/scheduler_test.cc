@@ -265,32 +265,12 @@ std::vector<std::size_t> chunks_alone(std::size_t prompt_tokens, Scheduler::Now:
   return chunks;
 }
 
-TEST(Scheduler, APromptAloneIsReadInTilesWhateverTheyTake) {
+TEST(Scheduler, APromptAloneIsReadInEqualPiecesWhateverTheyTake) {
   EXPECT_THAT(chunks_alone(30, 1ms), ElementsAre(30));
-  EXPECT_THAT(chunks_alone(120, 1ms), ElementsAre(120)) << "no piece of less than a tile after one of more";
+  EXPECT_THAT(chunks_alone(120, 1ms), ElementsAre(120)) << "no smaller piece after one of 64";
   EXPECT_THAT(chunks_alone(200, 1ms), ElementsAre(64, 64, 72));
   EXPECT_THAT(chunks_alone(559, 1ms), ElementsAre(64, 64, 64, 64, 64, 64, 64, 64, 47)) << "512 rows, then the rest";
   EXPECT_EQ(chunks_alone(6000, 0ms), chunks_alone(6000, 1s));
-}
-
-TEST(Scheduler, DeepInAPromptPiecesAreSmallerAloneAndInCompany) {
-  FakeModel model({.context_tokens = 8192, .deep_piece_rows = 21});
-  ASSERT_TRUE(model.scheduler().submit(request(1, counting(6000), 4), {}));
-  Scheduler::Now now{};
-  std::size_t read = 0, largest = 0;
-  const auto step = [&] {
-    const auto batch = model.begin(now).value();
-    model.finish(now += 20ms * batch.rows.size());
-    return batch.rows.size();
-  };
-  for (; read < 3000; read += largest) {
-    largest = step();
-    EXPECT_LE(largest, read < 2048 ? 64u : 41u) << read;
-  }
-  EXPECT_LE(largest, 41u) << "21, or a block's end with what is left after it";
-  ASSERT_TRUE(model.scheduler().submit(request(2, counting(30), 40), now));
-  EXPECT_EQ(step(), 30u) << "the chat overtakes";
-  EXPECT_EQ(step(), 22u) << "a piece, though 150 ms would be over after eight rows; and a row of the answer";
 }
 
 // A long prompt of request 1 of which some steps have been read, each row taking 5 ms.

@@ -1,0 +1,422 @@
+#include "engine/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+namespace flotilla {
+namespace {
+
+// Everything below is compiled once for each width of vectors, inside the function that names the instructions.
+#define FLOTILLA_INLINE [[gnu::always_inline]] inline
+
+constexpr std::uint32_t block_cells = 32;    // converted to F32 together, then used by all queries of a chunk
+constexpr std::uint32_t chunk_queries = 32;  // at most: what fits a core's own caches beside a block
+constexpr std::uint32_t lanes_max = 16;
+constexpr std::size_t half_bytes = 2;
+constexpr std::size_t cache_line = 16;  // in floats
+
+constexpr std::uint32_t padded(std::uint32_t length) { return (length + lanes_max - 1) / lanes_max * lanes_max; }
+
+template <int lanes>
+struct Vector {
+  typedef float Floats __attribute__((vector_size(lanes * sizeof(float))));
+  typedef std::int32_t Ints __attribute__((vector_size(lanes * sizeof(float))));
+};
+template <int lanes>
+using Floats = typename Vector<lanes>::Floats;
+template <int lanes>
+using Ints = typename Vector<lanes>::Ints;
+
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> load(const float* from) {
+  Floats<lanes> to;
+  std::memcpy(&to, from, sizeof to);
+  return to;
+}
+template <int lanes>
+FLOTILLA_INLINE void store(float* to, Floats<lanes> from) {
+  std::memcpy(to, &from, sizeof from);
+}
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> all(float value) {
+  return value - Floats<lanes>{};
+}
+
+// e to the power of x, for x <= 0, to about one unit in the last place; 0 where it would be denormal. By 2 to the power
+// of n and the series of what remains, as in Cephes' expf.
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> exponential(Floats<lanes> x) {
+  constexpr float smallest = -87.0f, log2_e = 1.44269504088896341f;
+  constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
+  constexpr float to_integer = 12582912.0f;  // 1.5 × 2^23: adding it rounds
+  const auto vanishes = x < smallest;
+  const Floats<lanes> at = vanishes ? all<lanes>(smallest) : x;
+  const Floats<lanes> n = (at * log2_e + to_integer) - to_integer;
+  const Floats<lanes> r = (at - n * ln2_high) - n * ln2_low;
+  Floats<lanes> series = all<lanes>(1.9875691500e-4f);
+  series = series * r + 1.3981999507e-3f;
+  series = series * r + 8.3334519073e-3f;
+  series = series * r + 4.1665795894e-2f;
+  series = series * r + 1.6666665459e-1f;
+  series = series * r + 5.0000001201e-1f;
+  series = series * (r * r) + r + 1.0f;
+  const Ints<lanes> exponent = (__builtin_convertvector(n, Ints<lanes>) + 127) << 23;
+  Floats<lanes> power;
+  std::memcpy(&power, &exponent, sizeof power);
+  return vanishes ? Floats<lanes>{} : series * power;
+}
+
+// Lane i of the result is lane i ^ distance of x.
+template <int distance, class X, int... lane>
+FLOTILLA_INLINE X swapped(X x, std::integer_sequence<int, lane...>) {
+  return __builtin_shufflevector(x, x, (lane ^ distance)...);
+}
+template <int lanes, int distance = lanes / 2>
+FLOTILLA_INLINE float sum_of(Floats<lanes> x) {
+  x += swapped<distance>(x, std::make_integer_sequence<int, lanes>());
+  if constexpr (distance > 1)
+    return sum_of<lanes, distance / 2>(x);
+  else
+    return x[0];
+}
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> larger(Floats<lanes> x, Floats<lanes> y) {
+  return x > y ? x : y;
+}
+template <int lanes, int distance = lanes / 2>
+FLOTILLA_INLINE float largest_of(Floats<lanes> x) {
+  x = larger<lanes>(x, swapped<distance>(x, std::make_integer_sequence<int, lanes>()));
+  if constexpr (distance > 1)
+    return largest_of<lanes, distance / 2>(x);
+  else
+    return x[0];
+}
+
+// [x0 y0 x1 y1] + [x2 y2 x3 y3] in every four lanes.
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> zip_add(Floats<lanes> x, Floats<lanes> y) {
+  Ints<lanes> low{}, high{};
+  for (int i = 0; i < lanes; ++i) {
+    low[i] = (i & ~3) + (i & 3) / 2 + (i & 1) * lanes;
+    high[i] = low[i] + 2;
+  }
+  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
+}
+// [x0 x1 y0 y1] + [x2 x3 y2 y3] in every four lanes.
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> pair_add(Floats<lanes> x, Floats<lanes> y) {
+  Ints<lanes> low{}, high{};
+  for (int i = 0; i < lanes; ++i) {
+    low[i] = (i & ~3) + (i & 1) + ((i & 2) ? lanes : 0);
+    high[i] = low[i] + 2;
+  }
+  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
+}
+// Fours of lanes, added in neighbouring pairs: those of x, then those of y.
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> fours_add(Floats<lanes> x, Floats<lanes> y) {
+  constexpr int half = lanes / 8;  // pairs of fours in each
+  Ints<lanes> low{}, high{};
+  for (int i = 0; i < lanes; ++i) {
+    const int pair = i / 4;
+    low[i] = (pair < half ? 0 : lanes) + pair % half * 8 + i % 4;
+    high[i] = low[i] + 4;
+  }
+  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
+}
+
+// Lane i of the result is the sum of the lanes of sums[i].
+template <int lanes>
+FLOTILLA_INLINE Floats<lanes> lane_sums(Floats<lanes>* sums) {
+  for (int i = 0; i < lanes; i += 4)
+    sums[i / 4] = pair_add<lanes>(zip_add<lanes>(sums[i], sums[i + 1]), zip_add<lanes>(sums[i + 2], sums[i + 3]));
+  if constexpr (lanes == 16) {
+    sums[0] = fours_add<lanes>(sums[0], sums[1]);
+    sums[1] = fours_add<lanes>(sums[2], sums[3]);
+  }
+  if constexpr (lanes >= 8) sums[0] = fours_add<lanes>(sums[0], sums[1]);
+  return sums[0];
+}
+
+// One head's part of `count` cells as F32 [length / lanes][block_cells][lanes], so that what is multiplied together
+// lies together; zeros behind.
+using Convert = void (*)(const std::byte* cells, std::size_t cell_bytes, std::uint32_t count, std::uint32_t length,
+                         float* to);
+
+template <std::uint32_t lanes>
+FLOTILLA_INLINE float* place_of(float* to, std::uint32_t cell, std::uint32_t i) {
+  return to + i / lanes * lanes * block_cells + cell * lanes + i % lanes;
+}
+
+template <std::uint32_t lanes>
+void convert(const std::byte* cells, std::size_t cell_bytes, std::uint32_t count, std::uint32_t length, float* to) {
+  std::fill_n(to, padded(length) * block_cells, 0.0f);
+  for (std::uint32_t cell = 0; cell < count; ++cell, cells += cell_bytes)
+    for (std::uint32_t i = 0; i < length; ++i) {
+      _Float16 half;
+      std::memcpy(&half, cells + i * sizeof half, sizeof half);
+      *place_of<lanes>(to, cell, i) = static_cast<float>(half);
+    }
+}
+
+#if defined(__x86_64__)
+template <std::uint32_t lanes>
+[[gnu::target("arch=x86-64-v3")]] void convert_by_f16c(const std::byte* cells, std::size_t cell_bytes,
+                                                       std::uint32_t count, std::uint32_t length, float* to) {
+  constexpr std::uint32_t together = 8;
+  if (count < block_cells || length % lanes_max != 0) std::fill_n(to, padded(length) * block_cells, 0.0f);
+  const std::uint32_t whole = length / together * together;
+  for (std::uint32_t cell = 0; cell < count; ++cell, cells += cell_bytes) {
+    for (std::uint32_t i = 0; i < whole; i += together)
+      _mm256_storeu_ps(place_of<lanes>(to, cell, i),
+                       _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(cells + i * half_bytes))));
+    for (std::uint32_t i = whole; i < length; ++i) {
+      std::uint16_t half;
+      std::memcpy(&half, cells + i * half_bytes, sizeof half);
+      *place_of<lanes>(to, cell, i) = _cvtsh_ss(half);
+    }
+  }
+}
+#endif
+
+// scores[block_cells] = query · each cell.
+template <int lanes>
+FLOTILLA_INLINE void score(const float* query, const float* cells, std::uint32_t width, float scale, float* scores) {
+  for (std::uint32_t first = 0; first < block_cells; first += lanes) {
+    const float* here = cells + first * lanes;
+    Floats<lanes> sums[lanes];
+    for (int cell = 0; cell < lanes; ++cell) sums[cell] = load<lanes>(query) * load<lanes>(here + cell * lanes);
+    for (std::uint32_t i = lanes; i < width; i += lanes) {
+      here += block_cells * lanes;
+      const Floats<lanes> q = load<lanes>(query + i);
+      for (int cell = 0; cell < lanes; ++cell) sums[cell] += q * load<lanes>(here + cell * lanes);
+    }
+    store<lanes>(scores + first, lane_sums<lanes>(sums) * scale);
+  }
+}
+
+struct Running {
+  float highest = -std::numeric_limits<float>::infinity();  // score so far
+  float sum = 0;                                            // of exponentials, relative to `highest`
+};
+
+// Turns scores into weights relative to the highest so far; gives what earlier sums must be multiplied by.
+template <int lanes>
+FLOTILLA_INLINE float weigh(float* scores, Running& running) {
+  const float before = running.highest;
+  Floats<lanes> highest = load<lanes>(scores);
+  for (std::uint32_t i = lanes; i < block_cells; i += lanes) highest = larger<lanes>(highest, load<lanes>(scores + i));
+  running.highest = std::max(before, largest_of<lanes>(highest));
+  Floats<lanes> sums{};
+  for (std::uint32_t i = 0; i < block_cells; i += lanes) {
+    const Floats<lanes> weights = exponential<lanes>(load<lanes>(scores + i) - running.highest);
+    sums += weights;
+    store<lanes>(scores + i, weights);
+  }
+  const float shrink = before == running.highest ? 1.0f : std::exp(before - running.highest);
+  running.sum = running.sum * shrink + sum_of<lanes>(sums);
+  return shrink;
+}
+
+// sums[width] = sums × shrink + weights · cells; every other cell apart, so that no sum waits for the one before.
+template <int lanes, int vectors>
+FLOTILLA_INLINE void add_vectors(const float* weights, const float* cells, float shrink, float* sums) {
+  constexpr std::uint32_t apart = block_cells * lanes;
+  Floats<lanes> even[vectors], odd[vectors];
+  for (int i = 0; i < vectors; ++i) {
+    even[i] = load<lanes>(sums + i * lanes) * shrink;
+    odd[i] = Floats<lanes>{};
+  }
+  for (std::uint32_t cell = 0; cell < block_cells; cell += 2, cells += 2 * lanes)
+    for (int i = 0; i < vectors; ++i) {
+      even[i] += weights[cell] * load<lanes>(cells + i * apart);
+      odd[i] += weights[cell + 1] * load<lanes>(cells + i * apart + lanes);
+    }
+  for (int i = 0; i < vectors; ++i) store<lanes>(sums + i * lanes, even[i] + odd[i]);
+}
+template <int lanes>
+FLOTILLA_INLINE void add_weighed(const float* weights, const float* cells, std::uint32_t width, float shrink,
+                                 float* sums) {
+  std::uint32_t i = 0;
+  for (; i + 4 * lanes <= width; i += 4 * lanes)
+    add_vectors<lanes, 4>(weights, cells + i * block_cells, shrink, sums + i);
+  for (; i < width; i += lanes) add_vectors<lanes, 1>(weights, cells + i * block_cells, shrink, sums + i);
+}
+
+// Queries that use the same keys and values: rows of one sequence, one KV head. Counted row by row: query n of the chunk
+// belongs to row first_row + n / shared.
+struct Chunk {
+  std::uint32_t kv_head = 0, first_row = 0, first = 0, end = 0;  // queries [first, end)
+};
+
+// A chunk's work, by the vectors it is compiled for.
+template <int lanes>
+struct ChunkWork {
+  const AttentionInputs& in;
+  const Chunk& chunk;
+  const AttentionScratch& scratch;
+  const Convert convert;
+  const std::uint32_t shared = in.heads / in.kv_heads, count = chunk.end - chunk.first;
+  const std::uint32_t key_width = padded(in.key_length), value_width = padded(in.value_length);
+
+  FLOTILLA_INLINE std::uint32_t row_of(std::uint32_t n) const { return chunk.first_row + (chunk.first + n) / shared; }
+  FLOTILLA_INLINE std::uint32_t head_of(std::uint32_t n) const {
+    return chunk.kv_head * shared + (chunk.first + n) % shared;
+  }
+  FLOTILLA_INLINE bool sees(std::uint32_t n, std::int32_t block) const {
+    const AttendingRow& row = in.rows[row_of(n)];
+    return row.first < block + static_cast<std::int32_t>(block_cells) && row.end > block;
+  }
+
+  FLOTILLA_INLINE void take_queries() const {
+    for (std::uint32_t n = 0; n < count; ++n) {
+      const float* query = in.queries + row_of(n) * in.query_row_stride + head_of(n) * in.query_head_stride;
+      float* taken = scratch.queries + n * key_width;
+      std::copy_n(query, in.key_length, taken);
+      std::fill(taken + in.key_length, taken + key_width, 0.0f);
+    }
+  }
+
+  FLOTILLA_INLINE void convert_block(const std::byte* cells, std::size_t cell_bytes, std::uint32_t length,
+                                     std::int32_t block, std::int32_t end) const {
+    const auto have = static_cast<std::uint32_t>(std::min<std::int32_t>(block_cells, end - block));
+    const auto first = static_cast<std::size_t>(in.rows[chunk.first_row].slot + block);
+    convert(cells + first * cell_bytes + chunk.kv_head * length * half_bytes, cell_bytes, have, length, scratch.cells);
+  }
+
+  FLOTILLA_INLINE void score_block(std::int32_t block) const {
+    for (std::uint32_t n = 0; n < count; ++n)
+      if (sees(n, block))
+        score<lanes>(scratch.queries + n * key_width, scratch.cells, key_width, in.scale,
+                     scratch.scores + n * block_cells);
+  }
+
+  FLOTILLA_INLINE void add_block(std::int32_t block, Running* running) const {
+    for (std::uint32_t n = 0; n < count; ++n) {
+      if (!sees(n, block)) continue;
+      float* scores = scratch.scores + n * block_cells;
+      if (in.softcap != 0)
+        for (std::uint32_t i = 0; i < block_cells; ++i) scores[i] = in.softcap * std::tanh(scores[i] / in.softcap);
+      hide_unseen(in.rows[row_of(n)], block, scores);
+      const float shrink = weigh<lanes>(scores, running[n]);
+      add_weighed<lanes>(scores, scratch.cells, value_width, shrink, scratch.sums + n * value_width);
+    }
+  }
+
+  FLOTILLA_INLINE void give_results(const Running* running) const {
+    for (std::uint32_t n = 0; n < count; ++n) {
+      const float* sums = scratch.sums + n * value_width;
+      float* result = in.results + (std::size_t{row_of(n)} * in.heads + head_of(n)) * in.value_length;
+      for (std::uint32_t i = 0; i < in.value_length; ++i) result[i] = sums[i] / running[n].sum;
+    }
+  }
+
+  static void hide_unseen(const AttendingRow& row, std::int32_t block, float* scores) {
+    for (std::int32_t i = 0; i < static_cast<std::int32_t>(block_cells); ++i)
+      if (block + i < row.first || block + i >= row.end) scores[i] = -std::numeric_limits<float>::infinity();
+  }
+};
+
+// Blocks begin at the same cells of a slot for every row, so that a row's sums do not depend on its neighbours.
+template <int lanes>
+FLOTILLA_INLINE void attend_chunk(const AttentionInputs& in, const Chunk& chunk, const AttentionScratch& scratch,
+                                  Convert convert) {
+  const ChunkWork<lanes> work{in, chunk, scratch, convert};
+  std::int32_t first = std::numeric_limits<std::int32_t>::max(), end = 0;
+  for (std::uint32_t n = 0; n < work.count; ++n) {
+    first = std::min(first, in.rows[work.row_of(n)].first);
+    end = std::max(end, in.rows[work.row_of(n)].end);
+  }
+  work.take_queries();
+  std::fill_n(scratch.sums, work.count * work.value_width, 0.0f);
+  Running running[chunk_queries];
+  constexpr auto step = static_cast<std::int32_t>(block_cells);
+  for (std::int32_t block = first / step * step; block < end; block += step) {
+    work.convert_block(in.keys, in.key_cell_bytes, in.key_length, block, end);
+    work.score_block(block);
+    work.convert_block(in.values, in.value_cell_bytes, in.value_length, block, end);
+    work.add_block(block, running);
+  }
+  work.give_results(running);
+}
+
+using AttendChunk = void (*)(const AttentionInputs&, const Chunk&, const AttentionScratch&);
+
+void attend_chunk_any(const AttentionInputs& in, const Chunk& chunk, const AttentionScratch& scratch) {
+  attend_chunk<4>(in, chunk, scratch, convert<4>);
+}
+#if defined(__x86_64__)
+[[gnu::target("arch=x86-64-v3")]] void attend_chunk_avx2(const AttentionInputs& in, const Chunk& chunk,
+                                                         const AttentionScratch& scratch) {
+  attend_chunk<8>(in, chunk, scratch, convert_by_f16c<8>);
+}
+[[gnu::target("arch=x86-64-v4")]] void attend_chunk_avx512(const AttentionInputs& in, const Chunk& chunk,
+                                                           const AttentionScratch& scratch) {
+  attend_chunk<16>(in, chunk, scratch, convert_by_f16c<16>);
+}
+#endif
+
+AttendChunk compiled_for([[maybe_unused]] VectorWidth width) {
+#if defined(__x86_64__)
+  if (width == VectorWidth::avx512) return attend_chunk_avx512;
+  if (width == VectorWidth::avx2) return attend_chunk_avx2;
+#endif
+  return attend_chunk_any;
+}
+
+// Rows [first, result) are of one sequence.
+std::uint32_t end_of_sequence(std::span<const AttendingRow> rows, std::uint32_t first) {
+  std::uint32_t end = first + 1;
+  while (end < rows.size() && rows[end].slot == rows[first].slot) ++end;
+  return end;
+}
+
+}  // namespace
+
+void AttentionScratch::fit(std::uint32_t key_length, std::uint32_t value_length) {
+  const std::size_t key_width = padded(key_length), value_width = padded(value_length);
+  const std::size_t query_floats = chunk_queries * key_width, sum_floats = chunk_queries * value_width;
+  const std::size_t cell_floats = block_cells * std::max(key_width, value_width);
+  const std::size_t floats = query_floats + sum_floats + cell_floats + chunk_queries * block_cells;
+  if (memory.size() < floats + cache_line) memory.resize(floats + cache_line);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory.data()) / sizeof(float);
+  queries = memory.data() + (cache_line - address % cache_line) % cache_line;
+  sums = queries + query_floats;
+  cells = sums + sum_floats;
+  scores = cells + cell_floats;
+}
+
+VectorWidth widest_vectors() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("x86-64-v4")) return VectorWidth::avx512;
+  if (__builtin_cpu_supports("x86-64-v3")) return VectorWidth::avx2;
+#endif
+  return VectorWidth::any;
+}
+
+void attend(const AttentionInputs& inputs, AttentionScratch& scratch, std::uint32_t part, std::uint32_t parts,
+            VectorWidth width) {
+  scratch.fit(inputs.key_length, inputs.value_length);
+  const AttendChunk attend_chunk = compiled_for(width);
+  const auto rows = static_cast<std::uint32_t>(inputs.rows.size());
+  const std::uint32_t shared = inputs.heads / inputs.kv_heads;
+  const std::uint32_t fair = (rows * inputs.heads + parts - 1) / parts;
+  std::uint32_t turn = 0;
+  for (std::uint32_t row = 0; row < rows;) {
+    const std::uint32_t row_end = end_of_sequence(inputs.rows, row), queries = (row_end - row) * shared;
+    const std::uint32_t take = std::min({fair, queries, chunk_queries});
+    for (std::uint32_t kv_head = 0; kv_head < inputs.kv_heads; ++kv_head)
+      for (std::uint32_t first = 0; first < queries; first += take, ++turn)
+        if (turn % parts == part)
+          attend_chunk(inputs, {kv_head, row, first, std::min(first + take, queries)}, scratch);
+    row = row_end;
+  }
+}
+
+}  // namespace flotilla
