@@ -9,9 +9,11 @@ namespace {
 
 class GraphBuilder {
  public:
-  GraphBuilder(const StageParts& parts, const StepShape& shape) : parts_(parts), shape_(shape) {
-    constexpr std::size_t nodes_of_block = 48, inputs_max = 16;
-    const std::size_t nodes_max = parts.layers->range.count() * nodes_of_block + 64;
+  GraphBuilder(const GraphParts& parts, const StepShape& shape)
+      : parts_(parts), shape_(shape), first_(parts.slices.front()) {
+    constexpr std::size_t nodes_of_block = 16, nodes_of_slice = 40, inputs_max = 16;
+    const std::size_t nodes_max =
+        parts.layers->range.count() * (nodes_of_block + nodes_of_slice * parts.slices.size()) + 64;
     const std::size_t tensors_max = nodes_max + inputs_max + parts.layers->windows.size();
     step_.context.reset(ggml_init(
         {tensors_max * ggml_tensor_overhead() + ggml_graph_overhead_custom(nodes_max, false), nullptr, true}));
@@ -22,7 +24,7 @@ class GraphBuilder {
 
   StepGraph build() {
     const std::int64_t rows = shape_.rows;
-    step_.activations = input(ggml_new_tensor_2d(context_, GGML_TYPE_F32, parts_.spec->embedding_length, rows));
+    step_.activations = input(ggml_new_tensor_2d(context_, GGML_TYPE_F32, first_.spec->embedding_length, rows));
     step_.positions = input(ggml_new_tensor_1d(context_, GGML_TYPE_I32, rows));
     step_.cells = input(ggml_new_tensor_1d(context_, GGML_TYPE_I64, rows));
     const auto wanted = static_cast<std::int64_t>(shape_.wanted.size());
@@ -32,7 +34,7 @@ class GraphBuilder {
     const LayerRange range = parts_.layers->range;
     for (std::uint32_t layer = range.first; layer < range.end; ++layer) {
       const bool last = shape_.gathers && layer + 1 == range.end;
-      x = build_block(x, parts_.spec->blocks[layer], parts_.weights->layer(layer), parts_.cache->layer(layer), last);
+      x = build_block(x, layer, last);
     }
     if (x) {
       ggml_set_output(x);
@@ -45,9 +47,31 @@ class GraphBuilder {
  private:
   // One transformer block over x [embedding_length, rows]. The model's last block goes on only with the rows that want
   // logits: no other row's value is used after its key and value are in the cache. Null where that leaves none.
-  ggml_tensor* build_block(ggml_tensor* x, const BlockSpec& block, const LayerWeights& w, const LayerCache& cache,
-                           bool last) {
+  ggml_tensor* build_block(ggml_tensor* x, std::uint32_t layer, bool last) {
+    const BlockSpec& block = first_.spec->blocks[layer];  // what is read of it here is the same in every slice
+    const LayerWeights& w = first_.weights->layer(layer);
     ggml_tensor* h = norm(x, w.attention_norm, block);
+    ggml_tensor* a = nullptr;
+    for (const HeldSlice& slice : parts_.slices) a = added(a, attended(slice, layer, h, last));
+    if (!a) return nullptr;
+    a = summed(a, w.attention_output_bias);
+    if (last) x = ggml_get_rows(context_, x, step_.wanted);
+    if (block.post_attention_norm) a = norm(a, w.post_attention_norm, block);
+    x = ggml_add(context_, a, x);
+
+    h = norm(x, w.feed_forward_norm, block);
+    ggml_tensor* f = nullptr;
+    for (const HeldSlice& slice : parts_.slices) f = added(f, fed_forward(slice, layer, h));
+    f = summed(f);
+    if (block.post_feed_forward_norm) f = norm(f, w.post_feed_forward_norm, block);
+    return ggml_add(context_, f, x);
+  }
+
+  // A slice's summand of the attention; null where no row goes on.
+  ggml_tensor* attended(const HeldSlice& slice, std::uint32_t layer, ggml_tensor* h, bool last) {
+    const BlockSpec& block = slice.spec->blocks[layer];
+    const LayerWeights& w = slice.weights->layer(layer);
+    const LayerCache& cache = slice.cache->layer(layer);
     ggml_tensor* q = heads(linear(w.query, h, w.query_bias), block.heads, block.key_length);
     ggml_tensor* k = heads(linear(w.key, h, w.key_bias), block.kv_heads, block.key_length);
     ggml_tensor* v = linear(w.value, h, w.value_bias);
@@ -61,19 +85,14 @@ class GraphBuilder {
 
     remember(cache, k, v);
     if (last && shape_.wanted.empty()) return nullptr;
-    ggml_tensor* a = attention(q, block, cache);
-    if (last) {
-      a = ggml_get_rows(context_, a, step_.wanted);
-      x = ggml_get_rows(context_, x, step_.wanted);
-    }
-    a = projected(w.attention_output, a, w.attention_output_bias);
-    if (block.post_attention_norm) a = norm(a, w.post_attention_norm, block);
-    x = ggml_add(context_, a, x);
+    ggml_tensor* a = attention(slice, q, block, cache);
+    if (last) a = ggml_get_rows(context_, a, step_.wanted);
+    return linear(w.attention_output, a);
+  }
 
-    h = norm(x, w.feed_forward_norm, block);
-    ggml_tensor* f = projected(w.down, gated(linear(w.gate, h), linear(w.up, h), block.activation));
-    if (block.post_feed_forward_norm) f = norm(f, w.post_feed_forward_norm, block);
-    return ggml_add(context_, f, x);
+  ggml_tensor* fed_forward(const HeldSlice& slice, std::uint32_t layer, ggml_tensor* h) {
+    const LayerWeights& w = slice.weights->layer(layer);
+    return linear(w.down, gated(linear(w.gate, h), linear(w.up, h), slice.spec->blocks[layer].activation));
   }
 
   ggml_tensor* norm(ggml_tensor* x, ggml_tensor* scale, const BlockSpec& block) {
@@ -85,9 +104,12 @@ class GraphBuilder {
     return bias ? ggml_add(context_, y, bias) : y;
   }
 
-  // Back from heads or hidden values to the width between blocks: where shards hold slices of them, a summand.
-  ggml_tensor* projected(ggml_tensor* weight, ggml_tensor* x, ggml_tensor* bias = nullptr) {
-    ggml_tensor* y = ggml_mul_mat(context_, weight, x);
+  ggml_tensor* added(ggml_tensor* sum, ggml_tensor* summand) {
+    return sum ? ggml_add(context_, sum, summand) : summand;
+  }
+
+  // Where others hold slices too, what ours add up to is a summand.
+  ggml_tensor* summed(ggml_tensor* y, ggml_tensor* bias = nullptr) {
     if (parts_.sum) y = parts_.sum->add_to(context_, y);
     return bias ? ggml_add(context_, y, bias) : y;
   }
@@ -108,7 +130,7 @@ class GraphBuilder {
     const RopeSpec& r = block.rope;
     if (r.mode == RopeMode::none) return x;
     const int mode = r.mode == RopeMode::neox ? GGML_ROPE_TYPE_NEOX : GGML_ROPE_TYPE_NORMAL;
-    return ggml_rope_ext(context_, x, step_.positions, r.factors ? parts_.weights->rope_factors() : nullptr,
+    return ggml_rope_ext(context_, x, step_.positions, r.factors ? first_.weights->rope_factors() : nullptr,
                          static_cast<int>(r.dimensions), mode, static_cast<int>(r.original_context), r.base,
                          r.frequency_scale, r.yarn_ext_factor, r.attention_factor, r.beta_fast, r.beta_slow);
   }
@@ -122,11 +144,11 @@ class GraphBuilder {
   }
 
   // q [key_length, heads, rows] → [heads × value_length, rows].
-  ggml_tensor* attention(ggml_tensor* q, const BlockSpec& block, const LayerCache& cache) {
+  ggml_tensor* attention(const HeldSlice& slice, ggml_tensor* q, const BlockSpec& block, const LayerCache& cache) {
     ggml_tensor*& seen = step_.seen[parts_.layers->window_kind(block.window)];
     if (shape_.ggml_cells > 0) return ggml_attention(q, block, cache, seen);
     if (!seen) seen = input(AttentionOp::new_rows(context_, shape_.rows));
-    return parts_.attention->add_to(context_, q, cache, seen, block);
+    return slice.attention->add_to(context_, q, cache, seen, block);
   }
 
   ggml_tensor* ggml_attention(ggml_tensor* q, const BlockSpec& block, const LayerCache& cache, ggml_tensor*& mask) {
@@ -147,15 +169,16 @@ class GraphBuilder {
     return tensor;
   }
 
-  const StageParts& parts_;
+  const GraphParts& parts_;
   const StepShape& shape_;
+  const HeldSlice& first_;
   StepGraph step_;
   ggml_context* context_ = nullptr;
 };
 
 }  // namespace
 
-StepGraph build_step_graph(const StageParts& parts, const StepShape& shape) {
+StepGraph build_step_graph(const GraphParts& parts, const StepShape& shape) {
   check(shape.rows > 0 && parts.layers->range.count() > 0, "a graph has rows and layers");
   return GraphBuilder(parts, shape).build();
 }

@@ -15,14 +15,20 @@
 
 namespace flotilla {
 
-// What every graph of a stage is built from. The pointees belong to the stage and outlive its graphs.
-struct StageParts {
+// What one shard holds: all of the layers, or a slice of each. The pointees belong to the shard and outlive its graphs.
+struct HeldSlice {
   const ModelSpec* spec = nullptr;
-  const StageLayers* layers = nullptr;
   const Weights* weights = nullptr;
   const KvCache* cache = nullptr;
   AttentionOp* attention = nullptr;
-  ShardSum* sum = nullptr;  // null: a stage of one shard
+};
+
+// What a graph computes: the layers of a stage by one slice or several, whose summands are added up in their order, and
+// then with what others compute elsewhere.
+struct GraphParts {
+  const StageLayers* layers = nullptr;
+  std::vector<HeldSlice> slices;
+  ShardSum* sum = nullptr;  // null: nobody else computes slices of these layers
 };
 
 struct StepGraph {
@@ -38,7 +44,7 @@ struct StepGraph {
   ggml_tensor* result = nullptr;  // F32 [embedding_length, rows or wanted rows]; null where none leaves
 };
 
-StepGraph build_step_graph(const StageParts& parts, const StepShape& shape);
+StepGraph build_step_graph(const GraphParts& parts, const StepShape& shape);
 
 // RMS norm (Zhang and Sennrich 2019) times a learned scale; also the output head's.
 ggml_tensor* rms_norm(ggml_context* context, ggml_tensor* x, ggml_tensor* scale, float epsilon);

@@ -49,7 +49,7 @@ class Meeting {
 };
 
 struct Group {
-  Group(std::uint32_t shards, std::unique_ptr<Collective> elsewhere)
+  Group(std::uint32_t shards, std::shared_ptr<Collective> elsewhere)
       : others(std::move(elsewhere)), offered(shards), summands_there(shards), sum_there(shards), total_there(shards) {}
 
   void close(const Error& error) {
@@ -67,7 +67,7 @@ struct Group {
     return cause.value_or(Error{Code::closed, "[engine] a shard of this stage ended"});
   }
 
-  const std::unique_ptr<Collective> others;
+  const std::shared_ptr<Collective> others;
   std::vector<std::span<float>> offered;  // by shard; written before summands_there, read after
   Meeting summands_there, sum_there, total_there;
   std::mutex mutex;
@@ -137,7 +137,7 @@ class MemoryCollective final : public Collective {
 }  // namespace
 
 std::vector<std::unique_ptr<Collective>> make_memory_collective(std::uint32_t shards,
-                                                                std::unique_ptr<Collective> others) {
+                                                                std::shared_ptr<Collective> others) {
   const auto group = std::make_shared<Group>(shards, std::move(others));
   std::vector<std::unique_ptr<Collective>> ends;
   for (std::uint32_t index = 0; index < shards; ++index)

@@ -13,7 +13,7 @@ namespace flotilla {
 
 class ShardSum {
  public:
-  explicit ShardSum(std::unique_ptr<Collective> collective) : collective_(std::move(collective)) {}
+  explicit ShardSum(std::shared_ptr<Collective> collective) : collective_(std::move(collective)) {}
 
   // `x`, summed over the shards, in the same memory. The graph must not outlive this.
   ggml_tensor* add_to(ggml_context* context, ggml_tensor* x);
@@ -24,7 +24,7 @@ class ShardSum {
  private:
   static void compute(ggml_tensor* sum, const ggml_tensor* x, int thread, int threads, void* self);
 
-  std::unique_ptr<Collective> collective_;
+  const std::shared_ptr<Collective> collective_;
   Status status_;
 };
 

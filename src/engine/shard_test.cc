@@ -162,5 +162,22 @@ TEST(ShardedStage, ABatchThatDoesNotFitIsRefusedByAllShards) {
   EXPECT_FALSE(chain.step(0, 0, some_tokens(3)).empty()) << "the shards go on";
 }
 
+// Many rows are computed by all threads in one graph, few by each shard's own thread. SmolLM2's types give a row the same
+// bits in any company, so a prompt read in small pieces shows whether the two are the same.
+TEST(ShardsInOneGraph, GiveManyRowsTheBitsOfFew) {
+  for (const std::uint32_t shards : {2u, 4u}) {
+    auto options = Chain::chain_options();
+    options.shards = shards;
+    Chain chain(smollm, {}, options);
+    const auto prompt = some_prompt(96);
+    const auto together = chain.step(0, 0, prompt);
+    std::vector<float> in_pieces;
+    for (std::uint32_t first = 0; first < prompt.size(); first += 16)
+      in_pieces = chain.step(1, first, {prompt.begin() + first, prompt.begin() + first + 16});
+    EXPECT_EQ(in_pieces, together) << shards << " shards";
+    EXPECT_EQ(chain.step(0, 96, {prompt[1]}), chain.step(1, 96, {prompt[1]})) << "the caches are the same as well";
+  }
+}
+
 }  // namespace
 }  // namespace flotilla

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "engine/memory_collective.h"
@@ -37,6 +38,11 @@ class SharedProgress {
   const LoadProgressFn& progress_;
 };
 
+// From so many rows on, all threads compute the slices together, one after the other: they share each product anew, so none
+// waits for a slower one at the sums, and what is not sliced is computed once. With fewer, their meetings after every
+// operation would cost more than that. Both give the same bits.
+constexpr std::size_t rows_together_min = 32;
+
 class ShardedStage final : public Stage {
  public:
   ShardedStage(std::vector<ShardSlice> slices, const ModelSpec& spec)
@@ -47,33 +53,36 @@ class ShardedStage final : public Stage {
         team_(static_cast<std::uint32_t>(slices_.size())) {}
 
   Status load(const std::shared_ptr<const Gguf>& gguf, std::span<const std::filesystem::path> files,
-              const StageOptions& options, const LoadProgressFn& progress, std::unique_ptr<Collective> others) {
+              const StageOptions& options, const LoadProgressFn& progress, std::shared_ptr<Collective> others) {
     const auto count = static_cast<std::uint32_t>(shards_.size());
-    auto collectives = make_memory_collective(count, std::move(others));
+    auto collectives = make_memory_collective(count, others);
     SharedProgress shared(count, progress);
     std::vector<Status> loaded(count);
     team_.run([&](std::uint32_t i) {
-      auto shard = load_shard(
-          gguf, files, spec_, options,
-          ShardPlace{.slice = slices_[i], .collective = std::move(collectives[i]), .embeds = options.first_shard + i == 0}, shared.of(i));
+      auto shard = Shard::load(gguf, files, spec_, options,
+                               ShardPlace{.slice = slices_[i],
+                                          .collective = std::move(collectives[i]),
+                                          .embeds = options.first_shard + i == 0},
+                               shared.of(i));
       if (shard)
         shards_[i] = *std::move(shard);
       else
         loaded[i] = fail(shard.error());
     });
     for (auto& status : loaded) FLOTILLA_TRY_STATUS(std::move(status));
-    return {};
+    return count > 1 ? prepare_to_compute_together(options, std::move(others)) : Status{};
   }
 
   Result<std::span<const float>> embed(const StepBatch& batch) override { return shards_.front()->embed(batch); }
 
   Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
-    return together([&](Stage& shard) { return shard.step(batch, activations); });
+    if (computer_ && batch.rows.size() >= rows_together_min) return step_in_one_graph(batch, activations);
+    return each([&](Shard& shard) { return shard.step(batch, activations); });
   }
 
   // Side by side, each shard's part of a row behind the one before.
   Result<std::span<const float>> logits(std::span<const float> rows) override {
-    FLOTILLA_TRY(const auto first, together([&](Stage& shard) { return shard.logits(rows); }));
+    FLOTILLA_TRY(const auto first, each([&](Shard& shard) { return shard.logits(rows); }));
     if (rows.empty()) return first;
     const std::size_t count = rows.size() / spec_.embedding_length;
     const IndexRange own{slices_.front().vocabulary.first, slices_.back().vocabulary.end};
@@ -98,13 +107,33 @@ class ShardedStage final : public Stage {
       sum.kv_bytes += memory.kv_bytes;
       sum.compute_bytes += memory.compute_bytes;
     }
+    if (computer_) sum.compute_bytes += computer_->buffer_bytes();
     return sum;
   }
 
  private:
+  Status prepare_to_compute_together(const StageOptions& options, std::shared_ptr<Collective> others) {
+    FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(options.shards * options.threads));
+    backend_.emplace(std::move(backend));
+    std::vector<HeldSlice> held;
+    for (const auto& shard : shards_) held.push_back(shard->held());
+    computer_.emplace(shards_.front()->layers(), std::move(held), std::move(others), *backend_);
+    return computer_->reserve(options.step_rows_max);
+  }
+
+  Result<std::span<const float>> step_in_one_graph(const StepBatch& batch, std::span<const float> activations) {
+    std::vector<Result<StepShape>> shapes(shards_.size());
+    team_.run([&](std::uint32_t i) { shapes[i] = shards_[i]->begin(batch, activations); });
+    for (const auto& shape : shapes)
+      if (!shape) return fail(shape.error());
+    FLOTILLA_TRY(const auto result, computer_->compute(*shapes.front(), activations));
+    for (const auto& shard : shards_) shard->end(*shapes.front());
+    return result;
+  }
+
   // The first shard's result, or the first failure: what fails one fails all, or ends the others' waits.
   template <class Use>
-  Result<std::span<const float>> together(const Use& use) {
+  Result<std::span<const float>> each(const Use& use) {
     team_.run([&](std::uint32_t i) { results_[i] = use(*shards_[i]); });
     for (const auto& result : results_)
       if (!result) return fail(result.error());
@@ -113,7 +142,9 @@ class ShardedStage final : public Stage {
 
   const std::vector<ShardSlice> slices_;
   const ModelSpec spec_;
-  std::vector<std::unique_ptr<Stage>> shards_;
+  std::vector<std::unique_ptr<Shard>> shards_;
+  std::optional<ComputeBackend> backend_;  // all threads; both only where there are several shards here
+  std::optional<StepComputer> computer_;   // of all slices in one graph
   std::vector<Result<std::span<const float>>> results_;
   std::vector<float> logits_;
   ShardTeam team_;  // last: its threads end before what they use

@@ -38,10 +38,12 @@ Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std
   FLOTILLA_TRY(const ModelSpec spec, read_spec(*gguf));
   FLOTILLA_TRY_STATUS(check_options(options, spec));
   if (files.empty()) files = gguf->files();
-  auto loaded = options.shards == 1 && !others
-                    ? load_shard(std::move(gguf), files, spec, options, std::nullopt, progress)
-                    : load_sharded_stage(std::move(gguf), files, spec, options, progress, std::move(others));
-  FLOTILLA_TRY(auto stage, std::move(loaded));
+  std::unique_ptr<Stage> stage;
+  if (options.shards == 1 && !others) {
+    FLOTILLA_TRY(stage, Shard::load(std::move(gguf), files, spec, options, std::nullopt, progress));
+  } else {
+    FLOTILLA_TRY(stage, load_sharded_stage(std::move(gguf), files, spec, options, progress, std::move(others)));
+  }
   const StageMemory memory = stage->memory();
   log(LogLevel::info, "engine", "layers [{}, {}){} loaded: {} weights, {} KV cache, {} for computing",
       options.layers.first, options.layers.end, options.is_head ? " and head" : "", format_bytes(memory.weight_bytes),
