@@ -283,6 +283,7 @@ def one_user(bench, mode):
         layer_seconds = 1 / answers_of(bench, [pair.copies[0] + (1,)], prompt, tokens)["decode"] / layers_of(node)
         link = similar_link(layer_seconds, width_of(node))
         slow = pair.other_fleet(["--link-model", link_text(link)])
+        halved = pair.other_fleet(["--link-model", link_text(link), "--activations", "bf16"])
 
         def ask(asked, generate):
             return answers_of(bench, [(asked, "both", 1)], prompt, generate)
@@ -290,6 +291,7 @@ def one_user(bench, mode):
         sides = {
             "cable": lambda: counted(pair.cable, lambda: ask(node, tokens), tokens, lambda: ask(node, 1)),
             "1gbe": lambda: ask(slow, tokens),
+            "1gbe bf16": lambda: ask(halved, tokens),
             "ceiling": lambda: pair.ceiling(2, prompt, tokens),
             "alone": lambda: answers_of(bench, [pair.copies[0] + (1,)], prompt, tokens),
         }
@@ -299,6 +301,7 @@ def one_user(bench, mode):
         lines = [
             Line("over the cable / ceiling", ("cable", "decode"), ("ceiling", "decode"), 0.92 if is_tensor else None),
             Line("over 1 GbE, scaled / ceiling", ("1gbe", "decode"), ("ceiling", "decode"), 0.82 if is_tensor else None),
+            Line("the same with BF16 on the wire / ceiling", ("1gbe bf16", "decode"), ("ceiling", "decode")),
             Line("over the cable / llama.cpp, two RPC servers", ("cable", "decode"), ("llama rpc", "decode"), 1.6 if is_tensor else None),
             Line("over the cable / one machine alone", ("cable", "decode"), ("alone", "decode")),
             Line("bytes on the cable for a token", ("cable", "bytes_per_token"), unit=""),

@@ -58,7 +58,7 @@ TEST(KernelTiming, MoreRowsTakeLongerAndLessThanAsMuchLonger) {
     ASSERT_TRUE(seconds) << seconds.error().message;
     ASSERT_EQ(seconds->size(), kernel_rows.size());
     EXPECT_THAT(*seconds, Each(Gt(0.001))) << "no machine reads a TiB a second";
-    EXPECT_GT(seconds->back(), 4 * seconds->front());
+    EXPECT_GT(seconds->back(), seconds->front());
     EXPECT_LT(seconds->back(), 512 * seconds->front());
   }
 }
