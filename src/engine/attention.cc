@@ -4,16 +4,14 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <utility>
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
+#include "engine/vector_lanes.h"
+
 namespace flotilla {
 namespace {
-
-// Everything below is compiled once for each width of vectors, inside the function that names the instructions.
-#define FLOTILLA_INLINE [[gnu::always_inline]] inline
 
 constexpr std::uint32_t block_cells = 32;    // converted to F32 together, then used by all queries of a chunk
 constexpr std::uint32_t chunk_queries = 32;  // at most: what fits a core's own caches beside a block
@@ -22,127 +20,6 @@ constexpr std::size_t half_bytes = 2;
 constexpr std::size_t cache_line = 16;  // in floats
 
 constexpr std::uint32_t padded(std::uint32_t length) { return (length + lanes_max - 1) / lanes_max * lanes_max; }
-
-template <int lanes>
-struct Vector {
-  typedef float Floats __attribute__((vector_size(lanes * sizeof(float))));
-  typedef std::int32_t Ints __attribute__((vector_size(lanes * sizeof(float))));
-};
-template <int lanes>
-using Floats = typename Vector<lanes>::Floats;
-template <int lanes>
-using Ints = typename Vector<lanes>::Ints;
-
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> load(const float* from) {
-  Floats<lanes> to;
-  std::memcpy(&to, from, sizeof to);
-  return to;
-}
-template <int lanes>
-FLOTILLA_INLINE void store(float* to, Floats<lanes> from) {
-  std::memcpy(to, &from, sizeof from);
-}
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> all(float value) {
-  return value - Floats<lanes>{};
-}
-
-// e to the power of x, for x <= 0, to about one unit in the last place; 0 where it would be denormal. By 2 to the power
-// of n and the series of what remains, as in Cephes' expf.
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> exponential(Floats<lanes> x) {
-  constexpr float smallest = -87.0f, log2_e = 1.44269504088896341f;
-  constexpr float ln2_high = 0.693359375f, ln2_low = -2.12194440e-4f;
-  constexpr float to_integer = 12582912.0f;  // 1.5 × 2^23: adding it rounds
-  const auto vanishes = x < smallest;
-  const Floats<lanes> at = vanishes ? all<lanes>(smallest) : x;
-  const Floats<lanes> n = (at * log2_e + to_integer) - to_integer;
-  const Floats<lanes> r = (at - n * ln2_high) - n * ln2_low;
-  Floats<lanes> series = all<lanes>(1.9875691500e-4f);
-  series = series * r + 1.3981999507e-3f;
-  series = series * r + 8.3334519073e-3f;
-  series = series * r + 4.1665795894e-2f;
-  series = series * r + 1.6666665459e-1f;
-  series = series * r + 5.0000001201e-1f;
-  series = series * (r * r) + r + 1.0f;
-  const Ints<lanes> exponent = (__builtin_convertvector(n, Ints<lanes>) + 127) << 23;
-  Floats<lanes> power;
-  std::memcpy(&power, &exponent, sizeof power);
-  return vanishes ? Floats<lanes>{} : series * power;
-}
-
-// Lane i of the result is lane i ^ distance of x.
-template <int distance, class X, int... lane>
-FLOTILLA_INLINE X swapped(X x, std::integer_sequence<int, lane...>) {
-  return __builtin_shufflevector(x, x, (lane ^ distance)...);
-}
-template <int lanes, int distance = lanes / 2>
-FLOTILLA_INLINE float sum_of(Floats<lanes> x) {
-  x += swapped<distance>(x, std::make_integer_sequence<int, lanes>());
-  if constexpr (distance > 1)
-    return sum_of<lanes, distance / 2>(x);
-  else
-    return x[0];
-}
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> larger(Floats<lanes> x, Floats<lanes> y) {
-  return x > y ? x : y;
-}
-template <int lanes, int distance = lanes / 2>
-FLOTILLA_INLINE float largest_of(Floats<lanes> x) {
-  x = larger<lanes>(x, swapped<distance>(x, std::make_integer_sequence<int, lanes>()));
-  if constexpr (distance > 1)
-    return largest_of<lanes, distance / 2>(x);
-  else
-    return x[0];
-}
-
-// [x0 y0 x1 y1] + [x2 y2 x3 y3] in every four lanes.
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> zip_add(Floats<lanes> x, Floats<lanes> y) {
-  Ints<lanes> low{}, high{};
-  for (int i = 0; i < lanes; ++i) {
-    low[i] = (i & ~3) + (i & 3) / 2 + (i & 1) * lanes;
-    high[i] = low[i] + 2;
-  }
-  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
-}
-// [x0 x1 y0 y1] + [x2 x3 y2 y3] in every four lanes.
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> pair_add(Floats<lanes> x, Floats<lanes> y) {
-  Ints<lanes> low{}, high{};
-  for (int i = 0; i < lanes; ++i) {
-    low[i] = (i & ~3) + (i & 1) + ((i & 2) ? lanes : 0);
-    high[i] = low[i] + 2;
-  }
-  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
-}
-// Fours of lanes, added in neighbouring pairs: those of x, then those of y.
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> fours_add(Floats<lanes> x, Floats<lanes> y) {
-  constexpr int half = lanes / 8;  // pairs of fours in each
-  Ints<lanes> low{}, high{};
-  for (int i = 0; i < lanes; ++i) {
-    const int pair = i / 4;
-    low[i] = (pair < half ? 0 : lanes) + pair % half * 8 + i % 4;
-    high[i] = low[i] + 4;
-  }
-  return __builtin_shuffle(x, y, low) + __builtin_shuffle(x, y, high);
-}
-
-// Lane i of the result is the sum of the lanes of sums[i].
-template <int lanes>
-FLOTILLA_INLINE Floats<lanes> lane_sums(Floats<lanes>* sums) {
-  for (int i = 0; i < lanes; i += 4)
-    sums[i / 4] = pair_add<lanes>(zip_add<lanes>(sums[i], sums[i + 1]), zip_add<lanes>(sums[i + 2], sums[i + 3]));
-  if constexpr (lanes == 16) {
-    sums[0] = fours_add<lanes>(sums[0], sums[1]);
-    sums[1] = fours_add<lanes>(sums[2], sums[3]);
-  }
-  if constexpr (lanes >= 8) sums[0] = fours_add<lanes>(sums[0], sums[1]);
-  return sums[0];
-}
 
 // One head's part of `count` cells as F32 [length / lanes][block_cells][lanes], so that what is multiplied together
 // lies together; zeros behind.
@@ -328,7 +205,9 @@ struct ChunkWork {
   }
 
   static void hide_unseen(const AttendingRow& row, std::int32_t block, float* scores) {
-    for (std::int32_t i = 0; i < static_cast<std::int32_t>(block_cells); ++i)
+    constexpr auto step = static_cast<std::int32_t>(block_cells);
+    if (row.first <= block && row.end >= block + step) return;
+    for (std::int32_t i = 0; i < step; ++i)
       if (block + i < row.first || block + i >= row.end) scores[i] = -std::numeric_limits<float>::infinity();
   }
 };
