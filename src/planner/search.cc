@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 #include "base/check.h"
 #include "planner/shortlist.h"
@@ -162,6 +163,19 @@ std::optional<FoundPlan> best_behind(const SearchProblem& problem, const Units& 
     if (!best || found->judged_seconds < best->judged_seconds) best = std::move(found);
   }
   return best;
+}
+
+// Of equal machines one as head says nearly all; three of them would leave no look at the others.
+void one_of_each_first(const SearchProblem& problem, Units& heads) {
+  using Kind = std::tuple<double, double, std::uint32_t, std::uint32_t, double>;
+  std::vector<Kind> seen;
+  std::ranges::stable_partition(heads, [&](std::size_t at) {
+    const SearchUnit& unit = problem.units[at];
+    const Kind kind{unit.head_seconds, unit.layer_seconds, unit.capacity, unit.capacity_as_head, unit.preference};
+    if (std::ranges::contains(seen, kind)) return false;
+    seen.push_back(kind);
+    return true;
+  });
 }
 
 // --- Bounds from below: what a set cannot beat, without its order ---
@@ -324,6 +338,7 @@ std::optional<FoundPlan> best_of_set(const SearchProblem& problem, const std::ve
   std::vector<std::size_t> heads = units;
   std::erase_if(heads, [&](std::size_t unit) { return problem.units[unit].capacity_as_head == 0; });
   std::ranges::stable_sort(heads, {}, [&](std::size_t unit) { return problem.units[unit].head_seconds; });
+  one_of_each_first(problem, heads);
   const bool is_large = units.size() > few_stages_max;
   std::optional<FoundPlan> best;
   std::size_t holding = 0;

@@ -36,9 +36,9 @@ struct PromptPieces {
   double count = 1;
   std::vector<std::vector<double>> hop_seconds;   // [from][to] of one piece
   std::vector<std::vector<double>> wire_seconds;  // [from][to], so long it keeps the wire from the next one
-  // A ring has a piece for each stage under way, and so many more (scheduler/flight_window.h: none at first, more as
-  // the head sees that round trips are long). One at a time on a single machine.
-  double more_under_way = 1;
+  // A ring has a piece for each stage under way, and so many more. One at a time on a single machine. With long ways
+  // a head has none more at first and in its second prompt as many as help (scheduler/flight_window.h): this is between.
+  double more_under_way = 1.5;
 };
 
 struct SearchProblem {
