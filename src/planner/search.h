@@ -19,8 +19,9 @@ namespace flotilla {
 
 inline constexpr std::size_t exact_units_max = 16;
 // A plan of more machines must make the judged time so much shorter, and may let tokens come only so much later,
-// however quick the prompt is: nobody buys a second machine to watch words come slower.
-inline constexpr double more_machines_gain = 0.10, more_machines_slower = 0.03;
+// however quick the prompt is: nobody buys a second machine to watch words come slower. With less than a hop of a small
+// model costs (3 to 5 % of its token), a second machine that halves the prompt would be left idle.
+inline constexpr double more_machines_gain = 0.10, more_machines_slower = 0.10;
 
 struct SearchUnit {
   std::uint64_t machines = 0;                        // bits; units that share one exclude each other
