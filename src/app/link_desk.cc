@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "io/modelled_link.h"
 
 namespace flotilla {
 namespace {
@@ -68,10 +69,18 @@ void LinkDesk::stop() {
   timer_.cancel();
 }
 
+// Rings may go over slower links than those that are measured (--link-model): plans are for rings.
 std::vector<LinkRate> LinkDesk::links() const {
+  const auto model = link_model_from_text(context_.runner.link_model);
   std::vector<LinkRate> list;
-  for (const auto& [peer, chosen] : chosen_)
-    list.push_back({peer, chosen.figures.latency_seconds, chosen.figures.bytes_per_second, chosen.figures.interface});
+  for (const auto& [peer, chosen] : chosen_) {
+    LinkRate rate{peer, chosen.figures.latency_seconds, chosen.figures.bytes_per_second, chosen.figures.interface};
+    if (!context_.runner.link_model.empty() && model) {
+      rate.latency_seconds = std::max(rate.latency_seconds, latency_seconds(*model));
+      rate.bytes_per_second = std::min(rate.bytes_per_second, bytes_per_second(*model));
+    }
+    list.push_back(std::move(rate));
+  }
   return list;
 }
 

@@ -160,7 +160,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                  "Do not time this machine's kernels and links in quiet moments; plans then go by memory alone")
       ->envname("FLOTILLA_NO_MEASURE");
   verb->add_option("--link-model", node.runner.link_model,
-                   "Slow the ring's links to a model, for experiments: 1gbe, wifi, delay=1ms,rate=1g …")
+                   "Slow the ring's links to a model, for experiments, and plan for such: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
       ->group("Experiments");
   verb->add_option("--spin-us", node.runner.spin_us,

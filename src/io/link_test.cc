@@ -410,6 +410,9 @@ TEST(ModelledLink, ProfilesAndValuesAreReadFromText) {
     EXPECT_GT(profile->delay, 0ns);
     EXPECT_GT(profile->bits_per_second, 0);
   }
+  EXPECT_NEAR(latency_seconds(model), 0.5 * (150e-6 + 1e-3), 1e-12) << "half of the jitter, scaled";
+  EXPECT_NEAR(bytes_per_second(model), 2 * 1e9 / 8, 1e-3);
+  EXPECT_GT(bytes_per_second(link_model_from_text("delay=1ms").value()), 1e300);
   EXPECT_EQ(link_model_from_text("1gbe,scale=0.2")->scale, 0.2);
   EXPECT_EQ(link_model_from_text("1gbe,scale=0.2")->delay, 150us);
 }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <condition_variable>
 #include <cstring>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -188,6 +189,15 @@ std::unexpected<Error> text_error(std::string_view text) {
 }
 
 }  // namespace
+
+double latency_seconds(const LinkModel& model) {
+  return model.scale * std::chrono::duration<double>(model.delay + model.jitter / 2).count();
+}
+
+double bytes_per_second(const LinkModel& model) {
+  const double bits = model.scale > 0 ? model.bits_per_second / model.scale : 0;
+  return bits > 0 ? bits / 8 : std::numeric_limits<double>::infinity();
+}
 
 Result<LinkModel> link_model_from_text(std::string_view text) {
   LinkModel model;

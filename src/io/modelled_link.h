@@ -21,6 +21,10 @@ struct LinkModel {
   double scale = 1;                        // multiplies every delay and transfer time (the similarity rule)
 };
 
+// What a small frame takes one way, on average, and how fast bytes come: infinity where the model does not limit them.
+double latency_seconds(const LinkModel& model);
+double bytes_per_second(const LinkModel& model);
+
 // A profile ("1gbe", "10gbe", "2.5gbe", "thunderbolt", "rdma", "wifi", "wan20"), values, or a profile and then values:
 // "delay=150us,rate=1g,jitter=0us,scale=1,seed=1", "1gbe,scale=0.2". invalid_argument names the profiles.
 Result<LinkModel> link_model_from_text(std::string_view text);

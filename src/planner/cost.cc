@@ -118,7 +118,11 @@ double ModelCost::head_seconds(const MachineRates& rates) const {
 }
 
 double ModelCost::hop_seconds(const LinkCost& link, double rows) const {
-  return overheads_.hop_seconds + link.latency_seconds + rows * width_ * overheads_.value_bytes / link.bytes_per_second;
+  return overheads_.hop_seconds + link.latency_seconds + wire_seconds(link, rows);
+}
+
+double ModelCost::wire_seconds(const LinkCost& link, double rows) const {
+  return rows * width_ * overheads_.value_bytes / link.bytes_per_second;
 }
 
 double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const {

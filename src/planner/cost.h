@@ -44,7 +44,8 @@ class ModelCost {
   double layer_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows, double seen_tokens) const;
   double head_seconds(const MachineRates& rates) const;                                 // output head, one row
   double head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const;  // the first gets all logits
-  double hop_seconds(const LinkCost& link, double rows) const;  // activations of `rows` rows to the next stage
+  double hop_seconds(const LinkCost& link, double rows) const;   // activations of `rows` rows to the next stage
+  double wire_seconds(const LinkCost& link, double rows) const;  // of these, what keeps the next ones waiting
   double exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const;  // one sum over a group
 
   double seen_while_answering() const { return use_.prompt_tokens + use_.answer_tokens / 2.0; }

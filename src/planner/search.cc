@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <tuple>
 
 #include "base/check.h"
 #include "planner/shortlist.h"
@@ -20,20 +21,48 @@ constexpr std::size_t stage_limits_max = 64;  // longest stages tried; beyond, t
 // a per cent from the first's. Rings of more stages cost more time and their ends matter less.
 constexpr std::size_t sets_max = 64, large_sets_max = 16;
 constexpr int few_stages_max = 6;
-constexpr std::size_t heads_of_large_set_max = 3;
+constexpr std::size_t heads_of_large_set_max = 3, orders_of_large_set_max = 3;
 
 using Units = std::vector<std::size_t>;
 
-// How many layers each of a set takes, given one head and one chunking.
+// --- A piece of the prompt on its way round ---
+// How long it keeps the slowest wire. The way home carries next to nothing.
+double longest_wire(const SearchProblem& problem, const Units& ring) {
+  double longest = 0;
+  for (std::size_t at = 1; at < ring.size(); ++at)
+    longest = std::max(longest, problem.prompt.wire_seconds[ring[at - 1]][ring[at]]);
+  return longest;
+}
+
+// All it spends between stages.
+double piece_hops(const SearchProblem& problem, const Units& ring) {
+  if (ring.size() < 2) return 0;
+  double sum = problem.hop_seconds[ring.back()][ring.front()];
+  for (std::size_t at = 1; at < ring.size(); ++at) sum += problem.prompt.hop_seconds[ring[at - 1]][ring[at]];
+  return sum;
+}
+
+// How long after one the next may come: as the slowest stage or wire lets it, and as those under way come back.
+double piece_interval(const SearchProblem& problem, std::size_t stages, double slowest, double round) {
+  if (stages < 2) return slowest;
+  return std::max(slowest, round / (static_cast<double>(stages) + problem.prompt.more_under_way));
+}
+
+// How many layers each of a ring's units takes. The best trade but for one term: where pieces of the prompt wait for
+// those under way to come back, layers are still tried in the order that suits tokens and the first piece.
 class Division {
  public:
-  Division(const SearchProblem& problem, const Units& units, std::size_t head, std::size_t chunking)
-      : problem_(problem), units_(units), head_(head), chunking_(chunking), by_speed_(units.size()) {
+  Division(const SearchProblem& problem, const Units& ring)
+      : problem_(problem),
+        units_(ring),
+        wire_seconds_(longest_wire(problem, ring)),
+        hops_seconds_(piece_hops(problem, ring)),
+        by_speed_(ring.size()) {
     std::iota(by_speed_.begin(), by_speed_.end(), 0);
-    std::ranges::stable_sort(by_speed_, {}, [&](std::size_t at) { return unit(at).layer_seconds; });
+    std::ranges::stable_sort(by_speed_, {}, [&](std::size_t at) { return layer_weight(at); });
   }
 
-  // The best trade between the token's sum of stages and the prompt's longest one. Layers in the order of `units`.
+  // In the order of the ring.
   std::optional<std::vector<std::uint32_t>> best() const {
     auto best = fill(never);
     if (!best || units_.size() == 1) return best;
@@ -49,10 +78,12 @@ class Division {
 
  private:
   const SearchUnit& unit(std::size_t at) const { return problem_.units[units_[at]]; }
-  double chunk_seconds(std::size_t at) const { return unit(at).chunk_layer_seconds[chunking_]; }
-  std::uint32_t room(std::size_t at) const {
-    return units_[at] == head_ ? unit(at).capacity_as_head : unit(at).capacity;
+  double piece_seconds(std::size_t at) const { return unit(at).piece_layer_seconds; }
+  // What one more layer adds to all tokens and to the first piece on its way.
+  double layer_weight(std::size_t at) const {
+    return problem_.answer_tokens * unit(at).layer_seconds + piece_seconds(at);
   }
+  std::uint32_t room(std::size_t at) const { return at == 0 ? unit(at).capacity_as_head : unit(at).capacity; }
 
   // Each one layer, then the fastest as many as it holds within the limit: the sum is linear, so this is exact.
   std::optional<std::vector<std::uint32_t>> fill(double stage_seconds_max) const {
@@ -61,8 +92,8 @@ class Division {
     std::uint32_t left = problem_.layer_count - static_cast<std::uint32_t>(units_.size());
     for (const auto at : by_speed_) {
       std::uint32_t most = room(at);
-      if (stage_seconds_max < never && chunk_seconds(at) > 0)
-        most = static_cast<std::uint32_t>(std::min<double>(most, stage_seconds_max / chunk_seconds(at) * (1 + 1e-12)));
+      if (stage_seconds_max < never && piece_seconds(at) > 0)
+        most = static_cast<std::uint32_t>(std::min<double>(most, stage_seconds_max / piece_seconds(at) * (1 + 1e-12)));
       if (most < 1) return std::nullopt;
       const auto more = std::min(left, most - 1);
       layers[at] += more;
@@ -74,26 +105,31 @@ class Division {
 
   double longest(const std::vector<std::uint32_t>& layers) const {
     double seconds = 0;
-    for (std::size_t at = 0; at < layers.size(); ++at) seconds = std::max(seconds, layers[at] * chunk_seconds(at));
+    for (std::size_t at = 0; at < layers.size(); ++at) seconds = std::max(seconds, layers[at] * piece_seconds(at));
     return seconds;
   }
 
   double weight(const std::vector<std::uint32_t>& layers) const {
-    double token = 0;
-    for (std::size_t at = 0; at < layers.size(); ++at) token += layers[at] * unit(at).layer_seconds;
-    const double turns = problem_.chunkings[chunking_].chunks + static_cast<double>(units_.size()) - 1;
-    return problem_.answer_tokens * token + turns * longest(layers);
+    double sum = 0, round = hops_seconds_;
+    for (std::size_t at = 0; at < layers.size(); ++at) {
+      sum += layers[at] * layer_weight(at);
+      round += layers[at] * piece_seconds(at);
+    }
+    const double slowest = std::max(longest(layers), wire_seconds_);
+    return sum + (problem_.prompt.count - 1) * piece_interval(problem_, layers.size(), slowest, round);
   }
 
-  // The longest stage of any division lasts a whole number of some unit's layers.
+  // The longest stage of any division lasts a whole number of some unit's layers. Shorter than the wire's time is of no
+  // use.
   std::vector<double> stage_limits(double most) const {
     double speed = 0;
-    for (std::size_t at = 0; at < units_.size(); ++at) speed += 1 / chunk_seconds(at);
-    const double least = problem_.layer_count / speed;
-    std::vector<double> limits;
+    for (std::size_t at = 0; at < units_.size(); ++at) speed += 1 / piece_seconds(at);
+    const double least = std::max(problem_.layer_count / speed, wire_seconds_);
+    if (least >= most) return {};
+    std::vector<double> limits{least};
     for (std::size_t at = 0; at < units_.size(); ++at)
       for (std::uint32_t count = 1; count <= std::min(room(at), problem_.layer_count); ++count)
-        if (const double limit = count * chunk_seconds(at); limit >= least * (1 - 1e-9) && limit < most)
+        if (const double limit = count * piece_seconds(at); limit >= least * (1 - 1e-9) && limit < most)
           limits.push_back(limit);
     std::ranges::sort(limits);
     if (limits.size() <= stage_limits_max) return limits;
@@ -105,16 +141,41 @@ class Division {
 
   const SearchProblem& problem_;
   const Units& units_;
-  const std::size_t head_, chunking_;
+  const double wire_seconds_, hops_seconds_;
   std::vector<std::size_t> by_speed_;  // places in units_
 };
 
-FoundPlan in_ring_order(const SearchProblem& problem, const Units& units, const std::vector<std::uint32_t>& layers,
-                        Units ring) {
-  std::vector<std::uint32_t> counts;
-  for (const auto unit : ring)
-    counts.push_back(layers[static_cast<std::size_t>(std::ranges::find(units, unit) - units.begin())]);
-  return judge(problem, std::move(ring), std::move(counts));
+// The cheapest order may have a wire that pieces of the prompt wait for longer than for any stage. Then orders without
+// it are tried, and so on, until stages are what they wait for.
+std::optional<FoundPlan> best_behind(const SearchProblem& problem, const Units& units, std::size_t head) {
+  double speed = 0;
+  for (const auto unit : units) speed += 1 / problem.units[unit].piece_layer_seconds;
+  const double shortest_stage = problem.layer_count / speed;
+  const std::size_t orders_max = units.size() > few_stages_max ? orders_of_large_set_max : SIZE_MAX;
+  std::optional<FoundPlan> best;
+  double wire = never;
+  for (std::size_t tried = 0; tried < orders_max && wire > shortest_stage; ++tried) {
+    auto ring = order_behind(problem, units, head, wire);
+    if (ring.empty()) break;
+    wire = longest_wire(problem, ring);
+    auto found = divide_in_order(problem, ring);
+    if (!found) break;
+    if (!best || found->judged_seconds < best->judged_seconds) best = std::move(found);
+  }
+  return best;
+}
+
+// Of equal machines one as head says nearly all; three of them would leave no look at the others.
+void one_of_each_first(const SearchProblem& problem, Units& heads) {
+  using Kind = std::tuple<double, double, std::uint32_t, std::uint32_t, double>;
+  std::vector<Kind> seen;
+  std::ranges::stable_partition(heads, [&](std::size_t at) {
+    const SearchUnit& unit = problem.units[at];
+    const Kind kind{unit.head_seconds, unit.layer_seconds, unit.capacity, unit.capacity_as_head, unit.preference};
+    if (std::ranges::contains(seen, kind)) return false;
+    seen.push_back(kind);
+    return true;
+  });
 }
 
 // --- Bounds from below: what a set cannot beat, without its order ---
@@ -130,11 +191,8 @@ class Bounds {
           nearest_.back() = std::min(nearest_.back(), problem.hop_seconds[from][to]);
       preference_ = std::min(preference_, problem.units[from].preference);
     }
-    for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
-      auto& speeds = prompt_speeds_.emplace_back();
-      for (const SearchUnit& unit : problem.units)
-        speeds.push_back(1 / (problem.chunkings[chunking].chunks * unit.chunk_layer_seconds[chunking]));
-    }
+    for (const SearchUnit& unit : problem.units)
+      prompt_speeds_.push_back(1 / (problem.prompt.count * unit.piece_layer_seconds));
   }
 
   // never where the set cannot hold the layers.
@@ -161,19 +219,16 @@ class Bounds {
  private:
   // As if every stage were as long as every other.
   double prompt_seconds(std::uint32_t set) const {
-    double least = never;
-    for (const auto& speeds : prompt_speeds_) {
-      double speed = 0;
-      for (std::uint32_t left = set; left != 0; left &= left - 1) speed += speeds[std::countr_zero(left)];
-      least = std::min(least, problem_.layer_count / speed);
-    }
-    return least;
+    double speed = 0;
+    for (std::uint32_t left = set; left != 0; left &= left - 1)
+      speed += prompt_speeds_[static_cast<std::size_t>(std::countr_zero(left))];
+    return problem_.layer_count / speed;
   }
 
   const SearchProblem& problem_;
   std::vector<std::size_t> by_speed_;
   std::vector<double> nearest_;
-  std::vector<std::vector<double>> prompt_speeds_;  // by chunking: layers of all chunks a unit does in a second
+  std::vector<double> prompt_speeds_;  // layers of all pieces a unit does in a second
   double preference_ = 1;
 };
 
@@ -248,10 +303,10 @@ SearchProblem only(const SearchProblem& problem, const std::vector<std::size_t>&
                       .gain = problem.gain,
                       .units = {},
                       .hop_seconds = part(problem.hop_seconds),
-                      .chunkings = {}};
+                      .prompt = {.count = problem.prompt.count,
+                                 .hop_seconds = part(problem.prompt.hop_seconds),
+                                 .wire_seconds = part(problem.prompt.wire_seconds)}};
   for (const auto unit : kept) small.units.push_back(problem.units[unit]);
-  for (const Chunking& chunking : problem.chunkings)
-    small.chunkings.push_back({.chunks = chunking.chunks, .hop_seconds = part(chunking.hop_seconds)});
   return small;
 }
 
@@ -264,18 +319,15 @@ FoundPlan judge(const SearchProblem& problem, std::vector<std::size_t> ring, std
     plan.token_seconds += layers[at] * problem.units[ring[at]].layer_seconds;
     if (ring.size() > 1) plan.token_seconds += problem.hop_seconds[ring[at]][ring[(at + 1) % ring.size()]];
   }
-  plan.prompt_seconds = never;
-  for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
-    const Chunking& way = problem.chunkings[chunking];
-    double longest = 0, hops = head.head_seconds;
-    for (std::size_t at = 0; at < ring.size(); ++at) {
-      longest = std::max(longest, layers[at] * problem.units[ring[at]].chunk_layer_seconds[chunking]);
-      if (at > 0) hops += way.hop_seconds[ring[at - 1]][ring[at]];
-    }
-    if (ring.size() > 1) hops += problem.hop_seconds[ring.back()][ring.front()];
-    const double turns = way.chunks + static_cast<double>(ring.size()) - 1;
-    plan.prompt_seconds = std::min(plan.prompt_seconds, turns * longest + hops);
+  // The first piece goes all the way round, and the others follow it.
+  double slowest = longest_wire(problem, ring), round = piece_hops(problem, ring);
+  for (std::size_t at = 0; at < ring.size(); ++at) {
+    const double stage = layers[at] * problem.units[ring[at]].piece_layer_seconds;
+    slowest = std::max(slowest, stage);
+    round += stage;
   }
+  plan.prompt_seconds =
+      round + head.head_seconds + (problem.prompt.count - 1) * piece_interval(problem, ring.size(), slowest, round);
   plan.judged_seconds = head.preference * (plan.prompt_seconds + problem.answer_tokens * plan.token_seconds);
   plan.ring = std::move(ring);
   plan.layers = std::move(layers);
@@ -286,35 +338,26 @@ std::optional<FoundPlan> best_of_set(const SearchProblem& problem, const std::ve
   std::vector<std::size_t> heads = units;
   std::erase_if(heads, [&](std::size_t unit) { return problem.units[unit].capacity_as_head == 0; });
   std::ranges::stable_sort(heads, {}, [&](std::size_t unit) { return problem.units[unit].head_seconds; });
+  one_of_each_first(problem, heads);
   const bool is_large = units.size() > few_stages_max;
   std::optional<FoundPlan> best;
   std::size_t holding = 0;
   for (const auto head : heads) {
     if (is_large && holding == heads_of_large_set_max) break;
-    for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
-      const auto layers = Division(problem, units, head, chunking).best();
-      if (!layers) break;  // no chunking makes room
-      if (chunking == 0) ++holding;
-      auto found = in_ring_order(problem, units, *layers, order_behind(problem, units, head, chunking));
-      if (!best || found.judged_seconds < best->judged_seconds) best = std::move(found);
-    }
+    auto found = best_behind(problem, units, head);
+    if (!found) continue;
+    ++holding;
+    if (!best || found->judged_seconds < best->judged_seconds) best = std::move(found);
   }
   return best;
 }
 
 std::optional<FoundPlan> divide_in_order(const SearchProblem& problem, const std::vector<std::size_t>& ring) {
-  std::optional<FoundPlan> best;
-  for (std::size_t chunking = 0; chunking < problem.chunkings.size(); ++chunking) {
-    const auto layers = Division(problem, ring, ring.front(), chunking).best();
-    if (!layers) return std::nullopt;
-    auto found = judge(problem, ring, *layers);
-    if (!best || found.judged_seconds < best->judged_seconds) best = std::move(found);
-  }
-  return best;
+  const auto layers = Division(problem, ring).best();
+  return layers ? std::optional(judge(problem, ring, *layers)) : std::nullopt;
 }
 
 std::optional<FoundPlan> find_plan(const SearchProblem& problem) {
-  check(!problem.chunkings.empty(), "a prompt is read in some number of chunks");
   if (problem.units.size() <= exact_units_max) return find_exactly(problem);
   const auto kept = shortlist(problem, exact_units_max);
   if (kept.size() > exact_units_max) return best_of_set(problem, kept);  // so many are needed for the memory alone

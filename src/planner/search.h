@@ -3,9 +3,11 @@
 // Thread: any.
 //
 // Up to exact_units_max units every subset is considered, and left aside only where a bound from below shows that it
-// cannot win; of more units, the promising ones (shortlist.h). Four things are rounded where fleets and models are
-// large (search.cc, stage_order.h): how many sets are looked at closely, which of more than six stages may be the head,
-// the trade between prompt and answer, the order of more than eight stages.
+// cannot win; of more units, the promising ones (shortlist.h). Rounded where fleets and models are large (search.cc,
+// stage_order.h): how many sets are looked at closely, which of more than six stages may be the head and how many
+// orders around slow wires are tried, the trade between prompt and answer, the order of more than eight stages. And
+// where a prompt waits for pieces under way to come back, order and division are those that would be best if it did
+// not.
 #pragma once
 
 #include <cstddef>
@@ -17,22 +19,27 @@ namespace flotilla {
 
 inline constexpr std::size_t exact_units_max = 16;
 // A plan of more machines must make the judged time so much shorter, and may let tokens come only so much later,
-// however quick the prompt is: nobody buys a second machine to watch words come slower.
-inline constexpr double more_machines_gain = 0.10, more_machines_slower = 0.03;
+// however quick the prompt is: nobody buys a second machine to watch words come slower. With less than a hop of a small
+// model costs (3 to 5 % of its token), a second machine that halves the prompt would be left idle.
+inline constexpr double more_machines_gain = 0.10, more_machines_slower = 0.10;
 
 struct SearchUnit {
   std::uint64_t machines = 0;                        // bits; units that share one exclude each other
   double layer_seconds = 0;                          // of one row and layer
   double head_seconds = 0;                           // of the output head, were it here
   std::uint32_t capacity = 0, capacity_as_head = 0;  // layers; 0 as head: it cannot be
-  std::vector<double> chunk_layer_seconds;           // of one chunk of the prompt, by SearchProblem::chunkings
+  double piece_layer_seconds = 0;                    // of a layer and one piece of the prompt
   double preference = 1;                             // factor on the judged time where it is the head; at most 1
 };
 
-// A prompt may be read in so many chunks, each on its way through the stages behind the one before.
-struct Chunking {
-  double chunks = 1;
-  std::vector<std::vector<double>> hop_seconds;  // [from][to] of one chunk
+// A prompt is read in pieces, each on its way through the stages behind the one before.
+struct PromptPieces {
+  double count = 1;
+  std::vector<std::vector<double>> hop_seconds;   // [from][to] of one piece
+  std::vector<std::vector<double>> wire_seconds;  // [from][to], so long it keeps the wire from the next one
+  // A ring has a piece for each stage under way, and so many more. One at a time on a single machine. With long ways
+  // a head has none more at first and in its second prompt as many as help (scheduler/flight_window.h): this is between.
+  double more_under_way = 1.5;
 };
 
 struct SearchProblem {
@@ -41,14 +48,14 @@ struct SearchProblem {
   double gain = more_machines_gain;
   std::vector<SearchUnit> units;
   std::vector<std::vector<double>> hop_seconds;  // [from][to] of one row
-  std::vector<Chunking> chunkings;               // at least one
+  PromptPieces prompt;
 };
 
 struct FoundPlan {
   std::vector<std::size_t> ring;      // units, the head first
   std::vector<std::uint32_t> layers;  // of each
   double token_seconds = 0;           // between tokens of one answer
-  double prompt_seconds = 0;          // until the first token, in the best of the chunkings
+  double prompt_seconds = 0;          // until the first token
   double judged_seconds = 0;          // prompt and answer, times the head's preference
 };
 

@@ -13,8 +13,8 @@ constexpr double never = std::numeric_limits<double>::infinity();
 // over the set without that one.
 class Tour {
  public:
-  Tour(const SearchProblem& problem, const std::vector<std::size_t>& units, std::size_t head, std::size_t chunking)
-      : problem_(problem), chunking_(problem.chunkings[chunking]), head_(head) {
+  Tour(const SearchProblem& problem, const std::vector<std::size_t>& units, std::size_t head, double wire_seconds)
+      : problem_(problem), wire_seconds_(wire_seconds), head_(head) {
     for (const auto unit : units)
       if (unit != head) others_.push_back(unit);
   }
@@ -42,6 +42,7 @@ class Tour {
     std::size_t last = 0;
     for (std::size_t end = 1; end < count; ++end)
       if (cost[all][end] + home(others_[end]) < cost[all][last] + home(others_[last])) last = end;
+    if (cost[all][last] == never) return {};
     std::vector<std::size_t> ring;
     for (std::uint32_t set = all; set != 0;) {
       ring.push_back(others_[last]);
@@ -54,11 +55,14 @@ class Tour {
     return ring;
   }
 
-  // Where the order is nothing, as on a switch, the one people expect: as they are listed.
+  // Where the order is nothing, as on a switch, the one people expect: as they are listed. Empty where none is
+  // possible.
   std::vector<std::size_t> plainest(std::vector<std::size_t> best) const {
     std::vector<std::size_t> listed{head_};
     listed.insert(listed.end(), others_.begin(), others_.end());
-    return cost_of(listed) <= cost_of(best) * (1 + 1e-12) ? listed : best;
+    const double least = best.empty() ? never : cost_of(best);
+    if (least == never) return {};
+    return cost_of(listed) <= least * (1 + 1e-12) ? listed : best;
   }
 
   std::vector<std::size_t> nearest_first() const {
@@ -73,9 +77,10 @@ class Tour {
   }
 
  private:
-  // A hop towards the end of the model carries the prompt's chunk and each token's row, the way home rows only.
+  // A hop towards the end of the model carries the prompt's piece and each token's row, the way home rows only.
   double onward(std::size_t from, std::size_t to) const {
-    return problem_.answer_tokens * problem_.hop_seconds[from][to] + chunking_.hop_seconds[from][to];
+    if (problem_.prompt.wire_seconds[from][to] >= wire_seconds_) return never;
+    return problem_.answer_tokens * problem_.hop_seconds[from][to] + problem_.prompt.hop_seconds[from][to];
   }
   double home(std::size_t last) const { return (problem_.answer_tokens + 1) * problem_.hop_seconds[last][head_]; }
 
@@ -99,7 +104,7 @@ class Tour {
   }
 
   const SearchProblem& problem_;
-  const Chunking& chunking_;
+  const double wire_seconds_;
   const std::size_t head_;
   std::vector<std::size_t> others_;
 };
@@ -107,8 +112,8 @@ class Tour {
 }  // namespace
 
 std::vector<std::size_t> order_behind(const SearchProblem& problem, const std::vector<std::size_t>& units,
-                                      std::size_t head, std::size_t chunking) {
-  const Tour tour(problem, units, head, chunking);
+                                      std::size_t head, double wire_seconds) {
+  const Tour tour(problem, units, head, wire_seconds);
   return tour.plainest(units.size() <= exact_order_max ? tour.exact() : tour.nearest_first());
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <format>
 #include <numeric>
 
@@ -20,17 +21,10 @@ constexpr std::size_t group_members_max = 8;
 // With like speed the head is who has the file, then who is asked: nothing is copied, and answers have one way less.
 constexpr double preference_with_file = 0.97, preference_of_self = 0.99;
 
-constexpr double rounding_bytes = 16;    // parts of a share are rounded up, one by one
-constexpr double chunk_rows_least = 64;  // below, ggml's attention leaves its tiles (docs/performance.md)
+constexpr double rounding_bytes = 16;  // parts of a share are rounded up, one by one
 
-std::vector<double> chunk_counts(double prompt_tokens) {
-  std::vector<double> counts;
-  for (double chunks = 1; chunks <= 64; chunks *= 2) {
-    const double rows = prompt_tokens / chunks;
-    if (rows <= limits::step_rows_max && (rows >= chunk_rows_least || counts.empty())) counts.push_back(chunks);
-  }
-  return counts.empty() ? std::vector<double>{prompt_tokens / limits::step_rows_max} : counts;
-}
+// What is left over belongs to the last piece.
+double pieces_of(double prompt_tokens) { return std::max(1.0, std::floor(prompt_tokens / prompt_piece_rows)); }
 
 std::string in_ms(double seconds) {
   const double ms = seconds * 1e3;
@@ -58,8 +52,7 @@ TimedFleet::TimedFleet(const std::vector<Candidate>& candidates, const Workload&
       }()) {
   problem_.layer_count = work.layer_count();
   problem_.answer_tokens = wishes.use.answer_tokens;
-  for (const double chunks : chunk_counts(wishes.use.prompt_tokens))
-    problem_.chunkings.push_back({.chunks = chunks, .hop_seconds = {}});
+  problem_.prompt.count = pieces_of(wishes.use.prompt_tokens);
   add_machines();
 }
 
@@ -85,9 +78,7 @@ void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
   entry.capacity_as_head = candidate.end_as_head;
   const Member& first = *candidate.member;
   if (wishes_.head && *wishes_.head != first.info.id) entry.capacity_as_head = 0;
-  for (const Chunking& chunking : problem_.chunkings)
-    entry.chunk_layer_seconds.push_back(
-        cost_.layer_seconds(group, worst, wishes_.use.prompt_tokens / chunking.chunks, cost_.seen_while_reading()));
+  entry.piece_layer_seconds = cost_.layer_seconds(group, worst, piece_rows(), cost_.seen_while_reading());
   if (candidate.has_file) entry.preference *= preference_with_file;
   if (first.state == MemberState::self) entry.preference *= preference_of_self;
   problem_.units.push_back(std::move(entry));
@@ -158,18 +149,17 @@ bool TimedFleet::add_group(std::vector<std::size_t> members, bool is_first_fixed
 // --- The search ---
 void TimedFleet::price_hops() {
   const std::size_t count = units_.size();
-  const auto price = [&](double rows) {
+  const auto priced = [&](const auto& price) {
     std::vector<std::vector<double>> hops(count, std::vector<double>(count));
     for (std::size_t from = 0; from < count; ++from)
       for (std::size_t to = 0; to < count; ++to)
         if (from != to)
-          hops[from][to] =
-              cost_.hop_seconds(links_.between(units_[from].members.front(), units_[to].members.front()), rows);
+          hops[from][to] = price(links_.between(units_[from].members.front(), units_[to].members.front()));
     return hops;
   };
-  problem_.hop_seconds = price(1);
-  for (Chunking& chunking : problem_.chunkings)
-    chunking.hop_seconds = price(wishes_.use.prompt_tokens / chunking.chunks);
+  problem_.hop_seconds = priced([&](const LinkCost& link) { return cost_.hop_seconds(link, 1); });
+  problem_.prompt.hop_seconds = priced([&](const LinkCost& link) { return cost_.hop_seconds(link, piece_rows()); });
+  problem_.prompt.wire_seconds = priced([&](const LinkCost& link) { return cost_.wire_seconds(link, piece_rows()); });
 }
 
 std::optional<TimedPlan> TimedFleet::settled(const std::optional<FoundPlan>& found) const {
@@ -265,6 +255,12 @@ std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidat
   if (!longer) return "there is no layer left for it";
   const double adds = hops_of(problem_, *longer) - hops_of(problem_, chosen);
   const double saves = (now - hops_of(problem_, chosen)) - (longer->token_seconds - hops_of(problem_, *longer));
+  if (adds <= 0)  // a way round it that the others lack
+    return std::format(
+        "with it a token takes {} instead of {}, prompt and answer {:.0f} % less time; a further machine must save "
+        "{:.0f} %",
+        in_ms(longer->token_seconds), in_ms(now),
+        std::max(0.0, 100 * (1 - longer->judged_seconds / chosen.judged_seconds)), 100 * problem_.gain);
   if (saves < 1e-9) {
     const auto quickest = *std::ranges::min_element(
         chosen.ring, {}, [&](std::size_t unit) { return problem_.units[unit].layer_seconds; });

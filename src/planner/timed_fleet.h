@@ -16,6 +16,9 @@
 
 namespace flotilla {
 
+// Of a prompt that is read alone, as scheduler/chunk_size.h divides it.
+inline constexpr double prompt_piece_rows = 64;
+
 // What stands in the ring at one place: a machine, or a group of machines that compute each layer together.
 struct PlannedUnit {
   std::vector<std::size_t> members;  // candidates, the first of them in the ring
@@ -49,6 +52,7 @@ class TimedFleet {
   void add_groups();
   bool add_group(std::vector<std::size_t> members, bool is_first_fixed);
   void add_unit(PlannedUnit unit, Candidate candidate);
+  double piece_rows() const { return wishes_.use.prompt_tokens / problem_.prompt.count; }
   void price_hops();
   std::vector<std::size_t> island_of(std::size_t seed) const;
   std::optional<TimedPlan> settled(const std::optional<FoundPlan>& found) const;

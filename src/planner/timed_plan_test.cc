@@ -14,8 +14,10 @@
 namespace flotilla {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::Not;
 
 // Sixteen layers of 64 MiB and an output head of 128.
 ModelShape model() {
@@ -98,7 +100,8 @@ TEST(TimedPlan, TheFastestMachineIsTakenAndItsFiguresAreSaid) {
   // A gibibyte and an eighth at 40 GiB/s, 16 x 20 us, and 1152 positions of 16 KiB at 40 GB/s.
   EXPECT_NEAR(plan.token_seconds, 1.125 / 40 + 16 * 20e-6 + 1152 * 16384 / 40e9, 1e-9);
   EXPECT_EQ(plan.prompt_tokens, 1024u);
-  EXPECT_GT(plan.prompt_seconds, 16 / 40.0);
+  // Sixteen pieces of 64 rows, which look back on 512 positions in the middle.
+  EXPECT_NEAR(plan.prompt_seconds, 16 * (1 / 40.0 + 16 * 20e-6 + 64 * 512 * 16384 / 40e9) + 0.125 / 40, 1e-9);
   EXPECT_NEAR(plan.stages[0].token_seconds, plan.token_seconds, 1e-12);
   EXPECT_TRUE(plan.notes.empty());
 }
@@ -178,6 +181,22 @@ TEST(TimedPlan, ShardsAreAsManyAsTheModelCanBeCutInto) {
   EXPECT_EQ(grouped->stages[0].members[0].shards + grouped->stages[0].members[1].shards, 3u);
 }
 
+// Two machines with half the layers each. A piece of 64 rows is 512 KiB on the wire.
+TEST(TimedPlan, PiecesOfAPromptFollowAtTheSlowestStageOrWireOrAsTheyComeBack) {
+  const double stage = 8 * (1 / 16.0 / 20 + 20e-6 + 64 * 512 * 1024 / 20e9), head = 0.125 / 20, own = 50e-6;
+  const auto prompt_seconds = [](double latency, double rate) {
+    return planned(fleet({{.name = "a"}, {.name = "b"}}, latency, rate), {.nodes = {"a", "b"}, .layers = {8, 8}})
+        .prompt_seconds;
+  };
+  const auto round = [&](double latency, double rate) {
+    return 2 * stage + 2 * (own + latency) + 65 * 2048 * 4 / rate;
+  };
+  EXPECT_NEAR(prompt_seconds(100e-6, 1e9), round(100e-6, 1e9) + head + 15 * stage, 1e-9);
+  EXPECT_NEAR(prompt_seconds(100e-6, 5e6), round(100e-6, 5e6) + head + 15 * (64 * 2048 * 4 / 5e6), 1e-9);
+  EXPECT_NEAR(prompt_seconds(0.1, 1e9), round(0.1, 1e9) + head + 15 * round(0.1, 1e9) / 3.5, 1e-4)
+      << "so many pieces are under way over two stages";
+}
+
 TEST(TimedPlan, WishedMachinesInTheirOrderAreDividedByTime) {
   const auto view = fleet({{.name = "a", .gib_per_second = 10}, {.name = "b", .gib_per_second = 40}});
   const auto plan = planned(view, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}});
@@ -216,6 +235,18 @@ TEST(TimedPlan, AFurtherMachineThatSavesLittleIsNamedWithBothFigures) {
   EXPECT_THAT(why(plan, "b"), HasSubstr("its memory saves"));
 }
 
+TEST(TimedPlan, AFurtherMachineThatShortensTheWayIsNotSaidToAddANegativeTime) {
+  // a and b are needed; from b back to a it is far, but not by way of c, which is slow.
+  auto view = fleet({{.name = "a", .offers = gib}, {.name = "b", .offers = gib}, {.name = "c", .gib_per_second = 5}},
+                    100e-6, 1e9);
+  for (auto* pair : {&view.members[0].info.links, &view.members[1].info.links})
+    for (LinkRate& link : *pair)
+      if (link.peer != view.members[2].info.id) link.latency_seconds = 5e-3;
+  const auto plan = planned(view, {.mode = PlanMode::pipeline, .sequences = 1});
+  ASSERT_EQ(plan.stages.size(), 2u);
+  EXPECT_THAT(why(plan, "c"), AllOf(HasSubstr("with it a token takes"), Not(HasSubstr("-"))));
+}
+
 TEST(TimedPlan, ALinkThatNobodyMeasuredIsSaid) {
   auto view = fleet({{.name = "a", .offers = gib}, {.name = "b", .offers = gib}});
   for (auto& member : view.members) member.info.links.clear();
@@ -226,7 +257,7 @@ TEST(TimedPlan, ALinkThatNobodyMeasuredIsSaid) {
               HasSubstr("the link between a and b is not measured; taken as 0.15 ms one way and 117 MB/s"));
 }
 
-// Groups, hops of four chunkings and sentences counted. Printed; the bound is what no machine should need.
+// Groups, hops and sentences counted. Printed; the bound is what no machine should need.
 TEST(TimedPlan, ThirtyTwoMachinesArePlannedWhileSomeoneWaits) {
   std::vector<Machine> machines;
   for (int i = 0; i < 32; ++i)

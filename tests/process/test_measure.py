@@ -22,8 +22,8 @@ THROTTLED_SECONDS = 30
 COMMON_TYPES = {"Q4_0", "Q4_K", "Q6_K"}
 
 
-def fleet_that_measures(names, **options):
-    fleet = Fleet(names, flags=["--threads", "1"], start=False, **options)
+def fleet_that_measures(names, flags=(), **options):
+    fleet = Fleet(names, flags=["--threads", "1", *flags], start=False, **options)
     for node in fleet:
         node.measures = True
         node.launch()
@@ -76,6 +76,13 @@ class Measuring(unittest.TestCase):
             capture_output=True, text=True, timeout=60,
         )
         self.assertEqual(known, json.loads(table.stdout), table.stderr)
+
+    def test_a_modelled_link_is_said_to_be_what_rings_get(self):
+        with fleet_that_measures(["a", "b"], flags=["--link-model", "delay=30ms,rate=8m"]) as fleet:
+            fleet.wait_joined()
+            [link] = wait_until(lambda: fleet["a"].members()["a"].get("links"), LINK_SECONDS, "the link")
+            self.assertGreaterEqual(link["latency_seconds"], 0.03)
+            self.assertLessEqual(link["bytes_per_second"], 1e6)
 
     def test_a_model_brings_its_types_and_loading_goes_first(self):
         with fleet_that_measures(["a"], models={"a": [MODELS_FOLDER]}) as fleet:
