@@ -108,7 +108,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
   context_.working = [this] { measures_.on_work(); };
-  context_.stage_stats = [this](const StageStats& stats) { measures_.on_stats(stats); };
+  context_.stage_stats = [this](const StageStats& stats, bool is_alone) { measures_.on_stats(stats, is_alone); };
 }
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
