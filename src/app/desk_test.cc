@@ -1,98 +1,16 @@
 // Claims about the desks, each alone: what it sends is caught, what the cluster looks like is told by the test.
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-#include <unistd.h>
-
-#include <filesystem>
-#include <fstream>
-
-#include "app/fleet.h"
 #include "app/load_desk.h"
 #include "app/node.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
-#include "model/test_gguf.h"
+#include "app/test_desks.h"
 
 namespace flotilla {
 namespace {
 
-namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-// This node, called "harbour", with the file of a model called "tiny", and "island" beside it.
-class Desks : public testing::Test {
- protected:
-  Desks() {
-    std::string pattern = (fs::temp_directory_path() / "flotilla-desk-XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-    fs::create_directories(folder_ / "models");
-    const TestGguf gguf = TinyModel().build();
-    Bytes file = gguf.header();
-    file.resize(gguf.file_bytes());
-    std::ofstream(folder_ / "models" / "tiny.gguf", std::ios::binary)
-        .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
-    store_ = Store::open({.home = folder_, .folders = {folder_ / "models"}}).value();
-    context_.emplace(loop_, *store_, HandshakeIdentity{.node = harbour_, .name = "harbour"});
-    context_->send = [this](const NodeId& to, const Frame& frame) {
-      if (to == unreachable_) return false;
-      sent_.emplace_back(to, frame);
-      return true;
-    };
-    context_->offer = [this](const NodeId& to, const Frame& frame) -> Status {
-      if (to == crowded_) return fail(Code::busy, "[test] too much waits");
-      sent_.emplace_back(to, frame);
-      return {};
-    };
-    context_->changed = [this] { ++changes_; };
-    context_->view = [this] { return view_; };
-    add(harbour_, "harbour", MemberState::self);
-    add(island_, "island", MemberState::joined);
-    view_.members[0].info.models = {store_->list().at(0).info};
-  }
-  ~Desks() override {
-    context_->copies.join();
-    fs::remove_all(folder_);
-  }
-
-  void add(const NodeId& id, const std::string& name, MemberState state) {
-    Member member{.state = state};
-    member.info.id = id;
-    member.info.name = name;
-    member.info.memory_bytes = member.info.memory_free_bytes = 8ull << 30;
-    view_.members.push_back(member);
-  }
-  Placement placed_on(const NodeId& head, PlacementState state = PlacementState::ready) {
-    return {.id = {7},
-            .model = "tiny",
-            .fingerprint = store_->list().at(0).info.fingerprint,
-            .state = state,
-            .stages = {{.nodes = {head}, .layers = {0, 2}}},
-            .context_tokens = 256,
-            .sequences = 4};
-  }
-  std::vector<FrameKind> kinds_sent() const {
-    std::vector<FrameKind> kinds;
-    for (const auto& [to, frame] : sent_) kinds.push_back(frame.header.kind);
-    return kinds;
-  }
-  void turn() {
-    context_->copies.wait();
-    loop_.restart();
-    loop_.poll();
-  }
-
-  const NodeId harbour_ = random_node_id(), island_ = random_node_id();
-  fs::path folder_;
-  boost::asio::io_context loop_;
-  std::unique_ptr<Store> store_;
-  std::optional<NodeContext> context_;
-  ClusterView view_;
-  NodeId unreachable_, crowded_;
-  std::vector<std::pair<NodeId, Frame>> sent_;
-  int changes_ = 0;
-};
 
 // --- LoadDesk ---
 
@@ -131,13 +49,26 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   EXPECT_EQ(loaded->error().code, Code::unavailable);
 }
 
+TEST_F(Desks, WhoSaysWhereAModelShallBeIsHeardByItsHeadAlsoWhereItIsThere) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  view_.members[1].info.placements = {placed_on(island_)};
+  bool is_done = false;
+  loads.load({.model = "tiny"}, nullptr, [&](const Result<Placement>&) { is_done = true; });
+  EXPECT_TRUE(is_done);
+  EXPECT_THAT(sent_, IsEmpty());
+  loads.load({.model = "tiny", .nodes = {"island"}}, nullptr, [](const Result<Placement>&) {});
+  EXPECT_THAT(kinds_sent(), ElementsAre(FrameKind::load_model));
+}
+
 // --- RequestDesk ---
 
 TEST_F(Desks, ARequestThatFindsTheWayToItsHeadFullIsBusyAndAlone) {
   HeaderDesk headers(*context_);
   StageHost stages(*context_, 8ull << 30, 1);
   HeadDesk heads(*context_, headers, [](PlacementId, const Error&) {});
-  RequestDesk requests(*context_, heads, stages);
+  LoadDesk loads(*context_, headers);
+  RequestDesk requests(*context_, heads, stages, loads);
   view_.members[1].info.placements = {placed_on(island_)};
   std::vector<TokenEvent> events;
   const auto ask = [&](std::uint64_t id) {

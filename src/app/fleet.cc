@@ -8,15 +8,19 @@ namespace {
 
 bool joined(const Member& member) { return member.state != MemberState::seen; }
 
+}  // namespace
+
+int rank(PlacementState state) { return state == PlacementState::ready ? 2 : state == PlacementState::loading ? 1 : 0; }
+
+namespace {
+
 template <class Matches>
 const Placement* find_placement(const ClusterView& view, const Matches& matches) {
   const Placement* best = nullptr;
   for (const Member& member : view.members) {
     if (!joined(member)) continue;
     for (const Placement& placement : member.info.placements)
-      if (matches(placement) &&
-          (!best || (best->state != PlacementState::ready && placement.state == PlacementState::ready)))
-        best = &placement;
+      if (matches(placement) && (!best || rank(placement.state) > rank(best->state))) best = &placement;
   }
   return best;
 }

@@ -14,7 +14,11 @@ namespace flotilla {
 // A joined node (self first) that has the whole file. An empty fingerprint matches any file of that name.
 std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint);
 
-// The placement of a model somewhere in the cluster, a ready one before a loading one.
+// Of several placements of one model, as there are while one moves, that of the highest rank is meant: a ready one,
+// then one that will be, then one that ends.
+int rank(PlacementState state);
+
+// The placement of a model somewhere in the cluster.
 const Placement* placement_of(const ClusterView& view, const std::string& model);
 const Placement* placement_of(const ClusterView& view, PlacementId id);
 

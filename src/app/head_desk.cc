@@ -10,6 +10,10 @@ namespace flotilla {
 
 struct HeadDesk::Headed {
   Placement placement;
+  LoadModel order;
+  Plan plan;
+  bool is_empty = false;                                      // its stages are gone, it lives on for those who wait
+  std::optional<Placement> successor;                         // where those go who come too late
   std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
   std::vector<std::vector<bool>> connected;                   // per stage and member
   std::vector<Asker> askers;
@@ -41,10 +45,16 @@ std::shared_ptr<HeadDesk::Headed> HeadDesk::find_headed(PlacementId id, Epoch ep
   return found == headed_.end() || found->second->placement.epoch != epoch ? nullptr : found->second;
 }
 
+const LoadModel& HeadDesk::order(PlacementId id) const { return headed_.at(id)->order; }
+const Plan& HeadDesk::plan(PlacementId id) const { return headed_.at(id)->plan; }
+
+// While a placement moves there are two: the old one answers until the new one can, and is no more to be found then.
 std::shared_ptr<HeadDesk::Headed> HeadDesk::find_model(const std::string& model) const {
+  std::shared_ptr<Headed> best;
   for (const auto& [id, headed] : headed_)
-    if (headed->placement.model == model) return headed;
-  return nullptr;
+    if (headed->placement.model == model && (!best || rank(headed->placement.state) > rank(best->placement.state)))
+      best = headed;
+  return best;
 }
 
 namespace {
@@ -94,19 +104,27 @@ bool differs(const LoadModel& order, const Placement& placement, const ClusterVi
   return (!order.nodes.empty() && order.nodes != names) || (!order.layers.empty() && order.layers != layers);
 }
 
+bool is_by_hand(const LoadModel& order) {
+  return !order.nodes.empty() || !order.layers.empty() || (!order.mode.empty() && order.mode != "auto");
+}
+
 void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
   const Asker asker{node, order.ticket};
+  // A placement of ours that moves within our reach: the old one goes on until this one is ready.
+  if (order.moves > 0 && node == context_.identity.node) return begin(order, asker, std::nullopt);
   std::optional<Placement> replaced;
   if (const auto headed = find_model(order.model)) {
     if (!differs(order, headed->placement, context_.view())) {
+      if (is_by_hand(order)) headed->order = order;  // what is so by chance is so by wish from now on
+      if (headed->successor) return answer(asker, *headed->successor);
       if (headed->placement.state == PlacementState::ready) return answer(asker, headed->placement);
       headed->askers.push_back(asker);
       return;
     }
     replaced = headed->placement;
-    end(headed,
-        {Code::unavailable,
-         std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
+    end_all(order.model,
+            {Code::unavailable,
+             std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
   }
   begin(order, asker, replaced);
 }
@@ -135,37 +153,44 @@ void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stor
   const ClusterView view = replaced ? without(context_.view(), *replaced) : context_.view();
   const auto plan = flotilla::plan(view, *shape, wishes);
   if (!plan) return refuse_all(plan.error());
+  start(order, *plan, stored->info.fingerprint, askers);
+}
 
+void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string& fingerprint,
+                     std::vector<Asker> askers) {
   auto headed = std::make_shared<Headed>();
+  headed->order = order;
+  headed->plan = plan;
   ++context_.next_epoch.counter;
   Placement& placement = headed->placement;
   placement.id = {random_u64()};
   placement.epoch = context_.next_epoch;
   placement.model = order.model;
-  placement.fingerprint = stored->info.fingerprint;
-  placement.context_tokens = plan->context_tokens;
-  placement.sequences = plan->sequences;
-  placement.predicted_token_seconds = plan->token_seconds;
-  placement.predicted_prompt_seconds = plan->prompt_seconds;
-  placement.predicted_prompt_tokens = plan->prompt_tokens;
+  placement.fingerprint = fingerprint;
+  placement.context_tokens = plan.context_tokens;
+  placement.sequences = plan.sequences;
+  placement.predicted_token_seconds = plan.token_seconds;
+  placement.predicted_prompt_seconds = plan.prompt_seconds;
+  placement.predicted_prompt_tokens = plan.prompt_tokens;
   placement.detail = "preparing";
-  for (const PlannedStage& stage : plan->stages) {
+  for (const PlannedStage& stage : plan.stages) {
     PlacedStage& placed = placement.stages.emplace_back();
     for (const PlannedMember& member : stage.members) placed.nodes.push_back(member.node);
     placed.layers = stage.layers;
     headed->ready.emplace_back(stage.members.size());
     headed->connected.emplace_back(stage.members.size());
   }
-  headed->stats.resize(plan->stages.size());
-  headed->askers = askers;
+  headed->stats.resize(plan.stages.size());
+  headed->askers = std::move(askers);
   headed_[placement.id] = headed;
   context_.changed();
-  log(LogLevel::info, "app", "loading {}: {}", placement.model, plan->summary);
-  prepare(headed, *plan);
+  log(LogLevel::info, "app", "loading {}: {}", placement.model, plan.summary);
+  prepare(headed);
 }
 
-void HeadDesk::prepare(const std::shared_ptr<Headed>& headed, const Plan& plan) {
+void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   const Placement& placement = headed->placement;
+  const Plan& plan = headed->plan;
   PrepareStage order;
   order.placement = placement.id;
   order.epoch = placement.epoch;
@@ -241,9 +266,9 @@ void HeadDesk::on_connected(const NodeId& from, const RingConnected& connected) 
 
 void HeadDesk::become_ready(Headed& headed) {
   headed.placement.state = PlacementState::ready;
-  headed.placement.detail.clear();
+  headed.placement.detail = headed.order.why_moved;
   context_.changed();
-  for (const Asker& asker : std::exchange(headed.askers, {})) answer(asker, headed.placement);
+  answer_all(headed, headed.placement);
 }
 
 void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
@@ -275,7 +300,7 @@ void HeadDesk::on_stats(const NodeId& from, const StageStats& stats) {
 void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
   std::vector<std::shared_ptr<Headed>> broken;
   for (const auto& [id, headed] : headed_)
-    if (holds_part(headed->placement, node)) broken.push_back(headed);
+    if (!headed->is_empty && holds_part(headed->placement, node)) broken.push_back(headed);
   for (const auto& headed : broken)
     end(headed,
         {Code::unavailable,
@@ -288,18 +313,86 @@ void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
   const auto headed = find_model(order.model);
   if (!headed) return refuse(asker, {Code::not_found, std::format("[app] {} is not loaded", order.model)});
   const Placement last = headed->placement;
-  end(headed, {Code::unavailable, std::format("[app] {} was unloaded", order.model)});
+  end_all(order.model, {Code::unavailable, std::format("[app] {} was unloaded", order.model)});
   answer(asker, last);
 }
 
 void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause) {
   if (headed_.erase(headed->placement.id) == 0) return;
-  const StopStage stop{headed->placement.id, headed->placement.epoch};
-  for (const PlacedStage& stage : headed->placement.stages)
-    for (const NodeId& node : stage.nodes) context_.send(node, make_frame(FrameKind::stop_stage, encode(stop)));
+  stop_stages(*headed);
   for (const Asker& asker : headed->askers) refuse(asker, cause);
   on_ended_(headed->placement.id, cause);
   context_.changed();
+}
+
+void HeadDesk::end_all(const std::string& model, const Error& cause) {
+  while (const auto headed = find_model(model)) end(headed, cause);
+}
+
+void HeadDesk::stop_stages(const Headed& headed) {
+  if (headed.is_empty) return;
+  const StopStage stop{headed.placement.id, headed.placement.epoch};
+  for (const PlacedStage& stage : headed.placement.stages)
+    for (const NodeId& node : stage.nodes) context_.send(node, make_frame(FrameKind::stop_stage, encode(stop)));
+}
+
+// --- The steps of a move -------------------------------------------------------------------------
+
+void HeadDesk::tell(PlacementId id, const std::string& detail) {
+  headed_.at(id)->placement.detail = detail;
+  context_.changed();
+}
+
+void HeadDesk::close(PlacementId id, const std::string& detail, const std::optional<Placement>& successor) {
+  Headed& headed = *headed_.at(id);
+  headed.placement.state = PlacementState::unloading;
+  headed.successor = successor;
+  tell(id, detail);
+}
+
+void HeadDesk::open_again(PlacementId id, const std::string& detail) {
+  Headed& headed = *headed_.at(id);
+  headed.placement.state = PlacementState::ready;
+  tell(id, detail);
+  answer_all(headed, headed.placement);
+}
+
+void HeadDesk::empty(PlacementId id, const std::string& detail) {
+  Headed& headed = *headed_.at(id);
+  stop_stages(headed);
+  headed.is_empty = true;
+  headed.placement.state = PlacementState::loading;
+  tell(id, detail);
+}
+
+void HeadDesk::hand_over(PlacementId id, const Placement& successor) {
+  const auto headed = headed_.at(id);
+  answer_all(*headed, successor);
+  end(headed, {Code::unavailable, std::format("[app] {} has moved", successor.model)});
+}
+
+void HeadDesk::load_again(PlacementId id, const std::string& why) {
+  const auto headed = headed_.at(id);
+  const ClusterView view = context_.view();
+  for (const PlacedStage& stage : headed->placement.stages)
+    for (const NodeId& node : stage.nodes)
+      if (const Member* member = view.find(node); member == nullptr || member->state == MemberState::seen)
+        return end(headed, {Code::unavailable,
+                            std::format("[app] {} was to move and could not, and a machine that held layers of it is "
+                                        "gone; the next request loads it on those left",
+                                        headed->order.model)});
+  LoadModel order = headed->order;
+  order.why_moved = why;
+  start(order, headed->plan, headed->placement.fingerprint, std::exchange(headed->askers, {}));
+  end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)});
+}
+
+void HeadDesk::end(PlacementId id, const Error& cause) {
+  if (const auto found = headed_.find(id); found != headed_.end()) end(std::shared_ptr(found->second), cause);
+}
+
+void HeadDesk::answer_all(Headed& headed, const Placement& placement) {
+  for (const Asker& asker : std::exchange(headed.askers, {})) answer(asker, placement);
 }
 
 void HeadDesk::answer(const Asker& asker, const Placement& placement) {

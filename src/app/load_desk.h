@@ -21,6 +21,8 @@ class LoadDesk {
   using OnDone = std::function<void(Result<Placement>)>;
   // The ready placement of the model, loading it where needed.
   void load(LoadModel order, OnProgress on_progress, OnDone on_done);
+  // Has this node head it, whatever is loaded already.
+  void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
   void unload(const std::string& model, OnDone on_done);
   using OnPlan = std::function<void(Result<Plan>)>;
   void plan(const LoadModel& order, const OnPlan& on_plan);
@@ -36,7 +38,6 @@ class LoadDesk {
     OnDone on_done;
   };
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
-  void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;

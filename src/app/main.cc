@@ -97,7 +97,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory;
-  bool no_discovery = false, no_measure = false;
+  bool no_discovery = false, no_measure = false, no_replan = false;
 };
 
 void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
@@ -159,6 +159,9 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
   verb->add_flag("--no-measure", flags->no_measure,
                  "Do not time this machine's kernels and links in quiet moments; plans then go by memory alone")
       ->envname("FLOTILLA_NO_MEASURE");
+  verb->add_flag("--no-replan", flags->no_replan,
+                 "Leave models that this machine heads where they are, also where others have become quicker")
+      ->envname("FLOTILLA_NO_REPLAN");
   verb->add_option("--link-model", node.runner.link_model,
                    "Slow the ring's links to a model, for experiments, and plan for such: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
@@ -174,6 +177,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     NodeOptions& options = flags->options.node;
     options.discovery = !flags->no_discovery;
     options.measure = !flags->no_measure;
+    options.replan = !flags->no_replan;
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;

@@ -17,7 +17,8 @@ constexpr auto tick_interval = 1s;
 constexpr auto quiet_time = 3s;        // without a step: two messages of a runner that computes would have come
 constexpr auto first_delay = 6s;       // after the start: links, which take a moment, go first
 constexpr auto child_time_max = 180s;  // beyond, it hangs
-constexpr auto pause_first = 60s, pause_max = 3600s;  // after a failure
+constexpr auto pause_first = 60s, pause_max = 3600s;  // after a failure, or while the machine is slowed down
+constexpr double recovered_max = 1.25;                // times as long as before; less is scatter
 constexpr double share_change_min = 0.05;             // of it; less is rounding
 
 void slow_down(MachineRates& rates, double factor) {
@@ -28,6 +29,8 @@ void slow_down(MachineRates& rates, double factor) {
   rates.attention_bytes_per_second /= factor;
   rates.attention_tile_bytes_per_second /= factor;
 }
+
+double yardstick(const MachineRates& rates) { return rates.kernels.front().seconds_per_gib.front(); }
 
 std::string joined(const std::vector<std::string>& names) {
   std::string text;
@@ -67,15 +70,18 @@ void MeasureDesk::stop() {
 MachineRates MeasureDesk::rates() const {
   if (!measured_) return {};
   MachineRates rates = *measured_;
-  if (slower_ != 1) slow_down(rates, slower_);
+  // A quota grants some milliseconds of full speed, then none: what is measured is the full speed, what a stage gets
+  // over its steps is its share of that.
+  const double factor = slower_ * options_.threads / granted();
+  if (factor != 1) slow_down(rates, factor);
   return rates;
 }
 
+double MeasureDesk::granted() const { return std::min<double>(options_.threads, share_); }
+
 Circumstances MeasureDesk::circumstances() const {
-  const double share = std::min<double>(options_.threads, share_);
   return {.processor = processor_name(),
           .threads = options_.threads,
-          .share = std::round(share * 100) / 100,
           .kernels = kernels_version(),
           .release = std::string(flotilla_version)};
 }
@@ -90,10 +96,11 @@ void MeasureDesk::on_work() {
   tell({});
 }
 
-void MeasureDesk::on_stats(const StageStats& stats) {
+void MeasureDesk::on_stats(const StageStats& stats, bool is_alone) {
   on_work();
-  const auto change = watch_.on_stats(stats);
+  const auto change = watch_.on_stats(stats, is_alone);
   if (!change || !measured_) return;
+  if (*change > 1 && !usual_seconds_) usual_seconds_ = yardstick(*measured_);
   // Faster than measured it is not for that: a shorter context alone makes steps shorter.
   slower_ = std::max(1.0, slower_ * *change);
   stale_ = true;
@@ -119,6 +126,10 @@ void MeasureDesk::tick() {
     end_child();
     on_failure({Code::timeout, "[app] measuring this machine took longer than three minutes and was ended"});
   }
+  if (again_at_ && now >= *again_at_) {
+    again_at_.reset();
+    stale_ = true;
+  }
   if (!child_ && now - worked_at_ >= quiet_time && now >= not_before_ && (options_.unasked || !askers_.empty())) {
     if (!measured_ || stale_) {
       auto types = missing_types();
@@ -137,19 +148,11 @@ void MeasureDesk::tick() {
 void MeasureDesk::watch_share() {
   const double share = processor_share();
   if (std::abs(share - share_) <= share_change_min * share_) return;
-  const double before = std::min<double>(options_.threads, share_), after = std::min<double>(options_.threads, share);
+  const double before = granted();
   share_ = share;
-  if (before == after) return;
+  if (before == granted()) return;
   watch_ = {};  // what stages will show is known already
-  log(LogLevel::warning, "app", "this process now gets {:.2f} cores' time and got {:.2f}", after, before);
-  if (auto kept = read_rates(options_.home / "rates.json", circumstances())) {  // as before
-    measured_ = std::move(kept);
-    slower_ = 1;
-    stale_ = false;
-  } else {
-    slower_ = std::max(1.0, slower_ * before / after);
-    stale_ = true;
-  }
+  log(LogLevel::warning, "app", "this process now gets {:.2f} cores' time and got {:.2f}", granted(), before);
   context_.changed();
 }
 
@@ -207,6 +210,7 @@ void MeasureDesk::on_measured(MachineRates rates) {
     stale_ = false;
     slower_ = 1;
     watch_ = {};
+    look_again_later();
   } else {
     measured_->kernels.insert(measured_->kernels.end(), rates.kernels.begin(), rates.kernels.end());
   }
@@ -217,6 +221,18 @@ void MeasureDesk::on_measured(MachineRates rates) {
   context_.changed();
   tell({});
   for (const Asker& asker : std::exchange(askers_, {})) asker.on_done(this->rates());
+}
+
+void MeasureDesk::look_again_later() {
+  again_at_.reset();
+  if (!usual_seconds_) return;
+  if (measured_->kernels.empty() || yardstick(*measured_) <= recovered_max * *usual_seconds_) {
+    usual_seconds_.reset();
+    again_pause_ = {};
+    return;
+  }
+  again_pause_ = std::clamp<std::chrono::seconds>(again_pause_ * 2, pause_first, pause_max);
+  again_at_ = Clock::now() + again_pause_;
 }
 
 void MeasureDesk::on_failure(const Error& cause) {

@@ -1,5 +1,5 @@
 // Decides when this machine measures itself, and what of it holds: at the first start, when a model brings a type of
-// weights not timed yet, when a quota changes, after a slowdown, and when someone asks. In: what stages here do, the
+// weights not timed yet, after a slowdown, and when someone asks. In: what stages here do, the
 // models there are, time.  Out: MachineRates, for the node to publish.  Owns: the measuring process, the cache in the
 // home.  Thread: the loop's.
 // Never: measures while a stage here computes or loads (it waits for some quiet seconds, and gives way at once); delays
@@ -43,10 +43,11 @@ class MeasureDesk {
   void begin();  // reads the cache, and looks each second whether there is something to do
   void stop();
 
-  // As they are now: what was measured, and slower where the machine was noticed to have become so.
+  // As they are now: what was measured, and slower where a quota throttles or the machine was noticed to have become
+  // so.
   MachineRates rates() const;
-  void on_work();  // a stage here computes or loads
-  void on_stats(const StageStats& stats);
+  void on_work();                                         // a stage here computes or loads
+  void on_stats(const StageStats& stats, bool is_alone);  // of a stage here; no other was at work since the last
   void on_progress(OnProgress observer) { observer_ = std::move(observer); }
 
   // Nothing here computes, loads or measures, and has not for some seconds: a link may be measured.
@@ -68,19 +69,26 @@ class MeasureDesk {
   void start(std::vector<std::string> types, bool everything);
   void on_child_frame(const Frame& frame);
   void on_measured(MachineRates rates);
+  void look_again_later();
   void on_failure(const Error& cause);
   void end_child();
   void tell(const Progress& progress);
   Circumstances circumstances() const;
+  double granted() const;  // cores' time for `threads`
 
   NodeContext& context_;
   const Options options_;
   SlowdownWatch watch_;
   boost::asio::steady_timer timer_;
   std::optional<MachineRates> measured_;
-  double slower_ = 1;        // times as long as measured_ says, since
-  double share_ = 0;         // of cores' time, when last looked
-  bool stale_ = false;       // measured_ holds no longer: measure everything
+  double slower_ = 1;   // times as long as measured_ says, since
+  double share_ = 1;    // cores' time of this process, when last looked
+  bool stale_ = false;  // measured_ holds no longer: measure everything
+  // A machine that was slowed down and has nothing to compute since would not notice that it has recovered: it is
+  // measured again from time to time, until it is as quick as it was.
+  std::optional<double> usual_seconds_;  // of the first kernel and one row, before
+  std::optional<Clock::time_point> again_at_;
+  std::chrono::seconds again_pause_{};
   bool everything_ = false;  // the child does
   std::shared_ptr<RunnerProcess> child_;
   Clock::time_point child_started_{}, worked_at_{}, not_before_{};

@@ -36,7 +36,7 @@ class RatesCache : public testing::Test {
   fs::path path() const { return folder_ / "rates.json"; }
 
   fs::path folder_;
-  const Circumstances now_{.processor = "EPYC", .threads = 2, .share = 2, .kernels = "ggml 0.27.0", .release = "0.1.0"};
+  const Circumstances now_{.processor = "EPYC", .threads = 2, .kernels = "ggml 0.27.0", .release = "0.1.0"};
 };
 
 TEST_F(RatesCache, HoldsUnderTheSameCircumstances) {
@@ -47,27 +47,25 @@ TEST_F(RatesCache, HoldsUnderTheSameCircumstances) {
 
 TEST_F(RatesCache, HoldsUnderNoOthers) {
   ASSERT_TRUE(write_rates(path(), now_, some_rates()));
-  std::vector<Circumstances> others(5, now_);
+  std::vector<Circumstances> others(4, now_);
   others[0].processor = "M2";
   others[1].threads = 1;
-  others[2].share = 0.5;
-  others[3].kernels = "ggml 0.28.0";
-  others[4].release = "0.2.0";
+  others[2].kernels = "ggml 0.28.0";
+  others[3].release = "0.2.0";
   for (const Circumstances& other : others) EXPECT_EQ(read_rates(path(), other), std::nullopt);
 }
 
 TEST_F(RatesCache, HoldsAgainWhereCircumstancesReturn) {
-  Circumstances throttled = now_;
-  throttled.share = 0.25;
+  Circumstances other = now_;
+  other.threads = 1;
   MachineRates slow = some_rates();
   slow.memory_bytes_per_second /= 4;
   ASSERT_TRUE(write_rates(path(), now_, some_rates()));
-  ASSERT_TRUE(write_rates(path(), throttled, slow));
-  EXPECT_EQ(read_rates(path(), throttled), slow);
+  ASSERT_TRUE(write_rates(path(), other, slow));
+  EXPECT_EQ(read_rates(path(), other), slow);
   EXPECT_EQ(read_rates(path(), now_), some_rates());
-  for (double share = 0.3; share < 0.9; share += 0.1) {  // it does not grow for ever
-    throttled.share = share;
-    ASSERT_TRUE(write_rates(path(), throttled, slow));
+  for (other.threads = 3; other.threads < 9; ++other.threads) {  // it does not grow for ever
+    ASSERT_TRUE(write_rates(path(), other, slow));
   }
   EXPECT_EQ(read_rates(path(), now_), std::nullopt);
 }
@@ -136,8 +134,38 @@ TEST_F(Slowdown, AHiccupIsNoNews) {
   for (int i = 0; i < 30; ++i) EXPECT_EQ(second(i % 4 == 3 ? 0.1 : 0.02), std::nullopt);
 }
 
+TEST_F(Slowdown, AMomentOfManyShortRequestsIsNoNews) {
+  EXPECT_EQ(news_within(10, 0.02), std::nullopt);
+  for (int i = 0; i < 8; ++i) {  // each of two slow steps, all together in half a second
+    stats_.steps += 2;
+    stats_.rows += 2;
+    stats_.compute_seconds += 2 * 0.032;
+    EXPECT_EQ(watch_.on_stats(stats_), std::nullopt);
+  }
+  EXPECT_EQ(news_within(10, 0.02), std::nullopt);
+}
+
 TEST_F(Slowdown, AGrowingContextIsNoNews) {
   for (int i = 0; i < 200; ++i) EXPECT_EQ(second(0.02 * (1 + 0.02 * i)), std::nullopt);
+}
+
+TEST_F(Slowdown, AJumpToALongContextIsNoNewsAndBothLengthsBecomeSlowTogether) {
+  const auto seconds = [&](int count, double each, std::uint64_t position) {
+    std::optional<double> news;
+    for (int i = 0; i < count && !news; ++i) {
+      const auto steps = static_cast<std::uint64_t>(1 / each);
+      stats_.single_steps += steps;
+      stats_.single_compute_seconds += static_cast<double>(steps) * each;
+      stats_.single_positions += steps * position;
+      news = second(each);
+    }
+    return news;
+  };
+  EXPECT_EQ(seconds(10, 0.02, 100), std::nullopt);
+  EXPECT_EQ(seconds(10, 0.06, 6000), std::nullopt);
+  EXPECT_EQ(seconds(10, 0.02, 100), std::nullopt);
+  EXPECT_NEAR(seconds(10, 0.08, 100).value(), 4, 0.2);
+  EXPECT_EQ(seconds(10, 0.24, 6000), std::nullopt) << "known already";
 }
 
 TEST_F(Slowdown, StepsOfManyRowsSayNothing) {

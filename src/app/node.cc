@@ -90,13 +90,13 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       heads_(context_, headers_,
              [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
       loads_(context_, headers_),
-      requests_(context_, heads_, stages_),
+      requests_(context_, heads_, stages_, loads_),
+      moves_(context_, headers_, heads_, loads_, [this](PlacementId id) { return requests_.running(id); }),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
-      links_(context_,
-             {.is_quiet = [this] { return measures_.is_quiet(); },
-              .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
-              .prefer_host = [this](const NodeId& node,
-                                    std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
+      links_(context_, {.is_quiet = [this] { return measures_.is_quiet(); },
+                        .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
+                        .prefer_host = [this](const NodeId& node,
+                                              std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -108,7 +108,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
   context_.working = [this] { measures_.on_work(); };
-  context_.stage_stats = [this](const StageStats& stats) { measures_.on_stats(stats); };
+  context_.stage_stats = [this](const StageStats& stats, bool is_alone) { measures_.on_stats(stats, is_alone); };
 }
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
@@ -145,6 +145,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->publish();  // now with the port the API really has
   node->watch_models();
   node->links_.begin(options.measure);
+  if (options.replan) node->moves_.begin();
   return node;
 }
 
@@ -249,7 +250,10 @@ void Node::on_frame(const NodeId& from, Frame frame) {
     case FrameKind::load_model:
       return dispatch(decode_load_model(body), frame, [&](const auto& message) { heads_.on_load(from, message); });
     case FrameKind::unload_model:
-      return dispatch(decode_unload_model(body), frame, [&](const auto& message) { heads_.on_unload(from, message); });
+      return dispatch(decode_unload_model(body), frame, [&](const auto& message) {
+        moves_.on_unload(message.model);
+        heads_.on_unload(from, message);
+      });
     case FrameKind::load_progress:
       return dispatch(decode_load_progress(body), frame, [&](const auto& message) {
         heads_.on_progress(message);
@@ -325,6 +329,7 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   leaving_ = true;
   models_timer_.cancel();
   measures_.stop();
+  moves_.stop();
   links_.stop();
   server_->stop();
   cluster_->leave(reason, std::move(done));
@@ -370,6 +375,7 @@ void Node::open(const std::string& model, OnOpen on_open) {
   order.model = model;
   loads_.load(std::move(order), nullptr, [this, model, on_open](const Result<Placement>& placement) {
     if (!placement) return on_open(fail(placement.error()));
+    requests_.on_opened(*placement);
     on_ready_model(model, *placement, on_open);
   });
 }

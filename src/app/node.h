@@ -4,6 +4,7 @@
 //   LoadDesk     what clients here want loaded, and who should head it      (asker)
 //   HeadDesk     the placements this node heads                             (head)
 //   StageHost    the stages this node holds, each in a runner process       (worker)
+//   MoveDesk     when such a placement moves to machines that are quicker   (head)
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
 //   MeasureDesk  what this machine can do                                   (every node)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
@@ -29,6 +30,7 @@
 #include "app/load_desk.h"
 #include "app/measure_desk.h"
 #include "app/model_texts.h"
+#include "app/move_desk.h"
 #include "app/node_context.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
@@ -51,6 +53,7 @@ struct NodeOptions {
   std::uint32_t threads = 0;                         // 0: every allowed processor
   std::string activations = "f32";                   // f32 | bf16
   bool measure = true;                               // this machine and its links, unasked
+  bool replan = true;                                // placements headed here, where machines have changed
   RunnerSpawnOptions runner;
 };
 
@@ -105,6 +108,7 @@ class Node : public Backend {
   HeadDesk heads_;
   LoadDesk loads_;
   RequestDesk requests_;
+  MoveDesk moves_;
   MeasureDesk measures_;
   LinkDesk links_;
   ModelTexts texts_;

@@ -35,9 +35,9 @@ struct NodeContext {
   std::function<Status(const NodeId& to, Frame frame)> offer;
   std::function<void()> changed;  // something in NodeInfo changed: tell the others
   std::function<ClusterView()> view;
-  // From whoever knows: a stage here computes or loads, and what its runner counted.
+  // From whoever knows: a stage here computes or loads; and what its runner counted, alone or beside another's work.
   std::function<void()> working = [] {};
-  std::function<void(const StageStats&)> stage_stats = [](const StageStats&) {};
+  std::function<void(const StageStats&, bool is_alone)> stage_stats = [](const StageStats&, bool) {};
 
   NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)
       : loop(io), store(models), identity(std::move(self)) {}

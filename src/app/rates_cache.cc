@@ -11,14 +11,10 @@ namespace {
 using nlohmann::json;
 
 json circumstances_json(const Circumstances& c) {
-  return {{"processor", c.processor},
-          {"threads", c.threads},
-          {"share", c.share},
-          {"kernels", c.kernels},
-          {"release", c.release}};
+  return {{"processor", c.processor}, {"threads", c.threads}, {"kernels", c.kernels}, {"release", c.release}};
 }
 
-constexpr std::size_t entries_max = 4;  // a machine that is throttled and released again needs two
+constexpr std::size_t entries_max = 4;  // who tries other threads or another release and returns finds them again
 
 // What the file holds, latest first; empty where there is none or it is damaged.
 json read_entries(const std::filesystem::path& path) {

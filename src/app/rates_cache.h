@@ -1,5 +1,6 @@
 // HOME/rates.json: what this machine measured of itself, and under which circumstances: it holds for as long as those
-// do, and again where they return. {"measured": [{"circumstances": …, "rates": …}]}, latest first.
+// do, and again where they return. A quota is none of them: what is measured are moments in which it does not throttle.
+// {"measured": [{"circumstances": …, "rates": …}]}, latest first.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,6 @@ namespace flotilla {
 struct Circumstances {
   std::string processor;      // "AMD EPYC"
   std::uint32_t threads = 1;  // that a stage may use
-  double share = 1;           // of cores' time granted to them: less than threads where a quota throttles
   std::string kernels;        // ggml's version and where its libraries lie
   std::string release;        // our own
   bool operator==(const Circumstances&) const = default;

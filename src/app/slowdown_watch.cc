@@ -1,6 +1,7 @@
 #include "app/slowdown_watch.h"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace flotilla {
@@ -8,19 +9,26 @@ namespace {
 
 constexpr double follow = 0.1;  // of the average
 constexpr std::size_t stages_max = 64;
+// Of computing. After each short request a runner tells what it did: what it took for less goes with the next message.
+constexpr double seconds_min = 0.2;
+
+// Up to so many positions a step costs alike, whatever the model.
+constexpr std::uint64_t short_context = 256;
 
 struct Single {
   std::uint64_t steps = 0;
   double seconds = 0;
+  std::uint64_t positions = 0;
 };
 
 // What the steps of one row since `last` took. A runner that does not count them apart still tells where all were such.
 Single single_steps(const StageStats& last, const StageStats& now) {
   if (now.single_steps > last.single_steps)
-    return {now.single_steps - last.single_steps, now.single_compute_seconds - last.single_compute_seconds};
+    return {now.single_steps - last.single_steps, now.single_compute_seconds - last.single_compute_seconds,
+            now.single_positions - last.single_positions};
   const std::uint64_t steps = now.steps - last.steps;
   if (now.single_steps == 0 && now.rows - last.rows == steps)
-    return {steps, now.compute_seconds - last.compute_seconds};
+    return {steps, now.compute_seconds - last.compute_seconds, 0};
   return {};
 }
 
@@ -31,34 +39,49 @@ double median(std::vector<double> values) {
 
 }  // namespace
 
-std::optional<double> SlowdownWatch::on_stats(const StageStats& stats) {
+std::optional<double> SlowdownWatch::on_stats(const StageStats& stats, bool is_alone) {
   if (stages_.size() >= stages_max && !stages_.contains(stats.placement)) stages_.clear();
   Seen& seen = stages_[stats.placement];
   if (seen.last && stats.steps < seen.last->steps) seen = {};
-  const auto last = std::exchange(seen.last, stats);
-  if (!last) return std::nullopt;
-  const Single single = single_steps(*last, stats);
-  if (single.steps == 0 || single.seconds <= 0) return std::nullopt;
-  const double each = single.seconds / static_cast<double>(single.steps);
-  if (seen.usual_seconds == 0) {
-    seen.first.push_back(each);
-    if (seen.first.size() == seconds_to_know) seen.usual_seconds = median(seen.first);
+  if (!is_alone) seen.recent.clear();
+  if (!seen.last || !is_alone) {
+    seen.last = stats;
     return std::nullopt;
   }
-  const double factor = each / seen.usual_seconds;
+  const Single single = single_steps(*seen.last, stats);
+  if (single.steps > 0 && single.seconds < seconds_min) return std::nullopt;
+  seen.last = stats;
+  if (single.steps == 0) return std::nullopt;
+  const double each = single.seconds / static_cast<double>(single.steps);
+  const int length = static_cast<int>(std::bit_width(single.positions / single.steps / short_context));
+  if (length != std::exchange(seen.length, length)) seen.recent.clear();
+  Usual& usual = seen.usual[length];
+  if (usual.seconds == 0) {
+    usual.first.push_back(each);
+    if (usual.first.size() == seconds_to_know) usual.seconds = median(usual.first);
+    return std::nullopt;
+  }
+  const double factor = each / usual.seconds;
   if (factor < far_off && factor > 1 / far_off) {
-    seen.usual_seconds += follow * (each - seen.usual_seconds);
+    usual.seconds += follow * (each - usual.seconds);
     seen.recent.clear();
     return std::nullopt;
   }
-  if (!seen.recent.empty() && (seen.recent.back() > seen.usual_seconds) != (factor > 1)) seen.recent.clear();
+  if (!seen.recent.empty() && (seen.recent.back() > usual.seconds) != (factor > 1)) seen.recent.clear();
   seen.recent.push_back(each);
   if (seen.recent.size() < seconds_to_believe) return std::nullopt;
-  const double now = median(seen.recent);
-  const double change = now / seen.usual_seconds;
-  seen.usual_seconds = now;
-  seen.recent.clear();
+  const double change = median(seen.recent) / usual.seconds;
+  scale(seen, change);
   return change;
+}
+
+// The machine has changed, and so has what is usual at every length.
+void SlowdownWatch::scale(Seen& seen, double change) {
+  for (auto& [length, usual] : seen.usual) {
+    usual.seconds *= change;
+    if (usual.seconds == 0) usual.first.clear();
+  }
+  seen.recent.clear();
 }
 
 }  // namespace flotilla

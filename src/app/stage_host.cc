@@ -15,6 +15,8 @@ struct StageHost::Held {
   std::uint64_t memory_bytes = 0;  // counted against the offer from the moment the header is here
   std::shared_ptr<RunnerProcess> runner;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
+  bool is_ready = false;                            // it has loaded
+  std::chrono::steady_clock::time_point counted{};  // when its runner last told what it had done
 };
 
 StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, std::uint32_t threads)
@@ -210,10 +212,14 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       return;
     }
     case FrameKind::stage_stats:
-      if (const auto stats = decode_stage_stats(frame.body)) context_.stage_stats(*stats);
+      held->counted = std::chrono::steady_clock::now();
+      if (const auto stats = decode_stage_stats(frame.body)) context_.stage_stats(*stats, is_alone(*held));
       context_.send(held->head, std::move(frame));
       return;
     case FrameKind::stage_ready:
+      held->is_ready = true;
+      context_.send(held->head, std::move(frame));
+      return;
     case FrameKind::ring_connected:
     case FrameKind::token_event:
       context_.send(held->head, std::move(frame));
@@ -221,6 +227,15 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
     default:
       log(LogLevel::warning, "app", "a runner sent an unexpected {} frame", to_string(frame.header.kind));
   }
+}
+
+// Runners tell once a second while they compute; two seconds back reaches over the one this stage counted.
+bool StageHost::is_alone(const Held& held) const {
+  const auto since = std::chrono::steady_clock::now() - std::chrono::seconds(2);
+  return std::ranges::none_of(held_, [&](const auto& entry) {
+    const Held& other = *entry.second;
+    return &other != &held && (!other.is_ready || other.counted > since);
+  });
 }
 
 void StageHost::on_connect_ring(const NodeId& head, ConnectRing order) {

@@ -42,6 +42,7 @@ class StageHost {
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
   void drop(PlacementId placement);
   void set_threads(PrepareStage& order) const;
+  bool is_alone(const Held& held) const;
 
   NodeContext& context_;
   const std::uint64_t memory_offered_bytes_;

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 #include <print>
+#include <utility>
 
 #include "app/api_client.h"
 #include "app/json_fields.h"
@@ -17,6 +18,7 @@ namespace {
 
 using nlohmann::json;
 
+constexpr std::size_t detail_in_column_max = 40;  // "copying layers to studio" fits
 constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
@@ -151,11 +153,14 @@ int list_models(const VerbOptions& options) {
 int list_placements(const VerbOptions& options) {
   return fetch_and_print(options, "/placements", [&](const json& body) {
     std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "SPEED", "LAYERS ON"}};
+    std::string sentences;  // why a model moves or has moved: too long for a column
     for (const json& placement : body.value("placements", json::array())) {
       std::uint64_t held = 0;
       for (const json& stage : placement.value("stages", json::array()))
         held += number_of(stage, "weight_bytes") + number_of(stage, "kv_bytes");
-      const std::string detail = text_of(placement, "detail");
+      std::string detail = text_of(placement, "detail");
+      if (detail.size() > detail_in_column_max)
+        sentences += std::format("  {} {}\n", text_of(placement, "model"), std::exchange(detail, ""));
       rows.push_back(
           {text_of(placement, "model"), text_of(placement, "state") + (detail.empty() ? "" : " (" + detail + ")"),
            std::to_string(number_of(placement, "context_tokens")), std::to_string(number_of(placement, "sequences")),
@@ -165,7 +170,7 @@ int list_placements(const VerbOptions& options) {
       std::println("Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
       return;
     }
-    std::print("{}", draw_columns(rows));
+    std::print("{}{}", draw_columns(rows), sentences);
     next_step(options, std::format("Next: flotilla unload {} frees its memory", rows[1][0]));
   });
 }

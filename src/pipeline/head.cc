@@ -168,7 +168,10 @@ Status Head::send(const StepBatch& batch, Clock::time_point begun) {
                         .rows = batch.rows.size(),
                         .rows_back = batch.logits_rows(),
                         .begun = begun,
-                        .timing = {.compute = computed - begun, .wait = Clock::now() - computed, .alone = alone}});
+                        .timing = {.compute = computed - begun,
+                                   .wait = Clock::now() - computed,
+                                   .alone = alone,
+                                   .position = batch.rows.empty() ? 0 : batch.rows.front().position}});
   return {};
 }
 

@@ -20,6 +20,7 @@ void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming&
   total_.single_steps += 1;
   total_.single_compute_seconds += seconds(timing.compute);
   total_.single_round_seconds += seconds(timing.round);
+  total_.single_positions += timing.position;
 }
 
 void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {

@@ -15,6 +15,7 @@ struct StepTiming {
   std::chrono::steady_clock::duration compute{0}, wait{0};
   bool alone = true;                             // no other step was under way, as far as the stage can see
   std::chrono::steady_clock::duration round{0};  // the head's: from its beginning until its tokens are chosen
+  std::uint32_t position = 0;                    // of the step's first row
 };
 
 class Meter {

@@ -340,6 +340,7 @@ TEST(Pipeline, StepsOfOneRowAloneAreMeasuredApart) {
     if (frame.header.kind == FrameKind::stage_stats) last = decode_stage_stats(frame.body).value();
   EXPECT_EQ(last.steps, 6u);
   EXPECT_EQ(last.single_steps, 5u) << "all but the prompt's";
+  EXPECT_EQ(last.single_positions, 40u + 41 + 42 + 43 + 44);
   EXPECT_GT(last.single_compute_seconds, 0);
   EXPECT_GT(last.single_round_seconds, last.single_compute_seconds);
 }

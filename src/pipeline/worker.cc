@@ -27,7 +27,9 @@ class Worker {
     FLOTILLA_TRY_STATUS(ring_.send(step_.batch, values, width_));
     const auto waited = received - begun;
     meter_.add_step(step_.batch.rows.size(), 0,
-                    {.compute = computed - received, .wait = waited < idle_after ? waited : Clock::duration{0}});
+                    {.compute = computed - received,
+                     .wait = waited < idle_after ? waited : Clock::duration{0},
+                     .position = step_.batch.rows.empty() ? 0 : step_.batch.rows.front().position});
     meter_.send_if_due(computed, 0, 0);
     while (node_.try_next()) log(LogLevel::warning, "pipeline", "a command that only a head can obey is passed over");
     return {};

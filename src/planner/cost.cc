@@ -47,6 +47,12 @@ void add_mean(std::vector<TypedBytes>& sums, const std::vector<TypedBytes>& part
 
 }  // namespace
 
+ExpectedUse use_within(const ExpectedUse& use, std::uint32_t context_tokens) {
+  const double share = std::min(1.0, static_cast<double>(context_tokens) / (use.prompt_tokens + use.answer_tokens));
+  return {.prompt_tokens = std::max(1u, static_cast<std::uint32_t>(use.prompt_tokens * share)),
+          .answer_tokens = std::max(1u, static_cast<std::uint32_t>(use.answer_tokens * share))};
+}
+
 ModelCost::ModelCost(const ModelShape& shape, const ExpectedUse& use, const Overheads& overheads)
     : use_(use),
       overheads_(overheads),

@@ -17,6 +17,9 @@ struct ExpectedUse {
   std::uint32_t prompt_tokens = 1024, answer_tokens = 256;
 };
 
+// The expected prompt and answer, less where the context is.
+ExpectedUse use_within(const ExpectedUse& use, std::uint32_t context_tokens);
+
 struct LinkCost {
   double latency_seconds = 0, bytes_per_second = 1e12;
 };

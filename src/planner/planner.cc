@@ -288,13 +288,6 @@ Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const 
 }
 
 // --- Planning by time ---
-// The expected prompt and answer, less where the context is.
-ExpectedUse use_within(const ExpectedUse& use, std::uint32_t context_tokens) {
-  const double share = std::min(1.0, static_cast<double>(context_tokens) / (use.prompt_tokens + use.answer_tokens));
-  return {.prompt_tokens = std::max(1u, static_cast<std::uint32_t>(use.prompt_tokens * share)),
-          .answer_tokens = std::max(1u, static_cast<std::uint32_t>(use.answer_tokens * share))};
-}
-
 PlannedMember member_of(const Candidate& candidate, double share, std::uint32_t shards, const StageNeed& need) {
   return {.node = candidate.member->info.id,
           .node_name = candidate.name(),
@@ -377,10 +370,11 @@ std::optional<TimedStages> plan_by_time(const std::vector<Candidate>& candidates
 void add_figures(Plan& plan, const std::vector<Candidate>& candidates, const Division& division, const Workload& work,
                  PlanWishes wishes) {
   std::vector<Candidate> used;
-  std::vector<std::size_t> ring;
+  std::vector<PlannedUnit> ring;
   for (const auto index : division.ring) {
-    if (!is_measured(candidates[index].member->info.rates)) return;
-    ring.push_back(used.size());
+    const MachineRates& rates = candidates[index].member->info.rates;
+    if (!is_measured(rates)) return;
+    ring.push_back({.members = {used.size()}, .shares = {1}, .shards = {rates.shards}});
     used.push_back(candidates[index]);
   }
   wishes.use = use_within(wishes.use, work.context_tokens);

@@ -207,13 +207,20 @@ std::optional<TimedPlan> TimedFleet::together() {
   return settled(judge(problem_, {units_.size() - 1}, {work_.layer_count()}));
 }
 
-TimedPlan TimedFleet::as_divided(const std::vector<std::size_t>& ring, const std::vector<LayerRange>& ranges) {
+TimedPlan TimedFleet::as_divided(std::vector<PlannedUnit> ring, const std::vector<LayerRange>& ranges) {
+  std::vector<std::size_t> places;
+  for (const PlannedUnit& unit : ring) {
+    const bool is_group = unit.members.size() > 1;
+    places.push_back(is_group ? units_.size() : unit.members.front());
+    if (!is_group) continue;
+    std::vector<const Candidate*> holders;
+    for (const auto member : unit.members) holders.push_back(&candidates_[member]);
+    add_unit(unit, make_group(holders, unit.shares, work_));
+  }
   price_hops();
   std::vector<std::uint32_t> counts;
   for (const auto range : ranges) counts.push_back(range.count());
-  TimedPlan plan{.units = {}, .ranges = ranges, .figures = judge(problem_, ring, counts)};
-  for (const auto unit : ring) plan.units.push_back(units_[unit]);
-  return plan;
+  return {.units = std::move(ring), .ranges = ranges, .figures = judge(problem_, places, counts)};
 }
 
 // --- What is said of it ---

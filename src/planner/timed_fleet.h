@@ -40,8 +40,8 @@ class TimedFleet {
   std::optional<TimedPlan> choose();    // freely, by the wishes' mode and head
   std::optional<TimedPlan> in_order();  // all of them, as they stand, the first as head
   std::optional<TimedPlan> together();  // all of them as one group, the first of them first
-  // A division made otherwise, of machines each alone.
-  TimedPlan as_divided(const std::vector<std::size_t>& ring, const std::vector<LayerRange>& ranges);
+  // A division made otherwise.
+  TimedPlan as_divided(std::vector<PlannedUnit> ring, const std::vector<LayerRange>& ranges);
 
   double stage_token_seconds(const TimedPlan& plan, std::size_t stage) const;
   std::string why_left_out(const TimedPlan& plan, std::size_t candidate) const;

@@ -43,6 +43,8 @@ void describe(Map& map, Is<LoadModel> auto& m) {
   map.field("mode", m.mode, Text::name);
   map.field("context_tokens", m.context_tokens, Within{0u, limits::context_tokens_max});
   map.field("sequences", m.sequences, Within{0u, limits::sequences_max});
+  map.added("moves", m.moves);
+  map.added("why_moved", m.why_moved, Text::prose);
 }
 
 template <class Map>
@@ -173,6 +175,7 @@ void describe(Map& map, Is<StageStats> auto& m) {
   map.added("single_compute_seconds", m.single_compute_seconds, Within{0.0, seconds_max});
   map.added("single_round_seconds", m.single_round_seconds, Within{0.0, seconds_max});
   map.added("exchange_seconds", m.exchange_seconds, Within{0.0, seconds_max});
+  map.added("single_positions", m.single_positions);
 }
 
 // A file of a model, by what it is, never by where it lies.

@@ -25,6 +25,9 @@ struct LoadModel {
   std::string mode = "auto";             // auto | pipeline | tensor
   std::uint32_t context_tokens = 0;      // per sequence; 0: default
   std::uint32_t sequences = 0;           // 0: default
+  // Where a placement moves: how often it has lately, this time included, and the sentence that says why. 0: a client asks.
+  std::uint32_t moves = 0;
+  std::string why_moved;
 };
 struct LoadProgress { std::uint64_t ticket = 0; std::string text; std::uint64_t done_bytes = 0, total_bytes = 0; };
 struct LoadResult { std::uint64_t ticket = 0; bool ok = false; Placement placement; std::string code, message; };
@@ -82,6 +85,7 @@ struct StageStats {
   std::uint64_t single_steps = 0;
   double single_compute_seconds = 0, single_round_seconds = 0;
   double exchange_seconds = 0;           // of compute_seconds: waiting for the other members' summands
+  std::uint64_t single_positions = 0;    // of the rows of single_steps, summed: how much each had before it
 };
 
 // --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------

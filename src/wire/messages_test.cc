@@ -147,7 +147,8 @@ void expect_round_trip(const T& message, Decode decode) {
 TEST(Messages, ControlMessagesReadBack) {
   const PlacementId placement{5};
   const Epoch epoch{6, 7};
-  expect_round_trip(LoadModel{1, "m", {"studio", "laptop"}, {20, 10}, "pipeline", 4096, 4}, decode_load_model);
+  expect_round_trip(LoadModel{1, "m", {"studio", "laptop"}, {20, 10}, "pipeline", 4096, 4, 2, "laptop is slow"},
+                    decode_load_model);
   expect_round_trip(LoadProgress{1, "copying\n", 2, 3}, decode_load_progress);
   expect_round_trip(LoadResult{1, true, some_placement(), "", ""}, decode_load_result);
   expect_round_trip(LoadResult{1, false, {}, "no_memory", "needs 3 GiB more"}, decode_load_result);
@@ -180,7 +181,7 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(StopStage{placement, epoch}, decode_stop_stage);
   expect_round_trip(StageFailed{placement, epoch, 1, "no_memory", "why"}, decode_stage_failed);
   expect_round_trip(RingHello{placement, epoch, 1, "00ff", 2}, decode_ring_hello);
-  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5}, decode_stage_stats);
+  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5, 10}, decode_stage_stats);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
   expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
   expect_round_trip(RateRequest{limits::rate_bytes_max}, decode_rate_request);

@@ -4,7 +4,6 @@
     FLOTILLA_BINARY=build/flotilla tests/process/test_measure.py [TEST...]
 """
 
-import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +13,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
+from cpu_quota import CpuQuota  # noqa: E402
 from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, Node, wait_until  # noqa: E402
 
 MEASURED_SECONDS = 120  # two nodes take turns, some seconds each on an idle machine
@@ -102,39 +102,6 @@ class Measuring(unittest.TestCase):
             answer = fleet["a"].post("/measure", {})
             self.assertIn("rates", answer.lines()[-1], answer)
             self.assertEqual(answer.lines()[-1]["rates"], rates_of(fleet["a"], "a"))
-
-
-class CpuQuota:
-    """A cgroup that takes a node and its children and can be throttled; none where this machine lets us make none."""
-
-    def __init__(self):
-        name = "flotilla-test-%d" % os.getpid()
-        self.unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-        self.path = os.path.join("/sys/fs/cgroup" if self.unified else "/sys/fs/cgroup/cpu", name)
-        try:
-            os.mkdir(self.path)
-            self.set_cores(4)
-        except OSError as error:
-            self.remove()
-            raise unittest.SkipTest("no cgroup can be made here (%s)" % error) from error
-
-    def write(self, name, text):
-        with open(os.path.join(self.path, name), "w", encoding="ascii") as file:
-            file.write(text)
-
-    def take(self, pid):
-        self.write("cgroup.procs", str(pid))
-
-    def set_cores(self, cores):
-        if self.unified:
-            self.write("cpu.max", "%d 100000" % (cores * 100000))
-        else:
-            self.write("cpu.cfs_period_us", "100000")
-            self.write("cpu.cfs_quota_us", str(int(cores * 100000)))
-
-    def remove(self):
-        with contextlib.suppress(OSError):
-            os.rmdir(self.path)
 
 
 class Throttled(unittest.TestCase):

@@ -1,0 +1,95 @@
+// Moves the placements this node heads to where they are quicker, once machines or links have changed (planner/replan.h
+// says when it pays). In: the view, time, what was loaded and by which wishes.  Out: orders to load, placements closed
+// and ended, a sentence why in the log and in each placement's detail.  Owns: the moves under way, one at a time.
+// Thread: the loop's.
+//
+//   beside   the new placement is loaded while the old one answers; then requests go to the new one, and the old one
+//            ends with its last answer. Nobody waits. Where memory holds both.
+//   after    new requests wait; the old one ends once its answers have; then the new one is loaded. Where answers take
+//            longer than close_max the move is put off. If the new one does not load, the old one is loaded again.
+//
+// Never: breaks off an answer, or goes against the wishes the model was loaded with.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "app/head_desk.h"
+#include "app/header_desk.h"
+#include "app/load_desk.h"
+#include "app/node_context.h"
+#include "planner/replan.h"
+
+namespace flotilla {
+
+class MoveDesk {
+ public:
+  // How many requests a placement headed here has not answered yet.
+  using Running = std::function<std::size_t(PlacementId)>;
+  using Clock = std::chrono::steady_clock;
+  using Now = std::function<Clock::time_point()>;
+  MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, LoadDesk& loads, Running running,
+           Now now = Clock::now);
+
+  void begin();  // looks each second
+  void stop();
+  void look();                               // at all placements headed here: once
+  void on_unload(const std::string& model);  // before it ends here: what is on its way elsewhere is not wanted either
+
+ private:
+  enum class Phase : std::uint8_t {
+    in_service,
+    loading_beside,  // the new one; this one answers
+    ending,          // the new one is ready; this one answers those who came before
+    closing,         // new requests wait for the last answers
+    emptied,         // its machines are telling that their memory is free
+    loading_after,   // the new one; requests wait
+  };
+  struct Finding {
+    Plan better;
+    Foretold now, then;
+  };
+  struct Watched {
+    ReplanWatch watch;
+    Phase phase = Phase::in_service;
+    Clock::time_point until{};  // of the phase, where it has an end
+    std::optional<ModelShape> shape;
+    // What was found, and of which state of which nodes: it holds as long as they say nothing new.
+    std::optional<Finding> finding;
+    std::vector<std::tuple<NodeId, MemberState, std::uint64_t, std::uint64_t>> basis;
+    NodeId target;  // heads the new one
+    std::string why;
+  };
+
+  void tick();
+  void begin_watching(const Placement& placement);
+  void step(PlacementId id, Watched& watched);
+  void examine(PlacementId id, Watched& watched);
+  std::optional<Finding> find(PlacementId id, const ModelShape& shape, const ClusterView& view) const;
+  void start(PlacementId id, Watched& watched);
+  void close_or_put_off(PlacementId id, Watched& watched);
+  void load(PlacementId id, Watched& watched, Phase phase);
+  void on_loaded(PlacementId id, const Result<Placement>& loaded);
+  void on_beside(PlacementId id, Watched& watched, const Result<Placement>& loaded);
+  void on_after(PlacementId id, Watched& watched, const Result<Placement>& loaded);
+  void drop_surplus(const Placement& loaded);
+  bool is_moving() const;
+
+  NodeContext& context_;
+  HeaderDesk& headers_;
+  HeadDesk& heads_;
+  LoadDesk& loads_;
+  const Running running_;
+  const Now now_;
+  boost::asio::steady_timer timer_;
+  std::map<PlacementId, Watched> watched_;
+};
+
+}  // namespace flotilla

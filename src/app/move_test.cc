@@ -1,0 +1,341 @@
+// Claims about placements that move: beside their answers or after them, never against a wish, and back where the new
+// one does not load; and about requests that meet one on its way.
+#include "app/move_desk.h"
+#include "app/request_desk.h"
+#include "app/stage_host.h"
+#include "app/test_desks.h"
+
+namespace flotilla {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+// --- HeadDesk and MoveDesk ---
+
+// "tiny" is loaded here, where computing has become slow, and island is quick. Time is the test's.
+class Moves : public Desks {
+ protected:
+  Moves() {
+    set_speed(0, 10);
+    set_speed(1, 10);
+    context_->send = [this](const NodeId& to, const Frame& frame) {
+      sent_.emplace_back(to, frame);
+      return true;
+    };
+  }
+
+  void set_speed(std::size_t member, double gib_per_second) {
+    MachineRates& rates = view_.members[member].info.rates;
+    rates = {.layer_seconds = 1e-7,
+             .attention_bytes_per_second = gib_per_second * 1e9,
+             .attention_tile_bytes_per_second = gib_per_second * 1e9};
+    for (const char* type : {"F32", "Q8_0"})
+      rates.kernels.push_back({type, std::vector<double>(kernel_rows.size(), 1 / gib_per_second)});
+    ++view_.members[member].info.revision;
+  }
+  void publish() { view_.members[0].info.placements = heads_.placements(); }
+
+  // The frames of one kind sent since the last call of it for any.
+  template <class Decode>
+  auto take(FrameKind kind, Decode decode) {
+    std::vector<std::decay_t<decltype(*decode(std::span<const std::byte>()))>> messages;
+    for (const auto& [to, frame] : std::exchange(sent_, {}))
+      if (frame.header.kind == kind) messages.push_back(*decode(frame.body));
+    return messages;
+  }
+  Placement load_here() {
+    heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+    const Placement placement = prepared();
+    sent_.clear();
+    return placement;
+  }
+  // Plays the runners of what was ordered just now: of one stage, by one machine or a group.
+  Placement prepared() {
+    turn();
+    std::vector<std::pair<NodeId, PrepareStage>> orders;
+    for (const auto& [to, frame] : std::exchange(sent_, {}))
+      if (frame.header.kind == FrameKind::prepare_stage) orders.emplace_back(to, *decode_prepare_stage(frame.body));
+    for (const auto& [to, order] : orders)
+      heads_.on_ready(to, {.placement = order.placement, .epoch = order.epoch, .member = order.member, .port = 1});
+    for (const auto& [to, order] : orders)
+      heads_.on_connected(to, {.placement = order.placement, .epoch = order.epoch, .member = order.member});
+    publish();
+    return *heads_.find(orders.at(0).second.placement);
+  }
+  void look_for(int seconds) {
+    for (int i = 0; i < seconds; ++i, now_ += std::chrono::seconds(1)) {
+      moves_.look();
+      turn();
+      publish();
+    }
+  }
+  void answer_load(std::uint64_t ticket, const Result<Placement>& loaded) {
+    LoadResult result{.ticket = ticket, .ok = loaded.has_value()};
+    if (loaded) result.placement = *loaded;
+    if (!loaded) result.code = to_string(loaded.error().code), result.message = loaded.error().message;
+    loads_.on_result(result);
+    publish();
+  }
+  Placement at_island() {
+    Placement placement = placed_on(island_);
+    placement.id = {8};
+    return placement;
+  }
+
+  HeaderDesk headers_{*context_};
+  LoadDesk loads_{*context_, headers_};
+  HeadDesk heads_{*context_, headers_, [](PlacementId, const Error&) {}};
+  std::size_t running_ = 0;
+  MoveDesk::Clock::time_point now_{std::chrono::hours(1)};
+  MoveDesk moves_{
+      *context_, headers_, heads_, loads_, [this](PlacementId) { return running_; }, [this] { return now_; }};
+};
+
+TEST_F(Moves, ToAQuickerMachineBesideTheAnswersUnderWay) {
+  const Placement old = load_here();
+  look_for(20);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty()) << "nothing is better";
+  set_speed(0, 1);
+  running_ = 1;
+  look_for(5);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].moves, 1u);
+  EXPECT_THAT(orders[0].why_moved, HasSubstr("harbour computes at"));
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::ready) << "it goes on answering";
+  EXPECT_THAT(heads_.find(old.id)->detail, HasSubstr("moving: harbour computes at"));
+  answer_load(orders[0].ticket, at_island());
+  look_for(100);
+  ASSERT_NE(heads_.find(old.id), nullptr) << "an answer is still under way";
+  heads_.on_load(island_, {.ticket = 5, .model = "tiny", .mode = "auto"});
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, PlacementId{8}) << "who comes is sent to the new one";
+  running_ = 0;
+  look_for(1);
+  EXPECT_EQ(heads_.find(old.id), nullptr);
+}
+
+TEST_F(Moves, NowhereWhereTheUserSaidWhere) {
+  load_here();
+  heads_.on_load(island_, {.ticket = 2, .model = "tiny", .nodes = {"harbour"}, .mode = "auto"});
+  set_speed(0, 1);
+  look_for(100);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+}
+
+TEST_F(Moves, AreGivenUpWhereTheNewPlacementDoesNotLoadAndTriedAgainAfterAMinute) {
+  const Placement old = load_here();
+  set_speed(0, 1);
+  look_for(5);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  answer_load(orders[0].ticket, fail(Code::unavailable, "[app] island has no disk left"));
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::ready);
+  EXPECT_THAT(heads_.find(old.id)->detail, HasSubstr("island has no disk left"));
+  look_for(55);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+  look_for(10);
+  EXPECT_EQ(take(FrameKind::load_model, decode_load_model).size(), 1u);
+}
+
+TEST_F(Moves, APlacementClosedLetsWhoComesWaitAndIsHandedOver) {
+  const Placement old = load_here();
+  heads_.close(old.id, "moving", std::nullopt);
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::unloading);
+  heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"});
+  EXPECT_THAT(take(FrameKind::load_result, decode_load_result), IsEmpty());
+  heads_.empty(old.id, "moving");
+  EXPECT_THAT(kinds_sent(), ElementsAre(FrameKind::stop_stage));
+  heads_.hand_over(old.id, at_island());
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].ticket, 3u);
+  EXPECT_EQ(results[0].placement.id, PlacementId{8});
+  EXPECT_EQ(heads_.find(old.id), nullptr);
+}
+
+TEST_F(Moves, APlacementThatCouldNotMoveIsLoadedAgainForThoseWhoWait) {
+  const Placement old = load_here();
+  heads_.close(old.id, "moving", std::nullopt);
+  heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"});
+  heads_.empty(old.id, "moving");
+  sent_.clear();
+  heads_.load_again(old.id, "not moved: island has no disk left");
+  EXPECT_EQ(heads_.find(old.id), nullptr);
+  const Placement again = prepared();
+  EXPECT_NE(again.id, old.id);
+  EXPECT_EQ(again.stages.front().layers, old.stages.front().layers);
+  EXPECT_EQ(again.detail, "not moved: island has no disk left");
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, again.id);
+}
+
+// A group of both machines, whose shares are to change; neither has room for a second placement.
+class TightMoves : public Moves {
+ protected:
+  TightMoves() {
+    set_speed(0, 0.01);
+    set_speed(1, 0.01);
+    view_.members[0].info.links = {{island_, 1e-6, 1e10, "eth0"}};  // so quick that computing is what counts
+    view_.members[1].info.links = {{harbour_, 1e-6, 1e10, "eth0"}};
+    heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "tensor"});
+    old_ = prepared();
+    sent_.clear();
+    for (Member& member : view_.members) member.info.memory_free_bytes = 45ull << 20;
+    set_speed(0, 0.001);
+    running_ = 1;
+    look_for(5);
+  }
+  void ask() { heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"}); }
+
+  Placement old_;
+};
+
+TEST_F(TightMoves, WaitForAnswersUnderWayThenForMemoryAndThenLoad) {
+  EXPECT_EQ(heads_.find(old_.id)->state, PlacementState::unloading);
+  ask();
+  look_for(10);
+  EXPECT_THAT(sent_, IsEmpty()) << "an answer is under way";
+  running_ = 0;
+  look_for(1);
+  EXPECT_THAT(kinds_sent(), ElementsAre(FrameKind::stop_stage, FrameKind::stop_stage));
+  sent_.clear();
+  look_for(2);
+  EXPECT_THAT(sent_, IsEmpty()) << "nobody has said yet that its memory is free";
+  for (Member& member : view_.members) member.info.memory_free_bytes = 8ull << 30;
+  look_for(1);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].mode, "tensor");
+  answer_load(orders[0].ticket, at_island());
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, PlacementId{8});
+  EXPECT_EQ(heads_.find(old_.id), nullptr);
+}
+
+TEST_F(TightMoves, ArePutOffWhereAnswersTakeTooLong) {
+  ask();
+  look_for(25);
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, old_.id) << "requests are answered where the model is";
+  EXPECT_EQ(heads_.find(old_.id)->state, PlacementState::ready);
+  EXPECT_THAT(heads_.find(old_.id)->detail, HasSubstr("put off"));
+  running_ = 0;
+  look_for(30);
+  EXPECT_THAT(sent_, IsEmpty()) << "not at once again";
+}
+
+TEST_F(TightMoves, GoBackWhereTheNewPlacementDoesNotLoad) {
+  running_ = 0;
+  look_for(2);
+  ask();
+  for (Member& member : view_.members) member.info.memory_free_bytes = 8ull << 30;
+  look_for(1);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  answer_load(orders[0].ticket, fail(Code::unavailable, "[app] island has no disk left"));
+  const Placement again = prepared();
+  EXPECT_EQ(again.state, PlacementState::ready);
+  EXPECT_EQ(again.stages[0].nodes, old_.stages[0].nodes);
+  EXPECT_THAT(again.detail, HasSubstr("not moved: [app] island has no disk left"));
+}
+
+// --- RequestDesk ---
+
+class Requests : public Desks {
+ protected:
+  void ask(std::uint64_t id) {
+    requests_.generate({.id = {id}, .placement = {7}, .prompt = {1}, .tokens_max = 1},
+                       [&](const TokenEvent& event) { events_.push_back(event); });
+  }
+  // To whom, and of which placement.
+  std::vector<std::pair<NodeId, std::uint64_t>> generates() const {
+    std::vector<std::pair<NodeId, std::uint64_t>> list;
+    for (const auto& [to, frame] : sent_)
+      if (frame.header.kind == FrameKind::generate)
+        list.emplace_back(to, decode_generate_request(frame.body)->placement.value);
+    return list;
+  }
+  // Another of the same model, ready at harbour.
+  Placement successor() {
+    Placement placement = placed_on(harbour_);
+    placement.id = {8};
+    return placement;
+  }
+  void turn_until(const std::function<bool()>& is_so) {
+    for (int i = 0; i < 1000 && !is_so(); ++i) {
+      loop_.restart();
+      loop_.run_for(std::chrono::milliseconds(10));
+    }
+    EXPECT_TRUE(is_so());
+  }
+
+  HeaderDesk headers_{*context_};
+  StageHost stages_{*context_, 8ull << 30, 1};
+  LoadDesk loads_{*context_, headers_};
+  HeadDesk heads_{*context_, headers_, [](PlacementId, const Error&) {}};
+  RequestDesk requests_{*context_, heads_, stages_, loads_};
+  std::vector<TokenEvent> events_;
+};
+
+TEST_F(Requests, GoToWhereTheirPlacementHasMoved) {
+  requests_.on_opened(placed_on(island_));
+  view_.members[1].info.placements = {placed_on(island_, PlacementState::unloading)};
+  ask(1);
+  EXPECT_THAT(generates(), ElementsAre(std::pair(island_, 7u))) << "it answers who comes by its id until it is gone";
+  view_.members[0].info.placements = {successor()};
+  ask(2);
+  view_.members[1].info.placements.clear();
+  ask(3);
+  EXPECT_THAT(generates(), ElementsAre(std::pair(island_, 7u), std::pair(harbour_, 8u), std::pair(harbour_, 8u)));
+}
+
+TEST_F(Requests, WaitWhereTheirPlacementIsMovingAndNoneAnswers) {
+  requests_.on_opened(placed_on(island_));
+  view_.members[1].info.placements = {placed_on(island_, PlacementState::loading)};
+  ask(1);
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::load_model));
+  const auto order = decode_load_model(sent_[0].second.body);
+  EXPECT_EQ(order->model, "tiny");
+  view_.members[1].info.placements.clear();
+  view_.members[0].info.placements = {successor()};
+  loads_.on_result({.ticket = order->ticket, .ok = true, .placement = successor()});
+  turn_until([&] { return !generates().empty(); });
+  EXPECT_THAT(generates(), ElementsAre(std::pair(harbour_, 8u)));
+  EXPECT_THAT(events_, IsEmpty());
+}
+
+TEST_F(Requests, RefusedByAPlacementThatMovedMeanwhileAreSentAgainButNotOnceTheyWereAnswered) {
+  view_.members[1].info.placements = {placed_on(island_)};
+  ask(1);
+  ask(2);
+  TokenEvent first{.id = {2}, .has_token = true, .token = 5};
+  requests_.on_token_event(island_, make_frame(FrameKind::token_event, encode(first)));
+  view_.members[1].info.placements = {placed_on(island_, PlacementState::loading)};
+  for (const std::uint64_t id : {1, 2}) {
+    TokenEvent refused{.id = {id}, .finish = FinishReason::failed, .error = Error{Code::unavailable, "[app] gone"}};
+    requests_.on_token_event(island_, make_frame(FrameKind::token_event, encode(refused)));
+  }
+  EXPECT_EQ(kinds_sent().back(), FrameKind::load_model);
+  ASSERT_EQ(events_.size(), 2u);
+  EXPECT_EQ(events_[1].id, RequestId{2});
+  EXPECT_EQ(events_[1].finish, FinishReason::failed);
+  EXPECT_EQ(requests_.open_requests(), 1u);
+}
+
+TEST_F(Requests, WhoseModelWasUnloadedAreToldSo) {
+  requests_.on_opened(placed_on(island_));
+  ask(1);
+  turn();
+  ASSERT_EQ(events_.size(), 1u);
+  EXPECT_EQ(events_[0].error->code, Code::unavailable);
+}
+
+}  // namespace
+}  // namespace flotilla
