@@ -105,7 +105,7 @@ void LinkDesk::ask(bool quiet) {
   for (const Member& member : context_.view().members)
     if (member.state == MemberState::joined)
       schedule_.see(member.info.id, surroundings_.addresses_of(member.info.id), now());
-  if (quiet && !schedule_.is_measuring() && gate_->begin_asking()) {
+  if (quiet && !schedule_.is_measuring() && gate_->begin_asking(std::chrono::steady_clock::now())) {
     if (const auto peer = schedule_.take_due(now()))
       measure(*peer);
     else

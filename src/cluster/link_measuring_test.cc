@@ -121,7 +121,7 @@ class Gate : public testing::Test {
 TEST_F(Gate, AnswersOneAtATime) {
   EXPECT_TRUE(gate_.admit(*one_.first, 0, now_));
   EXPECT_EQ(gate_.admit(*two_.first, 0, now_).error().code, Code::busy);
-  EXPECT_FALSE(gate_.begin_asking());
+  EXPECT_FALSE(gate_.begin_asking(now_));
   gate_.leave(*two_.first);
   EXPECT_TRUE(gate_.admit(*one_.first, 0, now_)) << "who did not hold it cannot give it up";
   gate_.leave(*one_.first);
@@ -129,12 +129,12 @@ TEST_F(Gate, AnswersOneAtATime) {
 }
 
 TEST_F(Gate, AnswersNobodyWhileItAsksOrComputes) {
-  EXPECT_TRUE(gate_.begin_asking());
+  EXPECT_TRUE(gate_.begin_asking(now_));
   EXPECT_EQ(gate_.admit(*one_.first, 0, now_).error().code, Code::busy);
   gate_.end_asking();
   gate_.set_open(false);
   EXPECT_EQ(gate_.admit(*one_.first, 0, now_).error().code, Code::busy);
-  EXPECT_FALSE(gate_.begin_asking());
+  EXPECT_FALSE(gate_.begin_asking(now_));
   gate_.set_open(true);
   EXPECT_TRUE(gate_.admit(*one_.first, 0, now_));
 }

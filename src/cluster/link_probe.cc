@@ -15,7 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto connect_time_max = 2s, answer_time_max = 3s;
+constexpr auto connect_time_max = 2s, answer_time_max = 3s, probe_time_max = 15s;
 constexpr int warming_trips = 3, trips_min = 5, trips_max = 25;
 constexpr double trips_seconds = 0.5;  // on a far link, fewer must do
 // The first opens the sender's window; 4 MiB only where 1 MiB is over too soon to tell.
@@ -27,15 +27,27 @@ constexpr double worth_changing = 0.9;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
+// One end of a probe's connection: every question has the rest of the probe's time.
+struct Asking {
+  Link& link;
+  Clock::time_point until = Clock::now() + probe_time_max;
+
+  Status receive(Frame& frame) const {
+    const auto left = std::max<Clock::duration>(until - Clock::now(), {});
+    return link.receive(frame, std::min<std::chrono::nanoseconds>(answer_time_max, left));
+  }
+};
+
 // Seconds until the last of so many bytes is here.
-Result<double> fetch(Link& link, std::uint64_t bytes) {
+Result<double> fetch(const Asking& asking, std::uint64_t bytes) {
   const auto start = Clock::now();
-  FLOTILLA_TRY_STATUS(link.send(make_frame(FrameKind::rate_request, encode(RateRequest{bytes}))));
+  FLOTILLA_TRY_STATUS(asking.link.send(make_frame(FrameKind::rate_request, encode(RateRequest{bytes}))));
   Frame frame;
   std::uint64_t got = 0;
   while (true) {
-    FLOTILLA_TRY_STATUS(link.receive(frame, answer_time_max));
+    FLOTILLA_TRY_STATUS(asking.receive(frame));
     if (frame.header.kind != FrameKind::range_data) break;
+    if (frame.body.empty()) return fail(Code::corrupt, "[cluster] expected data to measure a link by but got none");
     got += frame.body.size();
     if (got > bytes) break;
   }
@@ -47,26 +59,26 @@ Result<double> fetch(Link& link, std::uint64_t bytes) {
   return seconds_since(start);
 }
 
-Result<double> round_trip(Link& link) {
-  for (int i = 0; i < warming_trips; ++i) FLOTILLA_TRY_STATUS(fetch(link, 0));
+Result<double> round_trip(const Asking& asking) {
+  for (int i = 0; i < warming_trips; ++i) FLOTILLA_TRY_STATUS(fetch(asking, 0));
   std::vector<double> trips;
   const auto start = Clock::now();
   while (trips.size() < trips_min || (trips.size() < trips_max && seconds_since(start) < trips_seconds)) {
-    FLOTILLA_TRY(const double seconds, fetch(link, 0));
+    FLOTILLA_TRY(const double seconds, fetch(asking, 0));
     trips.push_back(seconds);
   }
   std::ranges::sort(trips);
   return trips[trips.size() / 2];
 }
 
-Result<double> rate(Link& link, double trip) {
+Result<double> rate(const Asking& asking, double trip) {
   const auto measure = [&](std::uint64_t bytes) -> Result<std::pair<double, double>> {
-    FLOTILLA_TRY(const double seconds, fetch(link, bytes));
+    FLOTILLA_TRY(const double seconds, fetch(asking, bytes));
     // The question's way there and the first byte's way here are latency, not rate.
     const double moving = seconds > 1.5 * trip ? seconds - trip : seconds;
     return std::pair(static_cast<double>(bytes) / moving, seconds);
   };
-  FLOTILLA_TRY_STATUS(fetch(link, opening_bytes));
+  FLOTILLA_TRY_STATUS(fetch(asking, opening_bytes));
   FLOTILLA_TRY(auto measured, measure(rate_bytes));
   if (measured.second < soon_seconds) {
     FLOTILLA_TRY(measured, measure(fast_rate_bytes));
@@ -85,9 +97,10 @@ Result<LinkFigures> probe_link(const HandshakeIdentity& self, const NodeId& peer
     return fail(Code::unauthorized, "[cluster] expected another machine at {} but {} answers there", to_string(address),
                 found.name);
   LinkFigures figures{.interface = end.interface, .real = end.real};
-  FLOTILLA_TRY(const double trip, round_trip(*link));
+  const Asking asking{.link = *link};
+  FLOTILLA_TRY(const double trip, round_trip(asking));
   figures.latency_seconds = trip / 2;
-  FLOTILLA_TRY(figures.bytes_per_second, rate(*link, trip));
+  FLOTILLA_TRY(figures.bytes_per_second, rate(asking, trip));
   return figures;
 }
 

@@ -9,8 +9,7 @@ void RateGate::set_open(bool open) {
 
 Status RateGate::admit(const Link& link, std::uint64_t bytes, Instant now) {
   const std::scoped_lock lock(mutex_);
-  // One that keeps its connection open and still has not ended gives way.
-  if (session_ && session_->link != &link && now - session_->since > session_time_max) session_.reset();
+  if (session_ && session_->link != &link) end_overdue_session(now);
   if (!open_ || asking_ || (session_ && session_->link != &link))
     return fail(Code::busy, "[cluster] this machine computes or measures another link; measure this one later");
   if (!session_) session_ = Session{&link, now};
@@ -28,8 +27,14 @@ void RateGate::leave(const Link& link) {
   if (session_ && session_->link == &link) session_.reset();
 }
 
-bool RateGate::begin_asking() {
+// One that keeps its connection open and still has not ended gives way.
+void RateGate::end_overdue_session(Instant now) {
+  if (session_ && now - session_->since > session_time_max) session_.reset();
+}
+
+bool RateGate::begin_asking(Instant now) {
   const std::scoped_lock lock(mutex_);
+  end_overdue_session(now);
   if (!open_ || asking_ || session_) return false;
   return asking_ = true;
 }

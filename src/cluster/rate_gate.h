@@ -31,7 +31,7 @@ class RateGate {
   void leave(const Link& link);  // closed, whether it held the gate or not
 
   // --- Asking. False where someone is being answered, or it is closed. ---
-  bool begin_asking();
+  bool begin_asking(Instant now);
   void end_asking();
 
  private:
@@ -41,6 +41,8 @@ class RateGate {
     std::uint64_t bytes = 0;
     std::uint32_t requests = 0;
   };
+  void end_overdue_session(Instant now);
+
   std::mutex mutex_;
   bool open_ = true, asking_ = false;
   std::optional<Session> session_;

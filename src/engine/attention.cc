@@ -111,29 +111,40 @@ FLOTILLA_INLINE float weigh(float* scores, Running& running) {
   return shrink;
 }
 
-// sums[width] = sums × shrink + weights · cells; every other cell apart, so that no sum waits for the one before.
+// Cells [first, end) of a block.
+struct CellRange {
+  std::uint32_t first = 0, end = block_cells;
+};
+
+// sums[width] = sums × shrink + weights · cells; every other cell apart, so that no sum waits for the one before. Others
+// than those in `seen` are not touched: they may be infinite, and nothing of that times zero.
 template <int lanes, int vectors>
-FLOTILLA_INLINE void add_vectors(const float* weights, const float* cells, float shrink, float* sums) {
+FLOTILLA_INLINE void add_vectors(const float* weights, const float* cells, CellRange seen, float shrink, float* sums) {
   constexpr std::uint32_t apart = block_cells * lanes;
   Floats<lanes> even[vectors], odd[vectors];
   for (int i = 0; i < vectors; ++i) {
     even[i] = load<lanes>(sums + i * lanes) * shrink;
     odd[i] = Floats<lanes>{};
   }
-  for (std::uint32_t cell = 0; cell < block_cells; cell += 2, cells += 2 * lanes)
-    for (int i = 0; i < vectors; ++i) {
-      even[i] += weights[cell] * load<lanes>(cells + i * apart);
-      odd[i] += weights[cell + 1] * load<lanes>(cells + i * apart + lanes);
-    }
+  const auto add = [&](Floats<lanes>* to, std::uint32_t cell) __attribute__((always_inline)) {
+    for (int i = 0; i < vectors; ++i) to[i] += weights[cell] * load<lanes>(cells + i * apart + cell * lanes);
+  };
+  std::uint32_t cell = seen.first;
+  if (cell % 2 != 0) add(odd, cell++);
+  for (; cell + 1 < seen.end; cell += 2) {
+    add(even, cell);
+    add(odd, cell + 1);
+  }
+  if (cell < seen.end) add(even, cell);
   for (int i = 0; i < vectors; ++i) store<lanes>(sums + i * lanes, even[i] + odd[i]);
 }
 template <int lanes>
-FLOTILLA_INLINE void add_weighed(const float* weights, const float* cells, std::uint32_t width, float shrink,
-                                 float* sums) {
+FLOTILLA_INLINE void add_weighed(const float* weights, const float* cells, CellRange seen, std::uint32_t width,
+                                 float shrink, float* sums) {
   std::uint32_t i = 0;
   for (; i + 4 * lanes <= width; i += 4 * lanes)
-    add_vectors<lanes, 4>(weights, cells + i * block_cells, shrink, sums + i);
-  for (; i < width; i += lanes) add_vectors<lanes, 1>(weights, cells + i * block_cells, shrink, sums + i);
+    add_vectors<lanes, 4>(weights, cells + i * block_cells, seen, shrink, sums + i);
+  for (; i < width; i += lanes) add_vectors<lanes, 1>(weights, cells + i * block_cells, seen, shrink, sums + i);
 }
 
 // Queries that use the same keys and values: rows of one sequence, one KV head. Counted row by row: query n of the chunk
@@ -190,9 +201,11 @@ struct ChunkWork {
       float* scores = scratch.scores + n * block_cells;
       if (in.softcap != 0)
         for (std::uint32_t i = 0; i < block_cells; ++i) scores[i] = in.softcap * std::tanh(scores[i] / in.softcap);
-      hide_unseen(in.rows[row_of(n)], block, scores);
+      const CellRange seen = seen_of(in.rows[row_of(n)], block);
+      std::fill(scores, scores + seen.first, -std::numeric_limits<float>::infinity());
+      std::fill(scores + seen.end, scores + block_cells, -std::numeric_limits<float>::infinity());
       const float shrink = weigh<lanes>(scores, running[n]);
-      add_weighed<lanes>(scores, scratch.cells, value_width, shrink, scratch.sums + n * value_width);
+      add_weighed<lanes>(scores, scratch.cells, seen, value_width, shrink, scratch.sums + n * value_width);
     }
   }
 
@@ -204,11 +217,10 @@ struct ChunkWork {
     }
   }
 
-  static void hide_unseen(const AttendingRow& row, std::int32_t block, float* scores) {
+  static CellRange seen_of(const AttendingRow& row, std::int32_t block) {
     constexpr auto step = static_cast<std::int32_t>(block_cells);
-    if (row.first <= block && row.end >= block + step) return;
-    for (std::int32_t i = 0; i < step; ++i)
-      if (block + i < row.first || block + i >= row.end) scores[i] = -std::numeric_limits<float>::infinity();
+    return {static_cast<std::uint32_t>(std::clamp(row.first - block, 0, step)),
+            static_cast<std::uint32_t>(std::clamp(row.end - block, 0, step))};
   }
 };
 

@@ -37,6 +37,11 @@ class Problem {
     return results;
   }
 
+  void make_infinite(std::size_t cell) {
+    const std::size_t width = std::size_t{heads_.kv_heads} * heads_.value_length;
+    for (std::size_t i = 0; i < width; ++i) put(values_, cell * width + i, 1e6f);
+  }
+
   // One row with nothing beside it.
   std::vector<float> attend_alone(std::size_t row) const {
     const std::size_t width = std::size_t{heads_.heads} * heads_.key_length;
@@ -161,6 +166,17 @@ TEST(Attention, ARowDoesNotDependOnItsCompany) {
     EXPECT_EQ(std::memcmp(alone.data(), &together[row * problem.row_width()], alone.size() * sizeof(float)), 0)
         << "row " << row;
   }
+}
+
+// A later row of the same step whose value is no F16 number must not reach the rows before it.
+TEST(Attention, WhatARowDoesNotSeeMayBeInfinite) {
+  Problem problem({}, 64, prompt(0, 0, 40));
+  const auto before = problem.attend();
+  problem.make_infinite(39);
+  const auto after = problem.attend();
+  const std::size_t finite = 39 * problem.row_width();
+  EXPECT_EQ(std::memcmp(after.data(), before.data(), finite * sizeof(float)), 0);
+  EXPECT_FALSE(std::isfinite(after[finite]));
 }
 
 TEST(Attention, HowManyShareTheWorkChangesNothing) {

@@ -2,7 +2,8 @@
 // of an output projection gives is a summand of the whole (tensor parallelism: Shoeybi et al. 2019, Megatron-LM).
 // In: each shard's summand.  Out: the sum, the same bits on all.  Owns: what the version needs to exchange.
 // Thread: each shard's own, all in the same order of calls; close() from any. Errors stick.
-// Versions: memory_collective.h (threads of one process). A stage of one shard has none.
+// Versions: memory_collective.h (threads of one process), pipeline/link_collective.h (machines). Who computes a stage
+// alone has none.
 #pragma once
 
 #include <cstdint>

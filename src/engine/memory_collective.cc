@@ -48,8 +48,8 @@ class Meeting {
   std::atomic<bool> closed_{false};
 };
 
-struct Group {
-  Group(std::uint32_t shards, std::shared_ptr<Collective> elsewhere)
+struct Meetings {
+  Meetings(std::uint32_t shards, std::shared_ptr<Collective> elsewhere)
       : others(std::move(elsewhere)), offered(shards), summands_there(shards), sum_there(shards), total_there(shards) {}
 
   void close(const Error& error) {
@@ -76,44 +76,44 @@ struct Group {
 
 class MemoryCollective final : public Collective {
  public:
-  MemoryCollective(std::shared_ptr<Group> group, std::uint32_t index) : group_(std::move(group)), index_(index) {}
+  MemoryCollective(std::shared_ptr<Meetings> meetings, std::uint32_t index) : meetings_(std::move(meetings)), index_(index) {}
 
   void start(std::span<float> values) override {
-    group_->offered[index_] = values;
-    turn_ = group_->summands_there.arrive();
+    meetings_->offered[index_] = values;
+    turn_ = meetings_->summands_there.arrive();
   }
 
   Status wait() override {
-    if (!group_->summands_there.wait(turn_)) return fail(group_->why());
+    if (!meetings_->summands_there.wait(turn_)) return fail(meetings_->why());
     sum_own_part();
-    if (!meet(group_->sum_there)) return fail(group_->why());
-    if (!group_->others) return {};
+    if (!meet(meetings_->sum_there)) return fail(meetings_->why());
+    if (!meetings_->others) return {};
     if (index_ == 0) FLOTILLA_TRY_STATUS(sum_with_others());
-    if (!meet(group_->total_there)) return fail(group_->why());
+    if (!meet(meetings_->total_there)) return fail(meetings_->why());
     return {};
   }
 
-  void close(const Error& cause) override { group_->close(cause); }
+  void close(const Error& cause) override { meetings_->close(cause); }
 
  private:
   static bool meet(Meeting& meeting) { return meeting.wait(meeting.arrive()); }
 
   Status sum_with_others() {
-    group_->others->start(group_->offered.front());
-    if (auto status = group_->others->wait(); !status) {
-      group_->close(status.error());
+    meetings_->others->start(meetings_->offered.front());
+    if (auto status = meetings_->others->wait(); !status) {
+      meetings_->close(status.error());
       return status;
     }
     // Given, not fetched: this shard goes on and may use the memory anew.
-    for (const auto& values : std::span(group_->offered).subspan(1))
-      std::ranges::copy(group_->offered.front(), values.begin());
+    for (const auto& values : std::span(meetings_->offered).subspan(1))
+      std::ranges::copy(meetings_->offered.front(), values.begin());
     return {};
   }
 
   // Each shard sums one part of the values and gives it to all: so all have the same bits, and no value is summed
   // twice.
   void sum_own_part() {
-    const auto& offered = group_->offered;
+    const auto& offered = meetings_->offered;
     const std::size_t count = offered[index_].size(), shards = offered.size();
     for (const auto& values : offered) check(values.size() == count, "every shard offers as many values");
     const std::size_t end = count * (index_ + 1) / shards;
@@ -129,7 +129,7 @@ class MemoryCollective final : public Collective {
     }
   }
 
-  const std::shared_ptr<Group> group_;
+  const std::shared_ptr<Meetings> meetings_;
   const std::uint32_t index_;
   std::uint32_t turn_ = 0;
 };
@@ -138,10 +138,10 @@ class MemoryCollective final : public Collective {
 
 std::vector<std::unique_ptr<Collective>> make_memory_collective(std::uint32_t shards,
                                                                 std::shared_ptr<Collective> others) {
-  const auto group = std::make_shared<Group>(shards, std::move(others));
+  const auto meetings = std::make_shared<Meetings>(shards, std::move(others));
   std::vector<std::unique_ptr<Collective>> ends;
   for (std::uint32_t index = 0; index < shards; ++index)
-    ends.push_back(std::make_unique<MemoryCollective>(group, index));
+    ends.push_back(std::make_unique<MemoryCollective>(meetings, index));
   return ends;
 }
 

@@ -68,6 +68,7 @@ void Group::send_lost(const Error& cause) {
   const Bytes body = encode(lost);
   for (std::uint32_t to = 0; to < members(); ++to) {
     if (!links_[to]) continue;
+    links_[to]->while_sending_waits(until_given_up());
     if (const auto status = send(to, FrameKind::stage_lost, body); !status)
       log(LogLevel::debug, "pipeline", "member {} cannot be told: {}", to, status.error().message);
   }

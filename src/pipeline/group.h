@@ -2,10 +2,13 @@
 // the first member), summands and slices of logits follow each other in the order of computing.
 // In: frames of the other members.  Out: frames to them.  Owns: the links.
 // Thread: the computing thread (where a member has several shards, the first's); close() any.
+// Members send before they read, all at once; so while a send waits, what the others sent is taken in, and no circle of
+// full sockets stands still.
 // Never: takes a frame that is not the one computing has come to.
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,6 +44,8 @@ class Group {
 
  private:
   Status receive_next(std::uint32_t from, Frame& frame);
+  Status next_frame(std::uint32_t from, Frame& frame);
+  Status take_in();
 
   const PlacementId placement_;
   const Epoch epoch_;
@@ -48,6 +53,7 @@ class Group {
   const ActivationType value_type_;
   std::mutex mutex_;  // links_ and closed_, while links are adopted
   std::vector<std::unique_ptr<Link>> links_;  // by member; null at the own place
+  std::vector<std::deque<Frame>> taken_in_;   // by member, while a send waited
   std::optional<Error> closed_;
 };
 

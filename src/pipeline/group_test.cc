@@ -2,6 +2,7 @@
 // waits for a member that is gone.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
 
 #include <cstring>
 #include <future>
@@ -31,13 +32,15 @@ PrepareStage plan_of(std::uint32_t member, std::uint32_t members, ActivationType
 using Groups = std::vector<std::shared_ptr<Group>>;
 
 // Over sockets, whose buffers end: what both sides send before either reads must fit them.
-Groups make_groups(std::uint32_t members, ActivationType type = ActivationType::f32) {
+Groups make_groups(std::uint32_t members, ActivationType type = ActivationType::f32, int socket_bytes = 0) {
   Groups groups;
   for (std::uint32_t member = 0; member < members; ++member)
     groups.push_back(std::make_shared<Group>(plan_of(member, members, type)));
   for (std::uint32_t one = 0; one < members; ++one)
     for (std::uint32_t other = one + 1; other < members; ++other) {
       auto sockets = socket_pair().value();
+      for (const int end : {sockets.first.get(), sockets.second.get()})
+        if (socket_bytes > 0) setsockopt(end, SOL_SOCKET, SO_SNDBUF, &socket_bytes, sizeof socket_bytes);
       groups[one]->adopt(other, make_tcp_link(std::move(sockets.first)));
       groups[other]->adopt(one, make_tcp_link(std::move(sockets.second)));
     }
@@ -55,6 +58,15 @@ std::vector<Status> sum_all(const Groups& groups, std::vector<std::vector<float>
   std::vector<Status> statuses;
   for (auto& sum : sums) statuses.push_back(sum.get());
   return statuses;
+}
+
+// What all send before anyone reads fits the buffers that a young connection has.
+TEST(GroupSumsOverSmallSockets, NobodyWaitsForOneWhoWaits) {
+  constexpr int young_connection_bytes = 64 << 10;
+  const auto groups = make_groups(3, ActivationType::f32, young_connection_bytes);
+  std::vector<std::vector<float>> values(3, std::vector<float>(200'000, 1.5f));
+  for (const auto& status : sum_all(groups, values)) EXPECT_TRUE(status) << status.error().message;
+  for (const auto& sum : values) EXPECT_EQ(sum, std::vector<float>(200'000, 4.5f));
 }
 
 class GroupSums : public testing::TestWithParam<std::pair<std::uint32_t, ActivationType>> {};

@@ -9,9 +9,9 @@
 namespace flotilla {
 namespace {
 
-// 32 KiB a piece; four of them lie in the buffers of a socket, even in a system's smallest, without anyone reading. Both
-// sides may therefore send first and read then.
-constexpr std::size_t piece_values = 8192, pieces_ahead = 4;
+// 32 KiB a piece. Two of them lie in a connection's buffers without anyone reading (a receiver opens a window of 64 KiB
+// before it has measured anything, and a sender keeps 16), so that all may send first and read then.
+constexpr std::size_t piece_values = 8192, pieces_ahead = 2;
 
 class LinkCollective final : public Collective {
  public:

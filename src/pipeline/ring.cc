@@ -126,6 +126,7 @@ void Ring::send_lost(const Error& cause) {
                          .stage_index = stage_index_,
                          .code = std::string(to_string(cause.code)),
                          .message = cause.message};
+  downstream_->while_sending_waits(until_given_up());
   if (const auto status = downstream_->send(make_frame(FrameKind::stage_lost, encode(lost), epoch_)); !status)
     log(LogLevel::debug, "pipeline", "nobody downstream to tell: {}", status.error().message);
 }
@@ -142,6 +143,9 @@ Ring make_lone_ring(const PrepareStage& plan) {
 
 Result<std::optional<Ring>> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
                                          const RunnerOptions& options, const NodeLine& node, Group& group) {
+  if (next.members.size() != plan.member)
+    return fail(Code::invalid_argument, "[pipeline] expected the addresses of {} earlier members of this stage but got {}",
+                plan.member, next.members.size());
   const bool in_ring = plan.member == 0 && plan.stage_count > 1;
   std::unique_ptr<Link> downstream;
   if (in_ring) {

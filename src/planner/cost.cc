@@ -96,7 +96,7 @@ double ModelCost::products(const MachineRates& rates, double rows) const {
 double ModelCost::attention(const MachineRates& rates, double rows, double seen_tokens) const {
   const bool in_tiles = rows >= attention_tile_rows && rates.attention_tile_bytes_per_second > 0;
   const double rate = in_tiles ? rates.attention_tile_bytes_per_second : rates.attention_bytes_per_second;
-  if (rate <= 0) return 0;
+  if (rate < 1) return 0;  // not measured
   const double seen = window_tokens_ > 0 ? std::min(seen_tokens, window_tokens_) : seen_tokens;
   return rows * seen * cache_bytes_ / rate;
 }

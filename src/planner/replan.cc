@@ -100,10 +100,10 @@ std::string why_move(const Plan& in_service, const Foretold& now, const Plan& be
 ReplanWatch::ReplanWatch(std::uint32_t moves, Time ready)
     : moves_(moves), ready_(ready), not_before_(ready + pause_after(moves)) {}
 
-// As with further machines: a quick prompt does not buy slow words.
+// A quick prompt does not buy slow words.
 bool ReplanWatch::on_finding(const Foretold& in_service, const Foretold& planned, Time now) {
   if (in_service.judged_seconds < gain_min * planned.judged_seconds ||
-      planned.token_seconds > (1 + more_machines_slower) * in_service.token_seconds) {
+      planned.token_seconds > (1 + slower_max) * in_service.token_seconds) {
     found_.reset();
     return false;
   }

@@ -44,6 +44,7 @@ class ReplanWatch {
   // Both sides of the comparison share most of that; what remains must not move anything, since a move costs seconds
   // of loading and every prompt kept for reuse.
   static constexpr double gain_min = 1.25;
+  static constexpr double slower_max = 0.03;  // of tokens
   static constexpr std::chrono::seconds held_min{3};  // a finding younger than that may be a hiccup
   // After a move, or one that could not be made; twice as long each time, until an hour has passed without any.
   static constexpr std::chrono::seconds pause_first{60}, pause_max{3600};

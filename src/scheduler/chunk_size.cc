@@ -15,4 +15,10 @@ std::uint32_t ReadingPace::chunk_in_company() const {
   return static_cast<std::uint32_t>(std::clamp<Duration::rep>(affordable, chunk_rows_min, chunk_rows));
 }
 
+std::uint32_t ReadingPace::chunk_in_crowd() const {
+  if (row_time_ <= Duration::zero()) return chunk_rows;
+  const Duration::rep affordable = Duration(crowded_step_time) / row_time_;
+  return static_cast<std::uint32_t>(std::clamp<Duration::rep>(affordable, chunk_rows, crowded_chunk_rows));
+}
+
 }  // namespace flotilla

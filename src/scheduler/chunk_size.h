@@ -4,6 +4,8 @@
 // 512: each piece reads all weights from memory once. Fewer are dearer, so they are read only where somebody notices:
 // beside running answers, or shortly after someone overtook. Then the pace of the prompt's last piece says how many rows
 // a step's time allows.
+// Where many prompts wait, small steps would keep them all waiting longer than they please those whose answers run. Then a
+// step takes as many rows as fit a longer time, and is filled.
 // In: where a prompt stands, times of its pieces.   Out: a number of rows.   Thread: the scheduler's.
 #pragma once
 
@@ -16,6 +18,10 @@ inline constexpr std::uint32_t chunk_rows = 64;  // and the most a newcomer find
 inline constexpr std::uint32_t chunk_rows_min = 8;  // fewer would read all weights for hardly anything
 // Between two tokens of an answer while a prompt is read: as fast as most people read.
 inline constexpr auto shared_step_time = std::chrono::milliseconds(150);
+// From so many waiting prompts on, a step may take this long and have this many of their rows.
+inline constexpr std::size_t crowd_min = 5;
+inline constexpr auto crowded_step_time = std::chrono::milliseconds(600);
+inline constexpr std::uint32_t crowded_chunk_rows = 256;
 // Who was overtaken makes small steps for so long: who asked just now soon asks again.
 inline constexpr auto company_time = std::chrono::seconds(10);
 
@@ -32,6 +38,7 @@ class ReadingPace {
   void saw(std::uint32_t rows, Duration time) { row_time_ = time / rows; }
   // From chunk_rows_min to chunk_rows; the most where nothing is known yet, so that a short prompt is read whole.
   std::uint32_t chunk_in_company() const;
+  std::uint32_t chunk_in_crowd() const;  // from chunk_rows to crowded_chunk_rows; this of the last prompts read by anyone
 
  private:
   Duration row_time_{};

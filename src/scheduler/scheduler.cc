@@ -37,9 +37,10 @@ struct StepUnderWay {
   Scheduler::Now began{};
   bool alone = true;  // no other step was under way at any time
   std::vector<WantedRow> wanted;
-  std::vector<Owned> answering;   // those whose next token it chooses
-  std::uint32_t answer_rows = 0;  // 0 where it has prompts' rows too
-  Owned reading;                  // whose prompt alone it reads, beside answers
+  std::vector<Owned> answering;  // those whose next token it chooses
+  bool reads = false;            // prompts too
+  std::uint32_t rows = 0;
+  Owned reading;  // whose prompt alone it reads, beside answers
   std::uint32_t reading_rows = 0;
 };
 
@@ -88,6 +89,7 @@ class FifoScheduler final : public Scheduler {
   KvSlots slots_;
   RowCosts costs_alone_, costs_in_line_;  // of steps that had the ring to themselves, and of those behind others
   ReadingTurns turns_;
+  ReadingPace pace_;  // of the last step that read prompts
   std::deque<StepUnderWay> steps_;
   Now completed_at_{};  // the newest step that is done
   std::vector<TokenEvent> events_;
@@ -162,10 +164,9 @@ std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now, std::uint32_t
   steps_.push_back({.number = ++step_, .began = now, .alone = alone});
   if (!reads) guess(answers);
   for (const auto& sequence : answers) add_rows(sequence, 1 + sequence->guessed, batch);
-  if (reads)
-    read_prompts(batch, now);
-  else
-    steps_.back().answer_rows = static_cast<std::uint32_t>(batch.rows.size());
+  if (reads) read_prompts(batch, now);
+  steps_.back().reads = reads;
+  steps_.back().rows = static_cast<std::uint32_t>(batch.rows.size());
   return batch;
 }
 
@@ -189,7 +190,7 @@ bool FifoScheduler::reads_prompts() const {
 }
 
 // A chunk of the prompt whose turn it is. Others join it only whole and within chunk_rows: more would make the first
-// wait for what brings the others no token yet.
+// wait for what brings the others no token yet. In a crowd the last to join may do so in part.
 void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
   std::vector<Owned> waiting;  // in order of admission
   std::vector<WaitingPrompt> described;
@@ -202,16 +203,19 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
   auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());  // a waiting one leaves a row
   StepUnderWay& step = steps_.back();
   const Owned first = step.reading = waiting[order.front()];
-  step.reading_rows = std::min(room, chunk_of(*first, now));
+  const bool crowd = waiting.size() >= crowd_min;
+  const std::uint32_t chunk = crowd ? pace_.chunk_in_crowd() : chunk_rows;
+  step.reading_rows = std::min(room, crowd ? std::min(chunk, first->prompt_left()) : chunk_of(*first, now));
   add_rows(first, step.reading_rows, batch);
 
-  room = std::min(room, chunk_rows) - std::min({step.reading_rows, room, chunk_rows});
+  room = std::min(room, chunk) - std::min({step.reading_rows, room, chunk});
   std::size_t newest = order.front();
   for (const auto index : order | std::views::drop(1)) {
-    const auto left = waiting[index]->prompt_left();
-    if (left > room) continue;
-    add_rows(waiting[index], left, batch);
-    room -= left;
+    auto rows = waiting[index]->prompt_left();
+    if (rows > room) rows = crowd && room >= chunk_rows_min ? room : 0;
+    if (rows == 0) continue;
+    add_rows(waiting[index], rows, batch);
+    room -= rows;
     step.reading = nullptr;  // the step's time tells nothing of the first alone
     newest = std::max(newest, index);
   }
@@ -297,9 +301,10 @@ std::vector<TokenEvent> FifoScheduler::complete(std::uint64_t number, std::span<
 // A step behind others took as long as the ring did nothing else for it: from the end of the one before.
 void FifoScheduler::learn_times(const StepUnderWay& step, Now now) {
   const auto took = now - std::max(step.began, completed_at_);
-  if (step.answer_rows > 0) (step.alone ? costs_alone_ : costs_in_line_).saw(step.answer_rows, took);
+  if (!step.reads) (step.alone ? costs_alone_ : costs_in_line_).saw(step.rows, took);
   // The whole time: it is what those wait for who come meanwhile, and what answers beside it notice.
   if (step.reading) step.reading->pace.saw(step.reading_rows, now - step.began);
+  if (step.reads) pace_.saw(step.rows, took);
   completed_at_ = now;
 }
 
@@ -360,7 +365,6 @@ void FifoScheduler::expire(Now now) {
   release_ended();
 }
 
-// Interactive requests before batch requests, each class in the order in which it came.
 // People's before batch work, the first to come first; who waits for a prefix lets others pass.
 void FifoScheduler::admit(StepBatch& batch) {
   bool room = !queue_.empty();

@@ -273,6 +273,21 @@ TEST(Scheduler, APromptAloneIsReadInEqualPiecesWhateverTheyTake) {
   EXPECT_EQ(chunks_alone(6000, 0ms), chunks_alone(6000, 1s));
 }
 
+// Twelve prompts of 100 tokens at once, each row taking 5 ms: steps of 120 rows, filled with part of the next prompt.
+TEST(Scheduler, WhereManyPromptsWaitStepsAreLongAndFull) {
+  FakeModel model({.sequences = 12, .context_tokens = 512});
+  for (std::uint64_t id = 1; id <= 12; ++id) ASSERT_TRUE(model.scheduler().submit(request(id, counting(100), 1), {}));
+  std::vector<std::size_t> steps;
+  for (Scheduler::Now now{}; const auto batch = model.begin(now);) {
+    steps.push_back(batch->rows.size());
+    model.finish(now += 5ms * batch->rows.size());
+  }
+  ASSERT_GT(steps.size(), 8u);
+  EXPECT_EQ(steps[0], 64u) << "nobody knows yet what a row takes";
+  EXPECT_THAT(std::vector(steps.begin() + 1, steps.begin() + 7), testing::Each(testing::AllOf(testing::Gt(112u), testing::Le(120u))));
+  EXPECT_EQ(model.ends.size(), 12u);
+}
+
 // A long prompt of request 1 of which some steps have been read, each row taking 5 ms.
 class BesideALongPrompt : public testing::Test {
  protected:

@@ -10,8 +10,8 @@ namespace {
 constexpr std::size_t devices_max = 64, models_max = 4096, placements_max = 64;
 constexpr std::uint32_t threads_max = 4096;
 constexpr std::size_t kernels_max = 64, links_max = limits::nodes_max;
-// A slower machine is none; the bounds keep what a planner computes from these numbers finite.
-constexpr double seconds_max = 1e6, rate_max = 1e15;
+// A slower machine is none, nor a quicker one; the bounds keep what a planner computes from these numbers finite.
+constexpr double seconds_min = 1e-9, seconds_max = 1e6, rate_min = 1, rate_max = 1e15;
 
 }  // namespace
 
@@ -34,7 +34,7 @@ void describe(Map& map, Is<ModelInfo> auto& m) {
 template <class Map>
 void describe(Map& map, Is<KernelRate> auto& m) {
   map.field("type", m.type, Text::name);
-  map.list("seconds_per_gib", m.seconds_per_gib, Count{kernel_rows.size(), kernel_rows.size()}, Within{0.0, seconds_max});
+  map.list("seconds_per_gib", m.seconds_per_gib, Count{kernel_rows.size(), kernel_rows.size()}, Within{seconds_min, seconds_max});
 }
 
 template <class Map>
@@ -52,7 +52,7 @@ template <class Map>
 void describe(Map& map, Is<LinkRate> auto& m) {
   map.field("peer", m.peer);
   map.field("latency_seconds", m.latency_seconds, Within{0.0, seconds_max});
-  map.field("bytes_per_second", m.bytes_per_second, Within{0.0, rate_max});
+  map.field("bytes_per_second", m.bytes_per_second, Within{rate_min, rate_max});
   map.field("interface", m.interface, Text::name);
 }
 
