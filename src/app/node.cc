@@ -461,9 +461,9 @@ void Node::show(const std::string& model, OnJson on_done) {
   });
 }
 
-void Node::measure(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+std::function<void()> Node::measure(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
   const bool again = arguments.is_object() && arguments.contains("again") && arguments["again"] == true;
-  measures_.want(
+  const std::uint64_t asker = measures_.want(
       again,
       [on_progress](const MeasureDesk::Progress& progress) {
         on_progress({{"text", progress.text}, {"done", progress.done}, {"total", progress.total}});
@@ -472,6 +472,7 @@ void Node::measure(const json& arguments, std::function<void(json)> on_progress,
         if (!rates) return on_done(fail(rates.error()));
         on_done(rates_json(*rates));
       });
+  return [this, asker] { measures_.leave(asker); };
 }
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {
