@@ -113,6 +113,29 @@ TEST_F(Desks, AStagesMemoryCountsFromItsOrderOnSoThatASecondIsRefused) {
   EXPECT_EQ(stages.memory_taken_bytes(), 0u);
 }
 
+TEST_F(Desks, AStageIsItsHeadsAloneToReplace) {
+  StageHost stages(*context_, 1ull << 30, 1);
+  std::vector<PlacementId> ended;
+  context_->stage_ended = [&](PlacementId placement) { ended.push_back(placement); };
+  PrepareStage order{.placement = {1},
+                     .model = "tiny",
+                     .fingerprint = placed_on(island_).fingerprint,
+                     .layers = {0, 2},
+                     .is_head = true,
+                     .context_tokens = 256,
+                     .sequences = 1,
+                     .source = {}};
+  stages.on_prepare(island_, order);
+  const std::uint64_t taken = stages.memory_taken_bytes();
+  stages.on_prepare(harbour_, order);
+  EXPECT_TRUE(ended.empty());
+  EXPECT_EQ(stages.memory_taken_bytes(), taken);
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::stage_failed));
+  EXPECT_EQ(sent_[0].first, harbour_);
+  stages.on_prepare(island_, order);
+  EXPECT_THAT(ended, ElementsAre(PlacementId{1}));
+}
+
 // --- The whole node ---
 
 TEST_F(Desks, AModelThatIsNotLoadedIsListedWithTheContextItWasTrainedFor) {

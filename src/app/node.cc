@@ -109,6 +109,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.view = [this] { return cluster_->view(); };
   context_.working = [this] { measures_.on_work(); };
   context_.stage_stats = [this](const StageStats& stats, bool is_alone) { measures_.on_stats(stats, is_alone); };
+  context_.stage_ended = [this](PlacementId placement) { measures_.on_stage_ended(placement); };
 }
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
