@@ -44,9 +44,45 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   unreachable_ = island_;
   const auto order = decode_unload_model(sent_[0].second.body);
   ASSERT_TRUE(order);
-  loads.on_result({.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
+  loads.on_result(harbour_, {.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
   ASSERT_TRUE(loaded && !*loaded);
   EXPECT_EQ(loaded->error().code, Code::unavailable);
+}
+
+TEST_F(Desks, AModelIsUnloadedAtEveryHeadThatHasAPlacementOfIt) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  view_.members[0].info.placements = {placed_on(harbour_)};
+  view_.members[1].info.placements = {placed_on(island_, PlacementState::loading)};
+  std::vector<Result<Placement>> unloaded;
+  loads.unload("tiny", [&](Result<Placement> result) { unloaded.push_back(std::move(result)); });
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::unload_model, FrameKind::unload_model));
+  EXPECT_NE(sent_[0].first, sent_[1].first);
+  for (const auto& [to, frame] : sent_) {
+    EXPECT_TRUE(unloaded.empty());
+    loads.on_result(to, {.ticket = decode_unload_model(frame.body)->ticket,
+                         .ok = to == harbour_,
+                         .placement = placed_on(to),
+                         .code = "not_found"});
+  }
+  ASSERT_EQ(unloaded.size(), 1u);
+  EXPECT_TRUE(unloaded[0]);
+}
+
+TEST_F(Desks, AResultCountsFromTheHeadThatWasAskedOnly) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  int results = 0, progress = 0;
+  loads.ask(
+      island_, {.model = "tiny"}, [&](const LoadProgress&) { ++progress; },
+      [&](const Result<Placement>&) { ++results; });
+  const std::uint64_t ticket = decode_load_model(sent_.at(0).second.body)->ticket;
+  for (const NodeId& from : {harbour_, island_}) {
+    loads.on_progress(from, {ticket, "loading", 1, 2});
+    loads.on_result(from, {.ticket = ticket, .ok = true, .placement = placed_on(island_)});
+    EXPECT_EQ(progress, from == island_ ? 1 : 0);
+    EXPECT_EQ(results, from == island_ ? 1 : 0);
+  }
 }
 
 TEST_F(Desks, WhoSaysWhereAModelShallBeIsHeardByItsHeadAlsoWhereItIsThere) {

@@ -257,11 +257,11 @@ void Node::on_frame(const NodeId& from, Frame frame) {
       });
     case FrameKind::load_progress:
       return dispatch(decode_load_progress(body), frame, [&](const auto& message) {
-        heads_.on_progress(message);
-        loads_.on_progress(message);
+        heads_.on_progress(from, message);
+        loads_.on_progress(from, message);
       });
     case FrameKind::load_result:
-      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(message); });
+      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(from, message); });
     case FrameKind::prepare_stage:
       return dispatch(decode_prepare_stage(body), frame,
                       [&](auto message) { stages_.on_prepare(from, std::move(message)); });
