@@ -59,8 +59,8 @@ std::vector<std::string> machines_of_plan(const json& plan) {
   return names;
 }
 
-// What would load this placement again.
-json wishes_like(const json& placement) {
+// What would load just this placement again.
+json exactly(const json& placement) {
   json layers = json::array();
   bool grouped = false;
   for (const json& stage : placement["stages"]) {
@@ -73,6 +73,25 @@ json wishes_like(const json& placement) {
             {"sequences", placement["sequences"]},
             {"mode", grouped ? "tensor" : "pipeline"}};
   if (!grouped) body["layers"] = layers;
+  return body;
+}
+
+// The same, and so that nothing moves it while it is measured. The shares of a group are the planner's to choose again
+// where its machines change; of a lone group that is to hold so many layers it has no other plan.
+json exactly_and_fixed(const json& placement) {
+  json body = exactly(placement);
+  if (const json& stages = placement["stages"]; stages.size() == 1)
+    body["layers"] = {stages[0]["layers"][1].get<std::uint32_t>() - stages[0]["layers"][0].get<std::uint32_t>()};
+  return body;
+}
+
+// What it was loaded with. Only the head's own node knows (docs/api.md).
+json wishes_of(const json& placement) {
+  if (!placement.contains("wishes")) return exactly(placement);
+  json body = placement["wishes"];
+  body["model"] = placement["model"];
+  body["context"] = placement["context_tokens"];
+  body["sequences"] = placement["sequences"];
   return body;
 }
 
@@ -276,15 +295,21 @@ class Bench {
     return std::nullopt;
   }
 
-  // Without nodes a wish is met by whatever is loaded: only after unloading does the planner choose.
+  // What the planner chose is made a wish: else it might move between two measurements.
   Result<json> load(const json& body) {
     if (loaded_ == body) return placement_;
-    if (!body.contains("nodes")) FLOTILLA_TRY_STATUS(unload());
     loaded_.clear();
-    FLOTILLA_TRY(placement_, load_showing_progress(client_, body));
+    FLOTILLA_TRY(placement_, load_as_wished(body));
+    FLOTILLA_TRY(placement_, load_showing_progress(client_, exactly_and_fixed(placement_)));
     loaded_ = body;
     FLOTILLA_TRY([[maybe_unused]] const auto warm, streams(1, warm_prompt_tokens, warm_tokens, 0));
     return placement_;
+  }
+
+  // Without nodes a wish is met by whatever is loaded: only after unloading does the planner choose.
+  Result<json> load_as_wished(const json& body) {
+    if (!body.contains("nodes")) FLOTILLA_TRY_STATUS(unload());
+    return load_showing_progress(client_, body);
   }
 
   Status unload() {
@@ -296,7 +321,12 @@ class Bench {
 
   Status restore(const std::optional<json>& before) {
     if (!before) return unload();
-    FLOTILLA_TRY([[maybe_unused]] const auto placement, load_showing_progress(client_, wishes_like(*before)));
+    if (!before->contains("wishes"))
+      say(std::format(
+          "{} stays on its machines from now on: only its head's own node ({}) knows whether that was a wish; "
+          "ask that one with --api",
+          model_, nodes_of(*before).front()));
+    FLOTILLA_TRY([[maybe_unused]] const auto placement, load_as_wished(wishes_of(*before)));
     return {};
   }
 

@@ -29,7 +29,7 @@ json request_of(const StreamsOrder& order, std::uint32_t stream) {
           {"return_token_ids", true}};
 }
 
-// How many tokens an event brought; nullopt with `error` set where it brought one.
+// How many tokens an event brought; none, and `error` set, where it brought an error.
 std::size_t tokens_of(const json& event, std::optional<Error>& error) {
   if (event.contains("error") && event["error"].is_object()) {
     const json message = event["error"].value("message", json());

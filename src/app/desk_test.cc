@@ -44,9 +44,45 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   unreachable_ = island_;
   const auto order = decode_unload_model(sent_[0].second.body);
   ASSERT_TRUE(order);
-  loads.on_result({.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
+  loads.on_result(harbour_, {.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
   ASSERT_TRUE(loaded && !*loaded);
   EXPECT_EQ(loaded->error().code, Code::unavailable);
+}
+
+TEST_F(Desks, AModelIsUnloadedAtEveryHeadThatHasAPlacementOfIt) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  view_.members[0].info.placements = {placed_on(harbour_)};
+  view_.members[1].info.placements = {placed_on(island_, PlacementState::loading)};
+  std::vector<Result<Placement>> unloaded;
+  loads.unload("tiny", [&](Result<Placement> result) { unloaded.push_back(std::move(result)); });
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::unload_model, FrameKind::unload_model));
+  EXPECT_NE(sent_[0].first, sent_[1].first);
+  for (const auto& [to, frame] : sent_) {
+    EXPECT_TRUE(unloaded.empty());
+    loads.on_result(to, {.ticket = decode_unload_model(frame.body)->ticket,
+                         .ok = to == harbour_,
+                         .placement = placed_on(to),
+                         .code = "not_found"});
+  }
+  ASSERT_EQ(unloaded.size(), 1u);
+  EXPECT_TRUE(unloaded[0]);
+}
+
+TEST_F(Desks, AResultCountsFromTheHeadThatWasAskedOnly) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  int results = 0, progress = 0;
+  loads.ask(
+      island_, {.model = "tiny"}, [&](const LoadProgress&) { ++progress; },
+      [&](const Result<Placement>&) { ++results; });
+  const std::uint64_t ticket = decode_load_model(sent_.at(0).second.body)->ticket;
+  for (const NodeId& from : {harbour_, island_}) {
+    loads.on_progress(from, {ticket, "loading", 1, 2});
+    loads.on_result(from, {.ticket = ticket, .ok = true, .placement = placed_on(island_)});
+    EXPECT_EQ(progress, from == island_ ? 1 : 0);
+    EXPECT_EQ(results, from == island_ ? 1 : 0);
+  }
 }
 
 TEST_F(Desks, WhoSaysWhereAModelShallBeIsHeardByItsHeadAlsoWhereItIsThere) {
@@ -111,6 +147,29 @@ TEST_F(Desks, AStagesMemoryCountsFromItsOrderOnSoThatASecondIsRefused) {
   EXPECT_EQ(decode_stage_failed(sent_[0].second.body)->code, to_string(Code::no_memory));
   stages.on_stop(island_, {.placement = {1}, .epoch = order.epoch});
   EXPECT_EQ(stages.memory_taken_bytes(), 0u);
+}
+
+TEST_F(Desks, AStageIsItsHeadsAloneToReplace) {
+  StageHost stages(*context_, 1ull << 30, 1);
+  std::vector<PlacementId> ended;
+  context_->stage_ended = [&](PlacementId placement) { ended.push_back(placement); };
+  PrepareStage order{.placement = {1},
+                     .model = "tiny",
+                     .fingerprint = placed_on(island_).fingerprint,
+                     .layers = {0, 2},
+                     .is_head = true,
+                     .context_tokens = 256,
+                     .sequences = 1,
+                     .source = {}};
+  stages.on_prepare(island_, order);
+  const std::uint64_t taken = stages.memory_taken_bytes();
+  stages.on_prepare(harbour_, order);
+  EXPECT_TRUE(ended.empty());
+  EXPECT_EQ(stages.memory_taken_bytes(), taken);
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::stage_failed));
+  EXPECT_EQ(sent_[0].first, harbour_);
+  stages.on_prepare(island_, order);
+  EXPECT_THAT(ended, ElementsAre(PlacementId{1}));
 }
 
 // --- The whole node ---

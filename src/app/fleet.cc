@@ -69,6 +69,17 @@ const Placement* placement_of(const ClusterView& view, PlacementId id) {
   return find_placement(view, [&](const Placement& placement) { return placement.id == id; });
 }
 
+std::vector<NodeId> heads_of(const ClusterView& view, const std::string& model) {
+  std::vector<NodeId> heads;
+  if (const Placement* best = placement_of(view, model)) heads.push_back(best->head());
+  for (const Member& member : view.members)
+    if (joined(member))
+      for (const Placement& placement : member.info.placements)
+        if (placement.model == model && !std::ranges::contains(heads, placement.head()))
+          heads.push_back(placement.head());
+  return heads;
+}
+
 std::vector<ModelInfo> models_of(const ClusterView& view) {
   std::map<std::string, ModelInfo> by_name;
   for (const Member& member : view.members)

@@ -21,6 +21,8 @@ int rank(PlacementState state);
 // The placement of a model somewhere in the cluster.
 const Placement* placement_of(const ClusterView& view, const std::string& model);
 const Placement* placement_of(const ClusterView& view, PlacementId id);
+// The nodes that head one of the model, that of placement_of() first.
+std::vector<NodeId> heads_of(const ClusterView& view, const std::string& model);
 
 // A joined node that has the model's header: one with the whole file, else the head of a ready placement.
 struct HeaderSource {

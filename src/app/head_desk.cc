@@ -3,22 +3,12 @@
 #include <algorithm>
 
 #include "app/fleet.h"
+#include "app/headed.h"
+#include "app/wishes.h"
 #include "base/log.h"
 #include "model/spec.h"
 
 namespace flotilla {
-
-struct HeadDesk::Headed {
-  Placement placement;
-  LoadModel order;
-  Plan plan;
-  bool is_empty = false;                                      // its stages are gone, it lives on for those who wait
-  std::optional<Placement> successor;                         // where those go who come too late
-  std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
-  std::vector<std::vector<bool>> connected;                   // per stage and member
-  std::vector<Asker> askers;
-  std::vector<StageStats> stats;  // per stage
-};
 
 HeadDesk::HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended)
     : context_(context), headers_(headers), on_ended_(std::move(on_ended)) {}
@@ -83,77 +73,83 @@ std::vector<double> shares_of(const PlannedStage& stage) {
 
 }  // namespace
 
-bool differs(const LoadModel& order, const Placement& placement, const ClusterView& view) {
-  if (order.context_tokens != 0 && order.context_tokens != placement.context_tokens) return true;
-  if (order.sequences != 0 && order.sequences != placement.sequences) return true;
-  const bool in_groups =
-      std::ranges::any_of(placement.stages, [](const PlacedStage& stage) { return stage.nodes.size() > 1; });
-  const bool alone = placement.stages.size() == 1 && !in_groups;
-  if (order.mode == "tensor" && !in_groups && !(alone && order.nodes.size() <= 1)) return true;
-  if (order.mode == "pipeline" && in_groups) return true;
-  if (order.nodes.empty() && order.layers.empty()) return false;
-  std::vector<std::string> names;
-  std::vector<std::uint32_t> layers;
-  for (const PlacedStage& stage : placement.stages) {
-    for (const NodeId& node : stage.nodes) {
-      const Member* member = view.find(node);
-      names.push_back(member ? member->info.name : "");
-    }
-    layers.push_back(stage.layers.count());
-  }
-  return (!order.nodes.empty() && order.nodes != names) || (!order.layers.empty() && order.layers != layers);
-}
-
-bool is_by_hand(const LoadModel& order) {
-  return !order.nodes.empty() || !order.layers.empty() || (!order.mode.empty() && order.mode != "auto");
-}
-
 void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
   const Asker asker{node, order.ticket};
-  // A placement of ours that moves within our reach: the old one goes on until this one is ready.
-  if (order.moves > 0 && node == context_.identity.node) return begin(order, asker, std::nullopt);
-  std::optional<Placement> replaced;
-  if (const auto headed = find_model(order.model)) {
-    if (!differs(order, headed->placement, context_.view())) {
-      if (is_by_hand(order)) headed->order = order;  // what is so by chance is so by wish from now on
-      if (headed->successor) return answer(asker, *headed->successor);
-      if (headed->placement.state == PlacementState::ready) return answer(asker, headed->placement);
-      headed->askers.push_back(asker);
-      return;
-    }
-    replaced = headed->placement;
-    end_all(order.model,
-            {Code::unavailable,
-             std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
-  }
+  const auto headed = find_model(order.model);
+  // One of ours that moves within our reach goes on until this one is ready; so does one of ours that has moved to the
+  // asker and from there comes back.
+  const bool is_beside = order.moves > 0 && (node == context_.identity.node || (headed && headed->has_successor));
+  if (!headed || is_beside) return begin(order, asker, std::nullopt);
+  if (!differs(order, headed->placement, context_.view())) return join(*headed, order, asker);
+  const Placement replaced = headed->placement;
+  end_all(order.model,
+          {Code::unavailable,
+           std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
   begin(order, asker, replaced);
 }
 
-void HeadDesk::begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced) {
-  auto& askers = starting_[order.model];
-  askers.push_back(asker);
-  if (askers.size() > 1) return;
-  headers_.want(order.model, "",
-                [this, order, replaced](const Result<StoredModel>& stored) { on_header(order, stored, replaced); });
+void HeadDesk::join(Headed& headed, const LoadModel& order, const Asker& asker) {
+  if (headed.is_empty && is_by_hand(order))
+    return refuse(asker, {Code::busy, std::format("[app] {} is on its way to other machines; say again in a moment "
+                                                  "where it shall be",
+                                                  order.model)});
+  if (is_by_hand(order)) headed.order = order;  // what is so by chance is so by wish from now on
+  if (headed.has_successor) {
+    if (const auto other = ready_elsewhere(headed.placement)) return answer(asker, *other);
+    open_again(headed.placement.id, "answers again: where it had moved to is gone");
+  }
+  if (headed.placement.state == PlacementState::ready) return answer(asker, headed.placement);
+  headed.askers.push_back(asker);
 }
 
-void HeadDesk::on_header(const LoadModel& order, const Result<StoredModel>& stored,
+std::optional<Placement> HeadDesk::ready_elsewhere(const Placement& placement) const {
+  const ClusterView view = context_.view();
+  const Placement* other = placement_of(view, placement.model);
+  if (!other || other->state != PlacementState::ready || other->id == placement.id ||
+      other->fingerprint != placement.fingerprint)
+    return std::nullopt;
+  return *other;
+}
+
+// Who asks for nothing else gets what is being started. Whether it meets another wish is known once it is planned.
+void HeadDesk::begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced) {
+  Starting& starting = starting_[order.model];
+  if (starting.number != 0 && !asks_for_nothing(order) && !asks_alike(order, starting.order)) {
+    starting.later.emplace_back(asker.node, order);
+    return;
+  }
+  starting.askers.push_back(asker);
+  if (starting.number != 0) return;
+  starting.number = ++starts_;
+  starting.order = order;
+  headers_.want(order.model, "",
+                [this, model = order.model, number = starting.number, replaced](const Result<StoredModel>& stored) {
+                  on_header(model, number, stored, replaced);
+                });
+}
+
+void HeadDesk::on_header(const std::string& model, std::uint64_t number, const Result<StoredModel>& stored,
                          const std::optional<Placement>& replaced) {
-  const std::vector<Asker> askers = std::move(starting_.extract(order.model).mapped());
-  const auto refuse_all = [&](const Error& cause) {
-    for (const Asker& asker : askers) refuse(asker, cause);
-  };
-  if (!stored) return refuse_all(stored.error());
-  const auto shape = read_shape(*stored->gguf);
-  if (!shape) return refuse_all(shape.error());
-  PlanWishes wishes = wishes_from(order);
+  const auto found = starting_.find(model);
+  if (found == starting_.end() || found->second.number != number) return;  // unloaded meanwhile
+  const Starting starting = std::move(starting_.extract(found).mapped());
+  if (const auto planned = plan_and_start(starting, stored, replaced); !planned)
+    for (const Asker& asker : starting.askers) refuse(asker, planned.error());
+  for (const auto& [node, order] : starting.later) on_load(node, order);
+}
+
+Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredModel>& stored,
+                                const std::optional<Placement>& replaced) {
+  if (!stored) return fail(stored.error());
+  FLOTILLA_TRY(const ModelShape shape, read_shape(*stored->gguf));
+  PlanWishes wishes = wishes_from(starting.order);
   wishes.fingerprint = stored->info.fingerprint;
   wishes.head = context_.identity.node;
   // The machines of a placement just ended may not have said yet that its memory is free; they are told in order.
   const ClusterView view = replaced ? without(context_.view(), *replaced) : context_.view();
-  const auto plan = flotilla::plan(view, *shape, wishes);
-  if (!plan) return refuse_all(plan.error());
-  start(order, *plan, stored->info.fingerprint, askers);
+  FLOTILLA_TRY(const Plan plan, flotilla::plan(view, shape, wishes));
+  start(starting.order, plan, stored->info.fingerprint, starting.askers);
+  return {};
 }
 
 void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string& fingerprint,
@@ -277,9 +273,9 @@ void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
   end(headed, {code_from_string(failed.code), failed.message});
 }
 
-void HeadDesk::on_progress(const LoadProgress& progress) {
+void HeadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {
   const auto found = headed_.find({progress.ticket});
-  if (found == headed_.end()) return;
+  if (found == headed_.end() || !holds_part(found->second->placement, from)) return;
   Headed& headed = *found->second;
   headed.placement.detail = progress.text;
   for (const Asker& asker : headed.askers) {
@@ -311,10 +307,20 @@ void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
 void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
   const Asker asker{node, order.ticket};
   const auto headed = find_model(order.model);
-  if (!headed) return refuse(asker, {Code::not_found, std::format("[app] {} is not loaded", order.model)});
-  const Placement last = headed->placement;
-  end_all(order.model, {Code::unavailable, std::format("[app] {} was unloaded", order.model)});
+  const auto starting = starting_.extract(order.model);
+  if (!headed && starting.empty())
+    return refuse(asker, {Code::not_found, std::format("[app] {} is not loaded", order.model)});
+  Placement last{.model = order.model, .stages = {{.nodes = {context_.identity.node}}}};
+  if (headed) last = headed->placement;
+  const Error cause{Code::unavailable, std::format("[app] {} was unloaded", order.model)};
+  if (!starting.empty()) refuse_all(starting.mapped(), cause);
+  end_all(order.model, cause);
   answer(asker, last);
+}
+
+void HeadDesk::refuse_all(const Starting& starting, const Error& cause) {
+  for (const Asker& asker : starting.askers) refuse(asker, cause);
+  for (const auto& [node, order] : starting.later) refuse({node, order.ticket}, cause);
 }
 
 void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause) {
@@ -334,61 +340,6 @@ void HeadDesk::stop_stages(const Headed& headed) {
   const StopStage stop{headed.placement.id, headed.placement.epoch};
   for (const PlacedStage& stage : headed.placement.stages)
     for (const NodeId& node : stage.nodes) context_.send(node, make_frame(FrameKind::stop_stage, encode(stop)));
-}
-
-// --- The steps of a move -------------------------------------------------------------------------
-
-void HeadDesk::tell(PlacementId id, const std::string& detail) {
-  headed_.at(id)->placement.detail = detail;
-  context_.changed();
-}
-
-void HeadDesk::close(PlacementId id, const std::string& detail, const std::optional<Placement>& successor) {
-  Headed& headed = *headed_.at(id);
-  headed.placement.state = PlacementState::unloading;
-  headed.successor = successor;
-  tell(id, detail);
-}
-
-void HeadDesk::open_again(PlacementId id, const std::string& detail) {
-  Headed& headed = *headed_.at(id);
-  headed.placement.state = PlacementState::ready;
-  tell(id, detail);
-  answer_all(headed, headed.placement);
-}
-
-void HeadDesk::empty(PlacementId id, const std::string& detail) {
-  Headed& headed = *headed_.at(id);
-  stop_stages(headed);
-  headed.is_empty = true;
-  headed.placement.state = PlacementState::loading;
-  tell(id, detail);
-}
-
-void HeadDesk::hand_over(PlacementId id, const Placement& successor) {
-  const auto headed = headed_.at(id);
-  answer_all(*headed, successor);
-  end(headed, {Code::unavailable, std::format("[app] {} has moved", successor.model)});
-}
-
-void HeadDesk::load_again(PlacementId id, const std::string& why) {
-  const auto headed = headed_.at(id);
-  const ClusterView view = context_.view();
-  for (const PlacedStage& stage : headed->placement.stages)
-    for (const NodeId& node : stage.nodes)
-      if (const Member* member = view.find(node); member == nullptr || member->state == MemberState::seen)
-        return end(headed, {Code::unavailable,
-                            std::format("[app] {} was to move and could not, and a machine that held layers of it is "
-                                        "gone; the next request loads it on those left",
-                                        headed->order.model)});
-  LoadModel order = headed->order;
-  order.why_moved = why;
-  start(order, headed->plan, headed->placement.fingerprint, std::exchange(headed->askers, {}));
-  end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)});
-}
-
-void HeadDesk::end(PlacementId id, const Error& cause) {
-  if (const auto found = headed_.find(id); found != headed_.end()) end(std::shared_ptr(found->second), cause);
 }
 
 void HeadDesk::answer_all(Headed& headed, const Placement& placement) {

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "app/header_desk.h"
@@ -28,7 +30,7 @@ class HeadDesk {
   void on_ready(const NodeId& from, const StageReady& ready);
   void on_connected(const NodeId& from, const RingConnected& connected);
   void on_failed(const NodeId& from, const StageFailed& failed);
-  void on_progress(const LoadProgress& progress);
+  void on_progress(const NodeId& from, const LoadProgress& progress);
   void on_stats(const NodeId& from, const StageStats& stats);
   void on_node_lost(const NodeId& node, const Error& cause);
 
@@ -40,12 +42,14 @@ class HeadDesk {
 
   // --- the steps of a move (app/move_desk.h decides them); each of a placement headed here, and each seen by all nodes
   void tell(PlacementId id, const std::string& detail);
-  // Whoever comes by name waits for what follows, or is sent to the successor; who comes by id is answered still.
-  void close(PlacementId id, const std::string& detail, const std::optional<Placement>& successor);
+  // Whoever comes by name waits for what follows, or is sent to the successor as long as that is seen ready; who comes
+  // by id is answered still.
+  void close(PlacementId id, const std::string& detail, bool has_successor);
   void open_again(PlacementId id, const std::string& detail);
   void empty(PlacementId id, const std::string& detail);  // its stages end; who waits goes on waiting
   void hand_over(PlacementId id, const Placement& successor);
-  void load_again(PlacementId id, const std::string& why);  // emptied: the same plan, as another placement
+  // Emptied: the same plan, as another placement. `tries`: what its order says of moves.
+  void load_again(PlacementId id, const std::string& why, std::uint32_t tries);
   void end(PlacementId id, const Error& cause);
   // Per stage, in ring order: what each last said it had done. Empty where the placement is headed elsewhere.
   std::span<const StageStats> stats(PlacementId id) const;
@@ -56,8 +60,20 @@ class HeadDesk {
     NodeId node;
     std::uint64_t ticket = 0;
   };
+  // An order whose header is not here yet.
+  struct Starting {
+    std::uint64_t number = 0;  // of the start: another of the same model may follow one that was unloaded
+    LoadModel order;
+    std::vector<Asker> askers;
+    std::vector<std::pair<NodeId, LoadModel>> later;  // who wants something else: heard once this one is planned
+  };
+  void join(Headed& headed, const LoadModel& order, const Asker& asker);
+  std::optional<Placement> ready_elsewhere(const Placement& placement) const;  // the same model
   void begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced);
-  void on_header(const LoadModel& order, const Result<StoredModel>& stored, const std::optional<Placement>& replaced);
+  void on_header(const std::string& model, std::uint64_t number, const Result<StoredModel>& stored,
+                 const std::optional<Placement>& replaced);
+  Status plan_and_start(const Starting& starting, const Result<StoredModel>& stored,
+                        const std::optional<Placement>& replaced);
   void start(const LoadModel& order, const Plan& plan, const std::string& fingerprint, std::vector<Asker> askers);
   void prepare(const std::shared_ptr<Headed>& headed);
   void close_ring(Headed& headed);
@@ -68,6 +84,7 @@ class HeadDesk {
   void answer_all(Headed& headed, const Placement& placement);
   void answer(const Asker& asker, const Placement& placement);
   void refuse(const Asker& asker, const Error& cause);
+  void refuse_all(const Starting& starting, const Error& cause);
   std::shared_ptr<Headed> find_headed(PlacementId id, Epoch epoch) const;
   std::shared_ptr<Headed> find_model(const std::string& model) const;  // of several, the one that goes on
 
@@ -75,14 +92,8 @@ class HeadDesk {
   HeaderDesk& headers_;
   std::function<void(PlacementId, const Error&)> on_ended_;
   std::map<PlacementId, std::shared_ptr<Headed>> headed_;
-  std::map<std::string, std::vector<Asker>> starting_;  // by model, until its header is here
+  std::map<std::string, Starting> starting_;  // by model
+  std::uint64_t starts_ = 0;
 };
-
-// True where the order asks for something the placement is not: other nodes, layers, context or slots.
-bool differs(const LoadModel& order, const Placement& placement, const ClusterView& view);
-
-// True where the order says which machines, which layers or in which way: then that is no longer the planner's to
-// choose.
-bool is_by_hand(const LoadModel& order);
 
 }  // namespace flotilla

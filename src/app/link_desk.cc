@@ -65,7 +65,7 @@ void LinkDesk::begin(bool asks) {
 }
 
 void LinkDesk::stop() {
-  stopping_ = true;
+  stopping_->store(true);
   timer_.cancel();
 }
 
@@ -90,7 +90,7 @@ void LinkDesk::on_lost(const NodeId& peer) {
 }
 
 void LinkDesk::tick() {
-  if (stopping_) return;
+  if (*stopping_) return;
   const bool quiet = surroundings_.is_quiet();
   gate_->set_open(quiet);
   if (asks_) ask(quiet);
@@ -131,12 +131,14 @@ void LinkDesk::look_around() {
 void LinkDesk::measure(const NodeId& peer) {
   auto addresses = surroundings_.addresses_of(peer);
   if (addresses.size() > addresses_probed_max) addresses.resize(addresses_probed_max);
-  // On the helper nothing of this object is touched: it may be gone before the answer.
-  boost::asio::post(helper_, [this, gate = gate_, loop = &context_.loop, self = context_.identity, peer, addresses] {
-    Probed probed = probe_all(self, peer, addresses, stopping_);
+  // On the helper nothing of this object is touched, and it may be gone before the answer reaches the loop: the flag
+  // says so, which outlives it.
+  boost::asio::post(helper_, [this, stopping = stopping_, gate = gate_, loop = &context_.loop, self = context_.identity,
+                              peer, addresses] {
+    Probed probed = probe_all(self, peer, addresses, *stopping);
     gate->end_asking();
-    boost::asio::post(*loop, [this, peer, probed = std::move(probed)] {
-      if (!stopping_) on_probed(peer, probed.busy, probed.figures);
+    boost::asio::post(*loop, [this, stopping, peer, probed = std::move(probed)] {
+      if (!*stopping) on_probed(peer, probed.busy, probed.figures);
     });
   });
 }

@@ -61,7 +61,7 @@ class LinkDesk {
   std::vector<InterfaceAddress> interfaces_;
   int ticks_ = 0;
   bool asks_ = false;
-  std::atomic<bool> stopping_ = false;
+  const std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};
 };
 

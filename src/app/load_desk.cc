@@ -1,7 +1,11 @@
 #include "app/load_desk.h"
 
+#include <memory>
+#include <optional>
+#include <vector>
+
 #include "app/fleet.h"
-#include "app/head_desk.h"
+#include "app/wishes.h"
 #include "model/shape.h"
 
 namespace flotilla {
@@ -63,25 +67,40 @@ void LoadDesk::send(std::uint64_t ticket, const NodeId& head, Frame frame) {
                              name_of(context_.view(), head)));
 }
 
-void LoadDesk::unload(const std::string& model, OnDone on_done) {
-  const ClusterView view = context_.view();
-  const Placement* placement = placement_of(view, model);
-  if (!placement) return on_done(fail(Code::not_found, "[app] {} is not loaded; `flotilla ps` lists what is", model));
-  const UnloadModel order{random_u64(), model};
-  waiting_[order.ticket] = {placement->head(), nullptr, std::move(on_done)};
-  send(order.ticket, placement->head(), make_frame(FrameKind::unload_model, encode(order)));
+void LoadDesk::unload(const std::string& model, const OnDone& on_done) {
+  const std::vector<NodeId> heads = heads_of(context_.view(), model);
+  if (heads.empty())
+    return on_done(fail(Code::not_found, "[app] {} is not loaded; `flotilla ps` lists what is", model));
+  struct Answers {
+    std::size_t missing;
+    std::optional<Result<Placement>> best;  // the first that went well, else the first
+  };
+  const auto answers = std::make_shared<Answers>(heads.size(), std::nullopt);
+  for (const NodeId& head : heads)
+    unload_at(head, model, [answers, on_done](Result<Placement> result) {
+      if (!answers->best || (result && !*answers->best)) answers->best = std::move(result);
+      if (--answers->missing == 0) on_done(*std::move(answers->best));
+    });
 }
 
-void LoadDesk::on_progress(const LoadProgress& progress) {
-  if (const auto found = waiting_.find(progress.ticket); found != waiting_.end() && found->second.on_progress)
+void LoadDesk::unload_at(const NodeId& head, const std::string& model, OnDone on_done) {
+  const UnloadModel order{random_u64(), model};
+  waiting_[order.ticket] = {head, nullptr, std::move(on_done)};
+  send(order.ticket, head, make_frame(FrameKind::unload_model, encode(order)));
+}
+
+void LoadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {
+  const auto found = waiting_.find(progress.ticket);
+  if (found != waiting_.end() && found->second.head == from && found->second.on_progress)
     found->second.on_progress(progress);
 }
 
-void LoadDesk::on_result(const LoadResult& result) {
-  const auto node = waiting_.extract(result.ticket);
-  if (node.empty()) return;
-  if (result.ok) return node.mapped().on_done(result.placement);
-  node.mapped().on_done(fail(Error{code_from_string(result.code), result.message}));
+void LoadDesk::on_result(const NodeId& from, const LoadResult& result) {
+  const auto found = waiting_.find(result.ticket);
+  if (found == waiting_.end() || found->second.head != from) return;
+  const OnDone on_done = std::move(waiting_.extract(found).mapped().on_done);
+  if (result.ok) return on_done(result.placement);
+  on_done(fail(Error{code_from_string(result.code), result.message}));
 }
 
 void LoadDesk::on_node_lost(const NodeId& node, const Error& cause) {

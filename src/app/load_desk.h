@@ -23,12 +23,13 @@ class LoadDesk {
   void load(LoadModel order, OnProgress on_progress, OnDone on_done);
   // Has this node head it, whatever is loaded already.
   void ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done);
-  void unload(const std::string& model, OnDone on_done);
+  // Everywhere: while a model moves there are two placements of it.
+  void unload(const std::string& model, const OnDone& on_done);
   using OnPlan = std::function<void(Result<Plan>)>;
   void plan(const LoadModel& order, const OnPlan& on_plan);
 
-  void on_progress(const LoadProgress& progress);
-  void on_result(const LoadResult& result);
+  void on_progress(const NodeId& from, const LoadProgress& progress);
+  void on_result(const NodeId& from, const LoadResult& result);
   void on_node_lost(const NodeId& node, const Error& cause);
 
  private:
@@ -38,6 +39,7 @@ class LoadDesk {
     OnDone on_done;
   };
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
+  void unload_at(const NodeId& head, const std::string& model, OnDone on_done);
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;

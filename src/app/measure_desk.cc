@@ -48,14 +48,14 @@ std::vector<std::string> types_of(const Gguf& gguf) {
 
 }  // namespace
 
-MeasureDesk::MeasureDesk(NodeContext& context, Options options)
-    : context_(context), options_(std::move(options)), timer_(context.loop) {}
+MeasureDesk::MeasureDesk(NodeContext& context, Options options, Now now)
+    : context_(context), options_(std::move(options)), now_(std::move(now)), timer_(context.loop) {}
 
 MeasureDesk::~MeasureDesk() { stop(); }
 
 void MeasureDesk::begin() {
   share_ = processor_share();
-  not_before_ = Clock::now() + first_delay;  // a machine that has just begun has better things to do
+  not_before_ = now_() + first_delay;  // a machine that has just begun has better things to do
   measured_ = read_rates(options_.home / "rates.json", circumstances());
   tick();
 }
@@ -63,8 +63,7 @@ void MeasureDesk::begin() {
 void MeasureDesk::stop() {
   timer_.cancel();
   end_child();
-  for (const Asker& asker : std::exchange(askers_, {}))
-    asker.on_done(fail(Code::unavailable, "[app] this node is stopping"));
+  answer_all(fail(Code::unavailable, "[app] this node is stopping"));
 }
 
 MachineRates MeasureDesk::rates() const {
@@ -86,10 +85,10 @@ Circumstances MeasureDesk::circumstances() const {
           .release = std::string(flotilla_version)};
 }
 
-bool MeasureDesk::is_quiet() const { return !child_ && Clock::now() - worked_at_ >= quiet_time; }
+bool MeasureDesk::is_quiet() const { return !child_ && now_() - worked_at_ >= quiet_time; }
 
 void MeasureDesk::on_work() {
-  worked_at_ = Clock::now();
+  worked_at_ = now_();
   if (!child_) return;
   log(LogLevel::info, "app", "measuring this machine is put off: something is to be computed");
   end_child();
@@ -109,19 +108,46 @@ void MeasureDesk::on_stats(const StageStats& stats, bool is_alone) {
   context_.changed();
 }
 
-void MeasureDesk::want(bool again, OnProgress on_progress, OnDone on_done) {
-  if (measured_ && !stale_ && !again && !child_ && missing_types().empty()) return on_done(rates());
+std::uint64_t MeasureDesk::want(bool again, OnProgress on_progress, OnDone on_done) {
+  const std::uint64_t number = ++asker_numbers_;
+  if (measured_ && !stale_ && !again && !child_ && missing_types().empty()) {
+    on_done(rates());
+    return number;
+  }
+  if (askers_.size() >= askers_max) {
+    on_done(fail(Code::busy, "[app] expected at most {} to wait until this machine is measured; try again in a minute",
+                 askers_max));
+    return number;
+  }
   if (again) stale_ = true;
   if (again && child_ && !everything_) end_child();
   not_before_ = {};
-  askers_.push_back({std::move(on_progress), std::move(on_done)});
-  if (!child_ && Clock::now() - worked_at_ < quiet_time)
-    askers_.back().on_progress({"waiting until nothing is computed here", 0, 1});
+  askers_.push_back({number, now_(), std::move(on_progress), std::move(on_done)});
+  if (!child_ && now_() - worked_at_ < quiet_time)
+    OnProgress(askers_.back().on_progress)({"waiting until nothing is computed here", 0, 1});  // it may leave at that
+  return number;
+}
+
+void MeasureDesk::leave(std::uint64_t asker) {
+  std::erase_if(askers_, [&](const Asker& each) { return each.number == asker; });
+}
+
+void MeasureDesk::answer_all(const Result<MachineRates>& rates) {
+  for (const Asker& asker : std::exchange(askers_, {})) asker.on_done(rates);
 }
 
 void MeasureDesk::tick() {
+  look();
+  timer_.expires_after(tick_interval);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) tick();
+  });
+}
+
+void MeasureDesk::look() {
   watch_share();
-  const auto now = Clock::now();
+  give_up_waiting();
+  const auto now = now_();
   if (child_ && now - child_started_ > child_time_max) {
     end_child();
     on_failure({Code::timeout, "[app] measuring this machine took longer than three minutes and was ended"});
@@ -138,10 +164,20 @@ void MeasureDesk::tick() {
       start(std::move(missing), false);
     }
   }
-  timer_.expires_after(tick_interval);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
+}
+
+// A measurement under way is waited for: it ends soon enough.
+void MeasureDesk::give_up_waiting() {
+  if (child_) return;
+  std::vector<Asker> late;
+  for (Asker& asker : askers_)
+    if (now_() - asker.since >= wait_max) late.push_back(asker);
+  std::erase_if(askers_, [&](const Asker& asker) { return now_() - asker.since >= wait_max; });
+  for (const Asker& asker : late)
+    asker.on_done(fail(Code::timeout,
+                       "[app] expected a moment within {} minutes in which nothing is computed here but there was "
+                       "none; ask again when this machine has less to do",
+                       wait_max / 1min));
 }
 
 // A quota is known the moment it is set, before a stage has shown what it does to it.
@@ -166,6 +202,7 @@ std::vector<std::string> MeasureDesk::missing_types() {
   }
   if (measured_ && !stale_)
     for (const KernelRate& kernel : measured_->kernels) wanted.erase(kernel.type);
+  for (const std::string& type : untimeable_) wanted.erase(type);
   return {wanted.begin(), wanted.end()};
 }
 
@@ -183,8 +220,9 @@ void MeasureDesk::start(std::vector<std::string> types, bool everything) {
       });
   if (!child) return on_failure(child.error());
   child_ = *std::move(child);
-  child_started_ = Clock::now();
+  child_started_ = now_();
   everything_ = everything;
+  asked_ = std::move(types);
 }
 
 void MeasureDesk::on_child_frame(const Frame& frame) {
@@ -205,6 +243,9 @@ void MeasureDesk::on_child_frame(const Frame& frame) {
 }
 
 void MeasureDesk::on_measured(MachineRates rates) {
+  // What cannot be timed (a type nobody can make at random) is not asked for each second.
+  for (const std::string& type : asked_)
+    if (!std::ranges::contains(rates.kernels, type, &KernelRate::type)) untimeable_.insert(type);
   if (everything_ || !measured_) {
     measured_ = std::move(rates);
     stale_ = false;
@@ -214,13 +255,12 @@ void MeasureDesk::on_measured(MachineRates rates) {
   } else {
     measured_->kernels.insert(measured_->kernels.end(), rates.kernels.begin(), rates.kernels.end());
   }
-  // What cannot be timed (a type nobody can make at random) is not asked for each second.
   pause_ = {};
   if (const auto written = write_rates(options_.home / "rates.json", circumstances(), *measured_); !written)
     log(LogLevel::warning, "app", "what was measured is not kept: {}", written.error().message);
   context_.changed();
   tell({});
-  for (const Asker& asker : std::exchange(askers_, {})) asker.on_done(this->rates());
+  answer_all(this->rates());
 }
 
 void MeasureDesk::look_again_later() {
@@ -232,15 +272,15 @@ void MeasureDesk::look_again_later() {
     return;
   }
   again_pause_ = std::clamp<std::chrono::seconds>(again_pause_ * 2, pause_first, pause_max);
-  again_at_ = Clock::now() + again_pause_;
+  again_at_ = now_() + again_pause_;
 }
 
 void MeasureDesk::on_failure(const Error& cause) {
   pause_ = std::clamp<std::chrono::seconds>(pause_ * 2, pause_first, pause_max);
-  not_before_ = Clock::now() + pause_;
+  not_before_ = now_() + pause_;
   log(LogLevel::warning, "app", "this machine could not be measured: {}", cause.message);
   tell({});
-  for (const Asker& asker : std::exchange(askers_, {})) asker.on_done(fail(cause));
+  answer_all(fail(cause));
 }
 
 void MeasureDesk::end_child() {
@@ -251,7 +291,7 @@ void MeasureDesk::end_child() {
 void MeasureDesk::tell(const Progress& progress) {
   if (observer_) observer_(progress);
   if (progress.text.empty()) return;
-  for (const Asker& asker : askers_) asker.on_progress(progress);
+  for (const Asker& asker : std::vector(askers_)) asker.on_progress(progress);  // some may leave at that
 }
 
 }  // namespace flotilla

@@ -1,15 +1,20 @@
 // Claims about what a node keeps and notices of its machine's speed.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 
 #include "app/machine.h"
+#include "app/measure_desk.h"
 #include "app/rates_cache.h"
 #include "app/rates_json.h"
 #include "app/slowdown_watch.h"
+#include "app/test_desks.h"
+#include "engine/core_division.h"
+#include "engine/stage.h"
 
 namespace flotilla {
 namespace {
@@ -84,9 +89,97 @@ TEST_F(RatesCache, ADamagedFileIsNone) {
   EXPECT_EQ(read_rates(path(), now_), std::nullopt);
 }
 
-TEST(Machine, AShareIsNeverMoreThanItsProcessors) {
+TEST_F(RatesCache, WhatNoNodeMayTellIsNotBelieved) {
+  nlohmann::json good;
+  ASSERT_TRUE(write_rates(path(), now_, some_rates()));
+  std::ifstream(path()) >> good;
+  const auto is_believed = [&](const char* pointer, const nlohmann::json& value) {
+    nlohmann::json body = good;
+    body[nlohmann::json::json_pointer(std::string("/measured/0/rates/") + pointer)] = value;
+    std::ofstream(path()) << body;
+    return read_rates(path(), now_).has_value();
+  };
+  EXPECT_TRUE(is_believed("layer_seconds", 4e-5));
+  EXPECT_FALSE(is_believed("kernels", nlohmann::json::array()));
+  EXPECT_FALSE(is_believed("kernels/0/seconds_per_gib/3", -1));
+  EXPECT_FALSE(is_believed("kernels/0/seconds_per_gib/3", 1e7));
+  EXPECT_FALSE(is_believed("shards", 1u << 20));
+  for (const char* field :
+       {"memory_bytes_per_second", "layer_seconds", "attention_bytes_per_second", "attention_tile_bytes_per_second"}) {
+    EXPECT_FALSE(is_believed(field, -1)) << field;
+    EXPECT_FALSE(is_believed(field, 1e18)) << field;
+  }
+}
+
+TEST_F(RatesCache, MeasuringRemovesWhatMeasurementsThatWereEndedLeft) {
+  for (const char* name : {"measure-123.gguf", "measure.gguf", "model.gguf"}) std::ofstream(folder_ / name) << "x";
+  ASSERT_TRUE(start_engine());
+  ASSERT_TRUE(measure_layer({1, 1}, folder_));
+  std::vector<std::string> left;
+  for (const auto& entry : fs::directory_iterator(folder_)) left.push_back(entry.path().filename());
+  EXPECT_THAT(left, testing::ElementsAre("model.gguf"));
+}
+
+#ifdef __linux__
+TEST(Machine, AShareIsNeverMoreThanTheProcessorsAssigned) {
+  cpu_set_t before, one;
+  ASSERT_EQ(::sched_getaffinity(0, sizeof before, &before), 0);
+  CPU_ZERO(&one);
+  for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; ++i)
+    if (CPU_ISSET(i, &before)) CPU_SET(i, &one);
   EXPECT_GT(processor_share(), 0);
-  EXPECT_GE(processor_share() + 0.999, processors_allowed());
+  EXPECT_LE(processor_share(), CPU_COUNT(&before));
+  ASSERT_EQ(::sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_LE(processor_share(), 1);
+  EXPECT_EQ(processors_allowed(), 1u);
+  ASSERT_EQ(::sched_setaffinity(0, sizeof before, &before), 0);
+}
+#endif
+
+// Nothing is measured: this machine computes all the time, or nobody lets it.
+class Askers : public Desks {
+ protected:
+  void ask() {
+    numbers_.push_back(desk_.want(
+        true, [](const MeasureDesk::Progress&) {},
+        [this](const Result<MachineRates>& rates) {
+          ASSERT_FALSE(rates);
+          refusals_.push_back(rates.error());
+        }));
+  }
+  void work_for(std::chrono::seconds time) {
+    for (const auto end = now_ + time; now_ < end; now_ += std::chrono::seconds(1)) {
+      desk_.on_work();
+      desk_.look();
+    }
+  }
+
+  MeasureDesk::Clock::time_point now_{std::chrono::hours(1)};
+  MeasureDesk desk_{*context_, {.unasked = false, .threads = 1, .home = folder_}, [this] { return now_; }};
+  std::vector<std::uint64_t> numbers_;
+  std::vector<Error> refusals_;
+};
+
+TEST_F(Askers, BeyondSoManyAreToldToComeAgain) {
+  for (std::size_t i = 0; i < MeasureDesk::askers_max; ++i) ask();
+  EXPECT_TRUE(refusals_.empty());
+  ask();
+  ASSERT_EQ(refusals_.size(), 1u);
+  EXPECT_EQ(refusals_[0].code, Code::busy);
+  desk_.leave(numbers_.front());
+  ask();
+  EXPECT_EQ(refusals_.size(), 1u) << "who left makes room";
+}
+
+TEST_F(Askers, AreToldWhereNoQuietMomentComes) {
+  ask();
+  ask();
+  desk_.leave(numbers_.back());
+  work_for(MeasureDesk::wait_max - std::chrono::seconds(2));
+  EXPECT_TRUE(refusals_.empty());
+  work_for(std::chrono::seconds(5));
+  ASSERT_EQ(refusals_.size(), 1u) << "the other one has left";
+  EXPECT_EQ(refusals_[0].code, Code::timeout);
 }
 
 // A runner that tells each second how many steps it took and how long they were.
@@ -128,6 +221,12 @@ TEST_F(Slowdown, RecoveryIsNoticedToo) {
   (void)news_within(10, 0.02);
   (void)news_within(10, 0.08);
   EXPECT_NEAR(news_within(5, 0.02).value(), 0.25, 0.02);
+}
+
+TEST_F(Slowdown, OfAStageThatEndedNothingIsKept) {
+  (void)news_within(10, 0.02);
+  watch_.forget(stats_.placement);
+  EXPECT_EQ(news_within(20, 0.08), std::nullopt) << "another stage, by the same number";
 }
 
 TEST_F(Slowdown, AHiccupIsNoNews) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "app/fleet.h"
+#include "app/wishes.h"
 #include "base/log.h"
 #include "model/spec.h"
 
@@ -15,6 +16,8 @@ constexpr auto tick_interval = 1s;
 constexpr auto close_max = 20s;  // new requests wait so long for answers under way, then the move is put off
 constexpr auto ending_min = 2s;  // requests sent before the news of the new placement reached their entry node come yet
 constexpr auto free_max = 5s;    // until machines have told that their memory is free; then it is tried anyway
+constexpr auto shape_pause = 60s;  // after a header that could not be had or read
+constexpr auto surplus_max = 60s;  // a placement that replaces one has long been told of by then
 
 }  // namespace
 
@@ -49,16 +52,27 @@ void MoveDesk::look() {
   for (const auto& [id, watched] : watched_) ids.push_back(id);
   for (const PlacementId id : ids)
     if (const auto found = watched_.find(id); found != watched_.end()) step(id, found->second);
+  std::erase_if(surplus_, [&](const Surplus& each) { return drop_surplus(each.placement) || now_() >= each.until; });
 }
 
 void MoveDesk::begin_watching(const Placement& placement) {
   const ReplanWatch watch(heads_.order(placement.id).moves, now_());
-  watched_.emplace(placement.id,
-                   Watched{.watch = watch, .shape = {}, .finding = {}, .basis = {}, .target = {}, .why = {}});
-  headers_.want(placement.model, placement.fingerprint, [this, id = placement.id](const Result<StoredModel>& stored) {
+  const auto [entry, is_new] = watched_.emplace(
+      placement.id, Watched{.watch = watch, .shape = {}, .basis = {}, .finding = {}, .target = {}, .why = {}});
+  want_shape(placement.id, entry->second);
+}
+
+void MoveDesk::want_shape(PlacementId id, Watched& watched) {
+  watched.shape_wanted_at = now_();
+  const Placement& placement = *heads_.find(id);
+  headers_.want(placement.model, placement.fingerprint, [this, id](const Result<StoredModel>& stored) {
     const auto found = watched_.find(id);
-    if (found == watched_.end() || !stored) return;
-    if (auto shape = read_shape(*stored->gguf)) found->second.shape = *std::move(shape);
+    if (found == watched_.end()) return;
+    auto shape = stored ? read_shape(*stored->gguf) : Result<ModelShape>(fail(stored.error()));
+    if (!shape)
+      return log(LogLevel::warning, "app", "a placement is not planned again until its header can be read: {}",
+                 shape.error().message);
+    found->second.shape = *std::move(shape);
   });
 }
 
@@ -76,9 +90,7 @@ void MoveDesk::step(PlacementId id, Watched& watched) {
     case Phase::loading_after:
       return;  // until on_loaded()
     case Phase::ending:
-      if (now >= watched.until && running_(id) == 0)
-        heads_.end(id, {Code::unavailable, "[app] the model has moved; send the request again"});
-      return;
+      return end_or_stay(id, watched);
     case Phase::closing:
       return close_or_put_off(id, watched);
     case Phase::emptied:
@@ -88,14 +100,17 @@ void MoveDesk::step(PlacementId id, Watched& watched) {
   }
 }
 
-// Planning takes up to some milliseconds in a large fleet: only where a node has said something new.
+// Planning takes up to some milliseconds in a large fleet: only where a node, or who wants the model, has said
+// something new.
 void MoveDesk::examine(PlacementId id, Watched& watched) {
+  if (!watched.shape && now_() - watched.shape_wanted_at >= shape_pause) want_shape(id, watched);
   if (!watched.shape || heads_.find(id)->state != PlacementState::ready) return;
   const ClusterView view = context_.view();
-  decltype(watched.basis) basis;
+  Basis basis{.nodes = {}, .order = heads_.order(id)};
   for (const Member& member : view.members)
-    basis.emplace_back(member.info.id, member.state, member.info.incarnation, member.info.revision);
-  if (basis != watched.basis) watched.finding = find(id, *watched.shape, view);
+    basis.nodes.emplace_back(member.info.id, member.state, member.info.incarnation, member.info.revision);
+  if (basis.nodes != watched.basis.nodes || !asks_alike(basis.order, watched.basis.order))
+    watched.finding = find(id, *watched.shape, view);
   watched.basis = std::move(basis);
   if (!watched.finding) return watched.watch.on_nothing_known();
   const Finding& found = *watched.finding;
@@ -138,22 +153,50 @@ void MoveDesk::start(PlacementId id, Watched& watched) {
   }
   watched.phase = Phase::closing;
   watched.until = now_() + close_max;
-  heads_.close(id, "moving: " + watched.why, std::nullopt);
+  heads_.close(id, "moving: " + watched.why, false);
 }
 
 void MoveDesk::close_or_put_off(PlacementId id, Watched& watched) {
   const auto now = now_();
+  if (!is_wished_still(id, watched)) {
+    watched.phase = Phase::in_service;
+    return heads_.open_again(id, "not moved: someone said where it shall be");
+  }
   if (running_(id) == 0) {
     watched.phase = Phase::emptied;
     watched.until = now + free_max;
     return heads_.empty(id, "moving: " + watched.why);
   }
   if (now < watched.until) return;
-  watched.phase = Phase::in_service;
-  watched.watch.on_put_off(now);
+  put_off(watched);
   log(LogLevel::warning, "app", "{} stays for now: answers under way take longer than {} s", heads_.find(id)->model,
       close_max / 1s);
   heads_.open_again(id, "move put off until answers are shorter: " + watched.why);
+}
+
+// Where the new one is gone before this one has ended, whoever came next has opened this one again.
+void MoveDesk::end_or_stay(PlacementId id, Watched& watched) {
+  if (heads_.find(id)->state == PlacementState::ready) return put_off(watched);
+  if (now_() >= watched.until && running_(id) == 0)
+    heads_.end(id, {Code::unavailable, "[app] the model has moved; send the request again"});
+}
+
+void MoveDesk::put_off(Watched& watched) {
+  watched.phase = Phase::in_service;
+  watched.watch.on_put_off(now_());
+  watched.put_off_at = now_();
+  ++watched.put_offs;
+}
+
+// What the next placement is told of moves: those that could not be made count like those that were, and an hour of
+// rest forgets them too.
+std::uint32_t MoveDesk::tries_with_this(const Watched& watched) const {
+  const bool has_rested = now_() - watched.put_off_at >= ReplanWatch::pause_max;
+  return watched.watch.moves_with_this(now_()) + (has_rested ? 0 : watched.put_offs);
+}
+
+bool MoveDesk::is_wished_still(PlacementId id, const Watched& watched) const {
+  return asks_alike(heads_.order(id), watched.basis.order);
 }
 
 // The same wishes: the new head plans by itself, and by what it sees.
@@ -163,7 +206,7 @@ void MoveDesk::load(PlacementId id, Watched& watched, Phase phase) {
   LoadModel order = heads_.order(id);
   order.context_tokens = placement.context_tokens;
   order.sequences = placement.sequences;
-  order.moves = watched.watch.moves_with_this(now_());
+  order.moves = tries_with_this(watched);
   order.why_moved = "moved: " + watched.why;
   loads_.ask(watched.target, std::move(order), nullptr,
              [this, id](const Result<Placement>& loaded) { on_loaded(id, loaded); });
@@ -172,24 +215,34 @@ void MoveDesk::load(PlacementId id, Watched& watched, Phase phase) {
 void MoveDesk::on_loaded(PlacementId id, const Result<Placement>& loaded) {
   const auto found = watched_.find(id);
   if (found == watched_.end() || heads_.find(id) == nullptr) {
-    if (loaded) drop_surplus(*loaded);
+    if (loaded && !drop_surplus(*loaded)) surplus_.push_back({*loaded, now_() + surplus_max});
     return;
   }
-  if (found->second.phase == Phase::loading_beside) return on_beside(id, found->second, loaded);
-  on_after(id, found->second, loaded);
+  // A head that answers with what is to move has not understood: there would be nothing left.
+  const Result<Placement> moved =
+      loaded && loaded->id == id
+          ? Result<Placement>(
+                fail(Code::internal, "[app] it was sent back to where it is by the machine it was to move to"))
+          : loaded;
+  if (found->second.phase == Phase::loading_beside) return on_beside(id, found->second, moved);
+  on_after(id, found->second, moved);
 }
 
 void MoveDesk::on_beside(PlacementId id, Watched& watched, const Result<Placement>& loaded) {
   if (!loaded) {
     log(LogLevel::warning, "app", "{} stays: {}", heads_.find(id)->model, loaded.error().message);
-    watched.phase = Phase::in_service;
-    watched.watch.on_put_off(now_());
+    put_off(watched);
     return heads_.tell(id, "not moved: " + loaded.error().message);
+  }
+  if (!is_wished_still(id, watched)) {
+    put_off(watched);
+    heads_.tell(id, "not moved: someone said where it shall be");
+    return give_back(*loaded);
   }
   log(LogLevel::warning, "app", "{} has moved: {}", loaded->model, watched.why);
   watched.phase = Phase::ending;
   watched.until = now_() + ending_min;
-  heads_.close(id, "answers what came before it moved", *loaded);
+  heads_.close(id, "answers what came before it moved", true);
 }
 
 void MoveDesk::on_after(PlacementId id, Watched& watched, const Result<Placement>& loaded) {
@@ -198,21 +251,28 @@ void MoveDesk::on_after(PlacementId id, Watched& watched, const Result<Placement
     return heads_.hand_over(id, *loaded);
   }
   log(LogLevel::warning, "app", "{} goes back to where it was: {}", heads_.find(id)->model, loaded.error().message);
-  heads_.load_again(id, "not moved: " + loaded.error().message);
+  heads_.load_again(id, "not moved: " + loaded.error().message, tries_with_this(watched));
 }
 
-// Its predecessor is gone. That one was replaced where another placement of the model is here; else this one is the
-// model's only one, and welcome.
-void MoveDesk::drop_surplus(const Placement& loaded) {
-  if (loaded.head() == context_.identity.node) return;  // what replaces or unloads a model here ends all of it
+// Its predecessor is gone. That one was replaced where another placement of the model is here, or will be as soon as
+// its head has planned it; else this one is the model's only one, and welcome. True: there is nothing left to decide.
+bool MoveDesk::drop_surplus(const Placement& loaded) {
+  if (loaded.head() == context_.identity.node) return true;  // what replaces or unloads a model here ends all of it
   const ClusterView view = context_.view();
   for (const Member& member : view.members)
     for (const Placement& other : member.info.placements)
-      if (other.model == loaded.model && other.id != loaded.id) {
-        const UnloadModel order{random_u64(), loaded.model};
-        context_.send(loaded.head(), make_frame(FrameKind::unload_model, encode(order)));
-        return;
+      if (other.model == loaded.model && other.id != loaded.id && other.head() != loaded.head()) {
+        give_back(loaded);
+        return true;
       }
+  return false;
+}
+
+void MoveDesk::give_back(const Placement& loaded) {
+  if (loaded.head() == context_.identity.node)
+    return heads_.end(loaded.id, {Code::unavailable, "[app] the model stays where it was; send the request again"});
+  const UnloadModel order{random_u64(), loaded.model};
+  context_.send(loaded.head(), make_frame(FrameKind::unload_model, encode(order)));
 }
 
 void MoveDesk::on_unload(const std::string& model) {

@@ -56,30 +56,48 @@ class MoveDesk {
     Plan better;
     Foretold now, then;
   };
+  // What a finding rests on: the state of each node, and the wishes. It holds as long as nobody says anything new.
+  struct Basis {
+    std::vector<std::tuple<NodeId, MemberState, std::uint64_t, std::uint64_t>> nodes;
+    LoadModel order;
+  };
   struct Watched {
     ReplanWatch watch;
     Phase phase = Phase::in_service;
     Clock::time_point until{};  // of the phase, where it has an end
     std::optional<ModelShape> shape;
-    // What was found, and of which state of which nodes: it holds as long as they say nothing new.
+    Clock::time_point shape_wanted_at{};  // asked for then, while there is none
+    Basis basis;
     std::optional<Finding> finding;
-    std::vector<std::tuple<NodeId, MemberState, std::uint64_t, std::uint64_t>> basis;
     NodeId target;  // heads the new one
     std::string why;
+    std::uint32_t put_offs = 0;  // moves that could not be made
+    Clock::time_point put_off_at{};
+  };
+  // Loaded for a placement that was gone by then.
+  struct Surplus {
+    Placement placement;
+    Clock::time_point until;  // then it is the model's only one
   };
 
   void tick();
   void begin_watching(const Placement& placement);
+  void want_shape(PlacementId id, Watched& watched);
   void step(PlacementId id, Watched& watched);
   void examine(PlacementId id, Watched& watched);
   std::optional<Finding> find(PlacementId id, const ModelShape& shape, const ClusterView& view) const;
   void start(PlacementId id, Watched& watched);
   void close_or_put_off(PlacementId id, Watched& watched);
+  void end_or_stay(PlacementId id, Watched& watched);
+  void put_off(Watched& watched);
+  std::uint32_t tries_with_this(const Watched& watched) const;
+  bool is_wished_still(PlacementId id, const Watched& watched) const;
   void load(PlacementId id, Watched& watched, Phase phase);
   void on_loaded(PlacementId id, const Result<Placement>& loaded);
   void on_beside(PlacementId id, Watched& watched, const Result<Placement>& loaded);
   void on_after(PlacementId id, Watched& watched, const Result<Placement>& loaded);
-  void drop_surplus(const Placement& loaded);
+  bool drop_surplus(const Placement& loaded);
+  void give_back(const Placement& loaded);
   bool is_moving() const;
 
   NodeContext& context_;
@@ -90,6 +108,7 @@ class MoveDesk {
   const Now now_;
   boost::asio::steady_timer timer_;
   std::map<PlacementId, Watched> watched_;
+  std::vector<Surplus> surplus_;
 };
 
 }  // namespace flotilla

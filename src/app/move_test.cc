@@ -1,5 +1,6 @@
 // Claims about placements that move: beside their answers or after them, never against a wish, and back where the new
 // one does not load; and about requests that meet one on its way.
+#include "app/fleet.h"
 #include "app/move_desk.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
@@ -21,6 +22,7 @@ class Moves : public Desks {
     set_speed(0, 10);
     set_speed(1, 10);
     context_->send = [this](const NodeId& to, const Frame& frame) {
+      if (frame.header.kind == FrameKind::load_model) asked_[decode_load_model(frame.body)->ticket] = to;
       sent_.emplace_back(to, frame);
       return true;
     };
@@ -75,8 +77,33 @@ class Moves : public Desks {
     LoadResult result{.ticket = ticket, .ok = loaded.has_value()};
     if (loaded) result.placement = *loaded;
     if (!loaded) result.code = to_string(loaded.error().code), result.message = loaded.error().message;
-    loads_.on_result(result);
+    if (loaded) view_.members[1].info.placements = {*loaded};
+    loads_.on_result(asked_.at(ticket), result);
     publish();
+  }
+  // Moves to island have been found to pay, and are on their way.
+  LoadModel moving() {
+    set_speed(0, 1);
+    look_for(5);
+    return take(FrameKind::load_model, decode_load_model).at(0);
+  }
+  // Loads it here from the start, and plays island's part of the move.
+  Placement moved_to_island() {
+    const Placement old = load_here();
+    running_ = 1;
+    answer_load(moving().ticket, at_island());
+    sent_.clear();
+    return old;
+  }
+  void unload() {
+    moves_.on_unload("tiny");
+    heads_.on_unload(harbour_, {99, "tiny"});
+  }
+  std::vector<NodeId> unloaded_at() {
+    std::vector<NodeId> list;
+    for (const auto& [to, frame] : std::exchange(sent_, {}))
+      if (frame.header.kind == FrameKind::unload_model) list.push_back(to);
+    return list;
   }
   Placement at_island() {
     Placement placement = placed_on(island_);
@@ -88,6 +115,7 @@ class Moves : public Desks {
   LoadDesk loads_{*context_, headers_};
   HeadDesk heads_{*context_, headers_, [](PlacementId, const Error&) {}};
   std::size_t running_ = 0;
+  std::map<std::uint64_t, NodeId> asked_;  // by ticket
   MoveDesk::Clock::time_point now_{std::chrono::hours(1)};
   MoveDesk moves_{
       *context_, headers_, heads_, loads_, [this](PlacementId) { return running_; }, [this] { return now_; }};
@@ -138,12 +166,155 @@ TEST_F(Moves, AreGivenUpWhereTheNewPlacementDoesNotLoadAndTriedAgainAfterAMinute
   look_for(55);
   EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
   look_for(10);
+  const auto again = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].moves, 2u) << "a try counts like a move";
+}
+
+TEST_F(Moves, AWishSpokenBeforeTheMoveBeginsIsHeard) {
+  load_here();
+  set_speed(0, 1);
+  look_for(2);
+  heads_.on_load(island_, {.ticket = 2, .model = "tiny", .nodes = {"harbour"}, .mode = "auto"});
+  look_for(20);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+}
+
+TEST_F(Moves, AWishSpokenWhileTheNewPlacementLoadsIsHeardToo) {
+  const Placement old = load_here();
+  const LoadModel order = moving();
+  heads_.on_load(island_, {.ticket = 2, .model = "tiny", .nodes = {"harbour"}, .mode = "auto"});
+  sent_.clear();
+  answer_load(order.ticket, at_island());
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::ready);
+  EXPECT_THAT(unloaded_at(), ElementsAre(island_));
+}
+
+TEST_F(Moves, WhereTheNewPlacementIsLostTheOldOneAnswersAgainAndMovesAfterAPause) {
+  const Placement old = moved_to_island();
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::unloading);
+  view_.members[1].info.placements.clear();
+  heads_.on_load(island_, {.ticket = 5, .model = "tiny", .mode = "auto"});
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, old.id);
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::ready);
+  look_for(55);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+  look_for(15);
   EXPECT_EQ(take(FrameKind::load_model, decode_load_model).size(), 1u);
+}
+
+TEST_F(Moves, BackToWhereTheOldPlacementStillEndsAreMadeAnew) {
+  const Placement old = moved_to_island();
+  heads_.on_load(island_, {.ticket = 5, .model = "tiny", .mode = "auto", .moves = 2});
+  const Placement anew = prepared();
+  EXPECT_NE(anew.id, old.id);
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::unloading) << "it breaks nothing off";
+  EXPECT_EQ(anew.state, PlacementState::ready);
+}
+
+TEST_F(Moves, ToWhereItIsAlreadyEndNothing) {
+  const Placement old = load_here();
+  answer_load(moving().ticket, old);
+  look_for(10);
+  ASSERT_NE(heads_.find(old.id), nullptr);
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::ready);
+  EXPECT_THAT(heads_.find(old.id)->detail, HasSubstr("not moved"));
+}
+
+TEST_F(Moves, OfAModelThatIsUnloadedEndAtTheirTargetToo) {
+  load_here();
+  const LoadModel order = moving();
+  unload();
+  EXPECT_THAT(unloaded_at(), ElementsAre(island_));
+  answer_load(order.ticket, fail(Code::unavailable, "[app] tiny was unloaded"));
+  look_for(100);
+  EXPECT_THAT(heads_.placements(), IsEmpty());
+}
+
+TEST_F(Moves, ThatEndAfterTheirModelWasReplacedGiveBackWhatTheyLoaded) {
+  load_here();
+  const LoadModel order = moving();
+  heads_.on_load(island_, {.ticket = 2, .model = "tiny", .mode = "auto", .context_tokens = 128});
+  publish();
+  sent_.clear();
+  answer_load(order.ticket, at_island());
+  EXPECT_THAT(unloaded_at(), IsEmpty()) << "what replaces it is not planned yet, so nobody can see it";
+  look_for(2);
+  EXPECT_THAT(unloaded_at(), ElementsAre(island_));
+}
+
+TEST_F(Moves, ThatEndAfterTheirModelWasLostKeepWhatTheyLoaded) {
+  const Placement old = load_here();
+  const LoadModel order = moving();
+  heads_.end(old.id, {Code::unavailable, "[test] lost"});
+  publish();
+  sent_.clear();
+  answer_load(order.ticket, at_island());
+  look_for(100);
+  heads_.on_load(harbour_, {.ticket = 2, .model = "tiny", .mode = "auto"});
+  look_for(10);
+  EXPECT_THAT(unloaded_at(), IsEmpty());
+}
+
+TEST_F(Moves, AreFoundAlsoWhereTheHeaderCouldNotBeReadAtFirst) {
+  load_here();
+  std::filesystem::rename(folder_ / "models", folder_ / "away");
+  store_->refresh();
+  set_speed(0, 1);
+  look_for(10);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+  std::filesystem::rename(folder_ / "away", folder_ / "models");
+  store_->refresh();
+  look_for(70);
+  EXPECT_EQ(take(FrameKind::load_model, decode_load_model).size(), 1u);
+}
+
+// --- HeadDesk ---
+
+TEST_F(Moves, AModelUnloadedBeforeItsHeaderCameIsNotLoaded) {
+  heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+  heads_.on_load(harbour_, {.ticket = 2, .model = "tiny", .nodes = {"harbour"}, .mode = "auto"});
+  heads_.on_unload(island_, {3, "tiny"});
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 3u);
+  EXPECT_FALSE(results[0].ok || results[1].ok);
+  EXPECT_TRUE(results[2].ok) << results[2].message;
+  turn();
+  EXPECT_THAT(sent_, IsEmpty());
+  EXPECT_EQ(load_here().state, PlacementState::ready) << "the next order is another one";
+}
+
+TEST_F(Moves, AnOrderForOtherMachinesIsHeardOnceTheFirstIsPlanned) {
+  heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+  heads_.on_load(harbour_, {.ticket = 2, .model = "tiny", .mode = "auto"});
+  heads_.on_load(island_,
+                 {.ticket = 3, .model = "tiny", .nodes = {"harbour", "island"}, .layers = {1, 1}, .mode = "auto"});
+  turn();
+  turn();
+  ASSERT_EQ(heads_.placements().size(), 1u);
+  EXPECT_EQ(heads_.placements()[0].stages.size(), 2u);
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_FALSE(results[0].ok || results[1].ok) << "replaced before it was ready";
+}
+
+TEST_F(Moves, ProgressCountsFromMachinesOfThePlacementOnly) {
+  heads_.on_load(island_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+  turn();
+  const Placement placement = heads_.placements().at(0);
+  sent_.clear();
+  heads_.on_progress(island_, {placement.id.value, "nonsense", 1, 2});
+  EXPECT_EQ(heads_.placements()[0].detail, placement.detail);
+  EXPECT_THAT(sent_, IsEmpty());
+  heads_.on_progress(harbour_, {placement.id.value, "loading", 1, 2});
+  EXPECT_EQ(heads_.placements()[0].detail, "loading");
 }
 
 TEST_F(Moves, APlacementClosedLetsWhoComesWaitAndIsHandedOver) {
   const Placement old = load_here();
-  heads_.close(old.id, "moving", std::nullopt);
+  heads_.close(old.id, "moving", false);
   EXPECT_EQ(heads_.find(old.id)->state, PlacementState::unloading);
   heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"});
   EXPECT_THAT(take(FrameKind::load_result, decode_load_result), IsEmpty());
@@ -159,11 +330,11 @@ TEST_F(Moves, APlacementClosedLetsWhoComesWaitAndIsHandedOver) {
 
 TEST_F(Moves, APlacementThatCouldNotMoveIsLoadedAgainForThoseWhoWait) {
   const Placement old = load_here();
-  heads_.close(old.id, "moving", std::nullopt);
+  heads_.close(old.id, "moving", false);
   heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"});
   heads_.empty(old.id, "moving");
   sent_.clear();
-  heads_.load_again(old.id, "not moved: island has no disk left");
+  heads_.load_again(old.id, "not moved: island has no disk left", 1);
   EXPECT_EQ(heads_.find(old.id), nullptr);
   const Placement again = prepared();
   EXPECT_NE(again.id, old.id);
@@ -191,6 +362,13 @@ class TightMoves : public Moves {
     look_for(5);
   }
   void ask() { heads_.on_load(island_, {.ticket = 3, .model = "tiny", .mode = "auto"}); }
+  // Moves whose new placement does not load: to the placement that is loaded again.
+  Placement fail_to_move(const LoadModel& order) {
+    answer_load(order.ticket, fail(Code::unavailable, "[app] island has no disk left"));
+    const Placement again = prepared();
+    sent_.clear();
+    return again;
+  }
 
   Placement old_;
 };
@@ -239,11 +417,58 @@ TEST_F(TightMoves, GoBackWhereTheNewPlacementDoesNotLoad) {
   look_for(1);
   const auto orders = take(FrameKind::load_model, decode_load_model);
   ASSERT_EQ(orders.size(), 1u);
-  answer_load(orders[0].ticket, fail(Code::unavailable, "[app] island has no disk left"));
-  const Placement again = prepared();
+  const Placement again = fail_to_move(orders[0]);
   EXPECT_EQ(again.state, PlacementState::ready);
   EXPECT_EQ(again.stages[0].nodes, old_.stages[0].nodes);
   EXPECT_THAT(again.detail, HasSubstr("not moved: [app] island has no disk left"));
+}
+
+TEST_F(TightMoves, ThatDoNotLoadAreTriedAgainAfterAMinuteAndThenAfterTwo) {
+  running_ = 0;
+  look_for(10);
+  auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  fail_to_move(orders[0]);
+  for (const int pause : {60, 120}) {
+    look_for(pause - 5);
+    EXPECT_THAT(sent_, IsEmpty());
+    look_for(20);
+    orders = take(FrameKind::load_model, decode_load_model);
+    ASSERT_EQ(orders.size(), 1u) << pause;
+    EXPECT_EQ(fail_to_move(orders[0]).state, PlacementState::ready);
+  }
+}
+
+TEST_F(TightMoves, AreGivenUpWhereSomeoneSaysMeanwhileWhereItShallBe) {
+  std::vector<std::string> names;
+  for (const NodeId& node : old_.stages[0].nodes) names.push_back(name_of(view_, node));
+  heads_.on_load(island_, {.ticket = 4, .model = "tiny", .nodes = names, .mode = "tensor"});
+  look_for(1);
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, old_.id);
+  EXPECT_EQ(heads_.find(old_.id)->state, PlacementState::ready);
+}
+
+TEST_F(TightMoves, OfAModelThatIsUnloadedDoNotBringItBack) {
+  running_ = 0;
+  look_for(10);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  unload();
+  answer_load(orders[0].ticket, fail(Code::unavailable, "[app] tiny was unloaded"));
+  look_for(100);
+  EXPECT_THAT(heads_.placements(), IsEmpty());
+}
+
+TEST_F(TightMoves, HaveNoPlaceForOtherWishesOnceTheOldPlacementIsEmpty) {
+  running_ = 0;
+  look_for(3);
+  sent_.clear();
+  heads_.on_load(island_, {.ticket = 4, .model = "tiny", .mode = "tensor"});
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].code, to_string(Code::busy));
 }
 
 // --- RequestDesk ---
@@ -305,7 +530,7 @@ TEST_F(Requests, WaitWhereTheirPlacementIsMovingAndNoneAnswers) {
   EXPECT_EQ(order->model, "tiny");
   view_.members[1].info.placements.clear();
   view_.members[0].info.placements = {successor()};
-  loads_.on_result({.ticket = order->ticket, .ok = true, .placement = successor()});
+  loads_.on_result(island_, {.ticket = order->ticket, .ok = true, .placement = successor()});
   turn_until([&] { return !generates().empty(); });
   EXPECT_THAT(generates(), ElementsAre(std::pair(harbour_, 8u)));
   EXPECT_THAT(events_, IsEmpty());

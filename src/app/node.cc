@@ -109,6 +109,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.view = [this] { return cluster_->view(); };
   context_.working = [this] { measures_.on_work(); };
   context_.stage_stats = [this](const StageStats& stats, bool is_alone) { measures_.on_stats(stats, is_alone); };
+  context_.stage_ended = [this](PlacementId placement) { measures_.on_stage_ended(placement); };
 }
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
@@ -256,11 +257,11 @@ void Node::on_frame(const NodeId& from, Frame frame) {
       });
     case FrameKind::load_progress:
       return dispatch(decode_load_progress(body), frame, [&](const auto& message) {
-        heads_.on_progress(message);
-        loads_.on_progress(message);
+        heads_.on_progress(from, message);
+        loads_.on_progress(from, message);
       });
     case FrameKind::load_result:
-      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(message); });
+      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(from, message); });
     case FrameKind::prepare_stage:
       return dispatch(decode_prepare_stage(body), frame,
                       [&](auto message) { stages_.on_prepare(from, std::move(message)); });
@@ -414,6 +415,7 @@ json Node::placements() {
     for (const Placement& placement : member.info.placements) {
       json entry = placement_json(placement, view);
       if (const auto stats = heads_.stats(placement.id); !stats.empty()) entry["stats"] = stats_json(stats);
+      if (heads_.find(placement.id)) entry["wishes"] = wishes_json(heads_.order(placement.id));
       list.push_back(std::move(entry));
     }
   return {{"placements", list}};
@@ -461,9 +463,9 @@ void Node::show(const std::string& model, OnJson on_done) {
   });
 }
 
-void Node::measure(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+std::function<void()> Node::measure(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
   const bool again = arguments.is_object() && arguments.contains("again") && arguments["again"] == true;
-  measures_.want(
+  const std::uint64_t asker = measures_.want(
       again,
       [on_progress](const MeasureDesk::Progress& progress) {
         on_progress({{"text", progress.text}, {"done", progress.done}, {"total", progress.total}});
@@ -472,6 +474,7 @@ void Node::measure(const json& arguments, std::function<void(json)> on_progress,
         if (!rates) return on_done(fail(rates.error()));
         on_done(rates_json(*rates));
       });
+  return [this, asker] { measures_.leave(asker); };
 }
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {

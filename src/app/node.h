@@ -81,8 +81,8 @@ class Node : public Backend {
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
   nlohmann::json placements() override;
-  void measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
-               OnJson on_done) override;
+  std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+                                OnJson on_done) override;
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
  private:

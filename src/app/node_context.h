@@ -38,6 +38,7 @@ struct NodeContext {
   // From whoever knows: a stage here computes or loads; and what its runner counted, alone or beside another's work.
   std::function<void()> working = [] {};
   std::function<void(const StageStats&, bool is_alone)> stage_stats = [](const StageStats&, bool) {};
+  std::function<void(PlacementId)> stage_ended = [](PlacementId) {};  // that was held here
 
   NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)
       : loop(io), store(models), identity(std::move(self)) {}

@@ -150,6 +150,16 @@ json stats_json(std::span<const StageStats> stages) {
   return body;
 }
 
+json wishes_json(const LoadModel& order) {
+  json body = json::object();
+  if (!order.nodes.empty()) body["nodes"] = order.nodes;
+  if (!order.layers.empty()) body["layers"] = order.layers;
+  if (!order.mode.empty() && order.mode != "auto") body["mode"] = order.mode;
+  if (order.context_tokens != 0) body["context"] = order.context_tokens;
+  if (order.sequences != 0) body["sequences"] = order.sequences;
+  return body;
+}
+
 json cluster_json(const ClusterView& view) {
   json nodes = json::array(), placements = json::array();
   for (const Member& member : view.members) {

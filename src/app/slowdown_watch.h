@@ -2,9 +2,9 @@
 // Pure: the messages are handed in.
 //
 // Steps of one row cost alike from second to second where they see about as long a context; so each second is compared
-// with an average of those like it, which follows slowly. One that is far off, and the next as well and as far, is
-// news. Not so where another stage of this machine loads or computes meanwhile: that slows a stage down, and says
-// nothing of the machine.
+// with an average of those like it, which follows slowly. Some in a row that are far off in one direction, each however
+// far, are news, and their median says how far. Not so where another stage of this machine loads or computes meanwhile:
+// that slows a stage down, and says nothing of the machine.
 #pragma once
 
 #include <cstdint>

@@ -53,6 +53,11 @@ void StageHost::set_threads(PrepareStage& order) const {
 }
 
 void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
+  if (const auto found = held_.find(order.placement); found != held_.end() && found->second->head != head)
+    return refuse(head, order,
+                  {Code::permission, std::format("[app] expected a placement of its own from a machine but "
+                                                 "{} holds a stage of this one for another",
+                                                 context_.identity.name)});
   context_.working();
   drop(order.placement);
   auto held = std::make_shared<Held>();
@@ -289,10 +294,14 @@ void StageHost::on_node_lost(const NodeId& node) {
 
 void StageHost::fail_stage(const std::shared_ptr<Held>& held, const Error& cause) {
   if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // said once
-  const StageFailed message{held->order.placement, held->order.epoch, held->order.stage_index,
-                            std::string(to_string(cause.code)), cause.message};
-  context_.send(held->head, make_frame(FrameKind::stage_failed, encode(message)));
+  refuse(held->head, held->order, cause);
   drop(held->order.placement);
+}
+
+void StageHost::refuse(const NodeId& head, const PrepareStage& order, const Error& cause) {
+  const StageFailed message{order.placement, order.epoch, order.stage_index, std::string(to_string(cause.code)),
+                            cause.message};
+  context_.send(head, make_frame(FrameKind::stage_failed, encode(message)));
 }
 
 void StageHost::drop(PlacementId placement) {
@@ -303,6 +312,7 @@ void StageHost::drop(PlacementId placement) {
   held->stop_copy->store(true);
   if (held->runner) held->runner->stop();
   held->runner.reset();
+  context_.stage_ended(placement);
   context_.changed();
 }
 

@@ -40,6 +40,7 @@ class StageHost {
   void start_runner(const std::shared_ptr<Held>& held);
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
+  void refuse(const NodeId& head, const PrepareStage& order, const Error& cause);
   void drop(PlacementId placement);
   void set_threads(PrepareStage& order) const;
   bool is_alone(const Held& held) const;

@@ -1,11 +1,9 @@
 #include "engine/core_division.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <format>
+#include <filesystem>
 #include <memory>
 
 #include "base/log.h"
@@ -39,12 +37,13 @@ double lower_quartile(std::vector<double> values) {
   return values[values.size() / 4];
 }
 
-// A file that goes with its owner.
+// A file that goes with its owner, or before. Always the same name: a process that measures may be ended at any moment,
+// and the next one writes over what that left.
 class ScratchFile {
  public:
-  explicit ScratchFile(const std::filesystem::path& folder)
-      : path_(folder / std::format("measure-{}.gguf", ::getpid())) {}
-  ~ScratchFile() {
+  explicit ScratchFile(const std::filesystem::path& folder) : path_(folder / "measure.gguf") { remove_old(folder); }
+  ~ScratchFile() { remove(); }
+  void remove() const {
     std::error_code ignored;
     std::filesystem::remove(path_, ignored);
   }
@@ -53,6 +52,14 @@ class ScratchFile {
   const std::filesystem::path& path() const { return path_; }
 
  private:
+  // Earlier versions called it measure-PID.gguf, and left them.
+  static void remove_old(const std::filesystem::path& folder) {
+    std::error_code ignored;
+    for (const auto& entry : std::filesystem::directory_iterator(folder, ignored))
+      if (const std::string name = entry.path().filename(); name.starts_with("measure-") && name.ends_with(".gguf"))
+        std::filesystem::remove(entry.path(), ignored);
+  }
+
   std::filesystem::path path_;
 };
 
@@ -144,6 +151,7 @@ Result<std::vector<DivisionTime>> measure_divisions(std::uint32_t cores, const s
       log(LogLevel::warning, "engine", "{} shards of {} threads are not tried: {}", division.shards, division.threads,
           candidate.error().message);
   }
+  file.remove();  // they hold all of it
   if (candidates.empty()) return fail(Code::no_memory, "[engine] expected to load a small model but could not");
   const auto start = std::chrono::steady_clock::now();
   for (std::uint32_t round = 0; round <= rounds; ++round) {
@@ -160,6 +168,7 @@ Result<double> measure_layer(const CoreDivision& division, const std::filesystem
   const ScratchFile file(scratch);
   FLOTILLA_TRY(const auto gguf, write_model(file, narrow));
   FLOTILLA_TRY(auto candidate, Candidate::load(gguf, narrow, division));
+  file.remove();
   for (std::uint32_t round = 0; round <= 2 * rounds; ++round) FLOTILLA_TRY_STATUS(candidate.round(round > 0));
   return lower_quartile(candidate.token) / static_cast<double>(narrow.layers);
 }

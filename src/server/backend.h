@@ -61,9 +61,9 @@ class Backend {
   virtual void show(const std::string& model, OnJson on_done) = 0;
   virtual nlohmann::json placements() = 0;  // the body of GET /placements, for `flotilla ps`
   // What this machine can do, measured first where it is not known or the arguments say {"again": true}; lines as
-  // load's, the last {"rates": …}.
-  virtual void measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
-                       OnJson on_done) = 0;
+  // load's, the last {"rates": …}. Gives what is to be called when nobody reads them any more.
+  virtual std::function<void()> measure(const nlohmann::json& arguments,
+                                        std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
 
   // CPU-heavy text work (templates, tokenizing) off the loop: runs `work` on a helper, then `done` on the loop.
   // `work` may be destroyed anywhere, `done` on the loop's thread only.

@@ -64,6 +64,15 @@ TEST_P(Hangup, WhileItsModelLoadsStartsNothing) {
   EXPECT_FALSE(generated);
 }
 
+TEST(HangupOfAMeasurement, IsTold) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  client.send(post_request("/measure", R"({"never":true})"));
+  ASSERT_TRUE(server.backend().wait_for_held(1));
+  client.close();
+  EXPECT_TRUE(server.backend().wait_for_cancelled(1));
+}
+
 INSTANTIATE_TEST_SUITE_P(WholeAndStream, Hangup, testing::Bool(),
                          [](const auto& which) { return which.param ? "Stream" : "Whole"; });
 

@@ -56,7 +56,8 @@ ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t
   return json;
 }
 
-// The lines of one load or measurement, the last called `result`. The work itself goes on when its watcher leaves.
+// The lines of one load or measurement, the last called `result`. The work itself goes on when its watcher leaves; it
+// is told of that where it wants to know.
 class ProgressLines {
  public:
   ProgressLines(Exchange exchange, const char* result) : exchange_(std::move(exchange)), result_(result) {}
@@ -78,9 +79,11 @@ class ProgressLines {
     exchange_->finish(HttpExchange::After::close);
   }
 
+  void on_left(std::function<void()> told) { on_left_ = std::move(told); }
+
   void end(ExchangeEnd end) {
     if (end == ExchangeEnd::stopping) return done(fail(Code::unavailable, "[server] this node is stopping"));
-    ended_ = true;
+    if (!std::exchange(ended_, true) && on_left_) std::exchange(on_left_, nullptr)();
   }
 
  private:
@@ -91,6 +94,7 @@ class ProgressLines {
 
   Exchange exchange_;
   const char* const result_;
+  std::function<void()> on_left_;
   bool started_ = false, ended_ = false;
 };
 
@@ -123,9 +127,9 @@ void measure(Exchange exchange, Backend& backend, std::size_t depth_max) {
     arguments = *std::move(body);
   }
   const auto lines = lines_to(exchange, "rates");
-  backend.measure(
+  lines->on_left(backend.measure(
       arguments, [lines](nlohmann::json progress) { lines->progress(std::move(progress)); },
-      [lines](Result<nlohmann::json> rates) { lines->done(std::move(rates)); });
+      [lines](Result<nlohmann::json> rates) { lines->done(std::move(rates)); }));
 }
 
 void unload(Exchange exchange, Backend& backend, std::size_t depth_max) {
@@ -179,7 +183,7 @@ void add_management_routes(Router& router, Backend& backend, const ServerLimits&
   router.add("GET", "/plan", [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
   router.add("POST", "/load",
              [&backend, depth_max](Exchange exchange) { load(std::move(exchange), backend, depth_max); });
-  router.add("POST", "/measure", 
+  router.add("POST", "/measure",
              [&backend, depth_max](Exchange exchange) { measure(std::move(exchange), backend, depth_max); });
   router.add("POST", "/unload",
              [&backend, depth_max](Exchange exchange) { unload(std::move(exchange), backend, depth_max); });

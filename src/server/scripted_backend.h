@@ -43,8 +43,8 @@ class ScriptedBackend : public Backend {
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
   nlohmann::json placements() override;
-  void measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
-               OnJson on_done) override;
+  std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+                                OnJson on_done) override;
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
   // For "[manual]": what came in, and the events to give back. `text` goes out token by token.
@@ -80,6 +80,7 @@ class ScriptedBackend : public Backend {
   boost::asio::thread_pool helper_{1};
   std::map<RequestId, std::shared_ptr<Script>> scripts_;
   std::vector<std::pair<std::string, OnOpen>> opening_;
+  std::vector<OnJson> unanswered_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::size_t held_count_ = 0, cancelled_count_ = 0;

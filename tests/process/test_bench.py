@@ -93,6 +93,13 @@ class Bench(unittest.TestCase):
         self.assertEqual([[0, 10], [10, 30]], [stage["layers"] for stage in after["stages"]])
         self.assertEqual((300, 3), (after["context_tokens"], after["sequences"]))
 
+    def test_what_the_planner_placed_is_the_planners_to_place_again(self):
+        self.a.load(SMOLLM2, context=300, sequences=3)
+        self.addCleanup(self.a.unload, SMOLLM2)
+        done = self.bench(SMOLLM2, *SHORT, "--pairs", "1", "--single", "a", "--nodes", "a,b")
+        self.assertEqual(0, done.returncode, done.stderr)
+        self.assertEqual({"context": 300, "sequences": 3}, self.placement_of(SMOLLM2).get("wishes"))
+
     def test_the_table_and_the_picture_tell_the_same(self):
         path = os.path.join(self.folder, "bench.svg")
         done = self.bench(ODD_NAME, *SHORT, "--pairs", "1", "--single", "a", "--svg", path)
@@ -124,6 +131,8 @@ class Bench(unittest.TestCase):
         )
         self.addCleanup(running.kill)
         wait_until(self.is_answering, LOAD_SECONDS, "an answer under way")
+        measured = self.placement_of(SMOLLM2)
+        self.assertEqual((["a"], [30]), (measured["wishes"].get("nodes"), measured["wishes"].get("layers")), "it stays")
         running.send_signal(signal.SIGINT)
         self.assertEqual(130, running.wait(LOAD_SECONDS))
         after = self.placement_of(SMOLLM2)

@@ -53,7 +53,7 @@ class Measuring(unittest.TestCase):
             self.assertEqual("a", link["node"])
             self.assertLess(link["latency_seconds"], 0.1)
             self.assertGreater(link["bytes_per_second"], 1e6)
-            self.assertEqual([], [name for name in os.listdir(fleet["a"].home) if name.startswith("measure-")])
+            self.assertEqual([], self.scratch_files(fleet["a"]))
             self.restarted_has_them_at_once(fleet)
 
     def check_rates(self, rates):
@@ -93,6 +93,10 @@ class Measuring(unittest.TestCase):
             # The measurement that the loading ended begins anew once nothing is computed, beside the idle model.
             rates = wait_until(lambda: rates_of(node, "a"), MEASURED_SECONDS, "rates")
             self.assertLessEqual(COMMON_TYPES | {"Q4_1", "Q8_0"}, {kernel["type"] for kernel in rates["kernels"]})
+            self.assertEqual([], self.scratch_files(node), "nor does the measurement that was ended leave any")
+
+    def scratch_files(self, node):
+        return [name for name in os.listdir(node.home) if name.startswith("measure")]
 
     def test_switched_off_nothing_is_measured_unless_asked(self):
         with Fleet(["a"]) as fleet:

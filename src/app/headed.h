@@ -1,0 +1,23 @@
+// Inside HeadDesk only: a placement that this node heads.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "app/head_desk.h"
+
+namespace flotilla {
+
+struct HeadDesk::Headed {
+  Placement placement;
+  LoadModel order;
+  Plan plan;
+  bool is_empty = false;                                      // its stages are gone, it lives on for those who wait
+  bool has_successor = false;                                 // it has moved, and answers those who came before
+  std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
+  std::vector<std::vector<bool>> connected;                   // per stage and member
+  std::vector<Asker> askers;
+  std::vector<StageStats> stats;  // per stage
+};
+
+}  // namespace flotilla
