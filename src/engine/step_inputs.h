@@ -1,4 +1,5 @@
-// Writes the numbers of one step into a graph of its shape: activations, positions, cells, what rows see, wanted rows. The scratch keeps its capacity from step to step.
+// Writes the numbers of one step into a graph of its shape: activations, positions, cells, what rows see, wanted rows. The
+// scratch keeps its capacity from step to step.
 #pragma once
 
 #include <ggml.h>
