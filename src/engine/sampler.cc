@@ -37,12 +37,10 @@ std::vector<TokenLogprob> best_logits(std::span<const float> logits, std::size_t
   return best;
 }
 
+// The first of the likeliest; token 0 where there is no number.
 TokenId best_token(std::span<const float> logits) {
-  std::size_t best = 0;
-  float highest = -std::numeric_limits<float>::infinity();
-  for (std::size_t token = 0; token < logits.size(); ++token)
-    if (logits[token] > highest) highest = logits[best = token];
-  return static_cast<TokenId>(best);
+  const auto found = std::ranges::find(logits, largest(logits));
+  return found == logits.end() ? 0 : static_cast<TokenId>(found - logits.begin());
 }
 
 void add_bias(std::span<float> logits, const SamplingParams& params) {

@@ -41,7 +41,7 @@ class SharedProgress {
 // From so many rows on, all threads compute the slices together, one after the other: they share each product anew, so none
 // waits for a slower one at the sums, and what is not sliced is computed once. With fewer, their meetings after every
 // operation would cost more than that. Both give the same bits.
-constexpr std::size_t rows_together_min = 32;
+constexpr std::size_t rows_together_min = 8;
 
 class ShardedStage final : public Stage {
  public:

@@ -49,9 +49,16 @@ float scale_of(float temperature) { return static_cast<float>(std::numbers::log2
 }  // namespace
 
 float largest(std::span<const float> values) {
-  float best = -std::numeric_limits<float>::infinity();
-  for (const float value : values) best = value > best ? value : best;
-  return best;
+  std::array<float, lanes> best;
+  best.fill(-std::numeric_limits<float>::infinity());
+  std::size_t i = 0;
+  for (; values.size() - i >= lanes; i += lanes)
+    for (std::size_t lane = 0; lane < lanes; ++lane)
+      best[lane] = values[i + lane] > best[lane] ? values[i + lane] : best[lane];
+  for (; i < values.size(); ++i) best[0] = values[i] > best[0] ? values[i] : best[0];
+  float all = best[0];
+  for (const float value : best) all = value > all ? value : all;
+  return all;
 }
 
 double sum_of_exponentials(std::span<const float> values, float highest, float temperature) {
