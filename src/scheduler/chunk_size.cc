@@ -9,6 +9,11 @@ std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t 
   return block_left < 2 * chunk_rows ? block_left : chunk_rows;
 }
 
+std::uint32_t in_fours(std::uint32_t rows, std::uint32_t left, std::uint32_t beside) {
+  const std::uint32_t over = (rows + beside) % rows_together;
+  return over == 0 ? rows : std::min(left, rows + rows_together - over);
+}
+
 std::uint32_t ReadingPace::chunk_in_company() const {
   if (row_time_ <= Duration::zero()) return chunk_rows;
   const Duration::rep affordable = Duration(shared_step_time) / row_time_;

@@ -18,6 +18,11 @@ inline constexpr std::uint32_t chunk_rows = 64;  // and the most a newcomer find
 inline constexpr std::uint32_t chunk_rows_min = 8;  // fewer would read all weights for hardly anything
 // Between two tokens of an answer while a prompt is read: as fast as most people read.
 inline constexpr auto shared_step_time = std::chrono::milliseconds(150);
+// Kernels multiply so many rows together and the rest one by one, at more than twice the price each.
+inline constexpr std::uint32_t rows_together = 4;
+// `rows` of a prompt that has `left`, and up to three more where the step's rows, `beside` among them, then come in fours.
+std::uint32_t in_fours(std::uint32_t rows, std::uint32_t left, std::uint32_t beside);
+
 // From so many waiting prompts on, a step may take this long and have this many of their rows.
 inline constexpr std::size_t crowd_min = 5;
 inline constexpr auto crowded_step_time = std::chrono::milliseconds(600);

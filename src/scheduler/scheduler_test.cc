@@ -347,7 +347,7 @@ TEST_F(BesideALongPrompt, ARunningAnswerHasATokenInEveryStepAndNoStepIsLong) {
 TEST_F(BesideALongPrompt, ItIsReadInTilesAgainWhenNobodyCameForAWhile) {
   ask(2, 30, 1);
   step();
-  EXPECT_EQ(step().rows.size(), 30u) << "150 ms: whoever asked may ask again";
+  EXPECT_EQ(step().rows.size(), 32u) << "150 ms, in fours: whoever asked may ask again";
   now += 9s;
   EXPECT_LT(step().rows.size(), 64u);
   now += 1s;
@@ -363,7 +363,7 @@ TEST_F(BesideALongPrompt, NobodyWatchesTheAnswersOfBatchWork) {
   model.scheduler().cancel(RequestId{1});
   step();
   ask(3, 500, 1);
-  EXPECT_EQ(step().rows.size(), 65u);
+  EXPECT_EQ(step().rows.size(), 68u) << "64 of the prompt and one of the answer, and three more to make them come in fours";
 }
 
 // However many short prompts come, at every moment as many as there are slots.
