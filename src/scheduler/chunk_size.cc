@@ -6,7 +6,8 @@ namespace flotilla {
 
 std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block) {
   const std::uint32_t block_left = std::min(left, block - read % block);
-  return block_left < 2 * chunk_rows ? block_left : chunk_rows;
+  const std::uint32_t piece = read < deep_from ? chunk_rows : chunk_rows / 2;
+  return block_left < 2 * piece ? block_left : piece;
 }
 
 std::uint32_t in_fours(std::uint32_t rows, std::uint32_t left, std::uint32_t beside) {

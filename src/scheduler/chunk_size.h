@@ -4,6 +4,9 @@
 // 512: each piece reads all weights from memory once. Fewer are dearer, so they are read only where somebody notices:
 // beside running answers, or shortly after someone overtook. Then the pace of the prompt's last piece says how many rows
 // a step's time allows.
+// Deep in a prompt a row takes longer, as it looks back on more, and so does whoever comes wait: there pieces are half as
+// large.
+//
 // Where many prompts wait, small steps would keep them all waiting longer than they please those whose answers run. Then a
 // step takes as many rows as fit a longer time, and is filled.
 // In: where a prompt stands, times of its pieces.   Out: a number of rows.   Thread: the scheduler's.
@@ -15,6 +18,7 @@
 namespace flotilla {
 
 inline constexpr std::uint32_t chunk_rows = 64;  // and the most a newcomer finds under way but for a tail
+inline constexpr std::uint32_t deep_from = 2048;   // positions
 inline constexpr std::uint32_t chunk_rows_min = 8;  // fewer would read all weights for hardly anything
 // Between two tokens of an answer while a prompt is read: as fast as most people read.
 inline constexpr auto shared_step_time = std::chrono::milliseconds(150);
@@ -31,7 +35,7 @@ inline constexpr std::uint32_t crowded_chunk_rows = 256;
 inline constexpr auto company_time = std::chrono::seconds(10);
 
 // A prompt of which `read` rows are computed and `left` are not is read in blocks of `block` rows, and these in pieces
-// of chunk_rows. A block's end of fewer belongs to the piece before.
+// of chunk_rows, from deep_from on of half as many. A block's end of fewer belongs to the piece before.
 std::uint32_t chunk_alone(std::uint32_t read, std::uint32_t left, std::uint32_t block);
 
 // Of one prompt: it grows slower with every piece, as its rows look back on more of them.

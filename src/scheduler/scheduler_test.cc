@@ -271,6 +271,8 @@ TEST(Scheduler, APromptAloneIsReadInEqualPiecesWhateverTheyTake) {
   EXPECT_THAT(chunks_alone(200, 1ms), ElementsAre(64, 64, 72));
   EXPECT_THAT(chunks_alone(559, 1ms), ElementsAre(64, 64, 64, 64, 64, 64, 64, 64, 47)) << "512 rows, then the rest";
   EXPECT_EQ(chunks_alone(6000, 0ms), chunks_alone(6000, 1s));
+  EXPECT_EQ(chunks_alone(6000, 1ms)[31], 64u);
+  EXPECT_EQ(chunks_alone(6000, 1ms)[32], 32u) << "2,048 are read";
 }
 
 // Twelve prompts of 100 tokens at once, each row taking 5 ms: steps of 120 rows, filled with part of the next prompt.
