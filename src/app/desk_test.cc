@@ -125,17 +125,22 @@ TEST_F(Desks, ARequestThatFindsTheWayToItsHeadFullIsBusyAndAlone) {
 
 // --- StageHost ---
 
+// All of the model as one stage.
+PrepareStage whole_tiny(const Placement& placement) {
+  return {.placement = {1},
+          .model = "tiny",
+          .fingerprint = placement.fingerprint,
+          .layers = {0, 2},
+          .is_head = true,
+          .context_tokens = 256,
+          .sequences = 1,
+          .source = {}};
+}
+
 TEST_F(Desks, AStagesMemoryCountsFromItsOrderOnSoThatASecondIsRefused) {
   const std::uint64_t offered = 100ull << 20;  // one stage and its reserve of 60 MiB
   StageHost stages(*context_, offered, 1);
-  PrepareStage order{.placement = {1},
-                     .model = "tiny",
-                     .fingerprint = placed_on(island_).fingerprint,
-                     .layers = {0, 2},
-                     .is_head = true,
-                     .context_tokens = 256,
-                     .sequences = 1,
-                     .source = {}};
+  PrepareStage order = whole_tiny(placed_on(island_));
   stages.on_prepare(island_, order);
   EXPECT_GT(stages.memory_taken_bytes(), 60u << 20);
   EXPECT_LE(stages.memory_taken_bytes(), offered);
@@ -153,14 +158,7 @@ TEST_F(Desks, AStageIsItsHeadsAloneToReplace) {
   StageHost stages(*context_, 1ull << 30, 1);
   std::vector<PlacementId> ended;
   context_->stage_ended = [&](PlacementId placement) { ended.push_back(placement); };
-  PrepareStage order{.placement = {1},
-                     .model = "tiny",
-                     .fingerprint = placed_on(island_).fingerprint,
-                     .layers = {0, 2},
-                     .is_head = true,
-                     .context_tokens = 256,
-                     .sequences = 1,
-                     .source = {}};
+  PrepareStage order = whole_tiny(placed_on(island_));
   stages.on_prepare(island_, order);
   const std::uint64_t taken = stages.memory_taken_bytes();
   stages.on_prepare(harbour_, order);

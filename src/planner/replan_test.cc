@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "base/units.h"
+#include "planner/test_model.h"
 
 namespace flotilla {
 namespace {
@@ -13,21 +14,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
 using namespace std::chrono_literals;
-
-// Sixteen layers of 64 MiB and an output head of 128.
-ModelShape model() {
-  ModelShape shape;
-  shape.name = "example";
-  shape.context_length = 8192;
-  shape.embedding_length = 2048;
-  shape.vocabulary = 32000;
-  shape.layers.assign(16,
-                      {.weight_bytes = 64 * mib, .cache = {.bytes_per_token = 1024}, .matrices = {{"Q4_K", 64 * mib}}});
-  shape.embedding_bytes = shape.output_bytes = 128 * mib;
-  shape.output_matrix = {"Q6_K", 128 * mib};
-  shape.shards_max = 8;
-  return shape;
-}
 
 MachineRates rates(double gib_per_second) {
   MachineRates rates{.layer_seconds = 20e-6,

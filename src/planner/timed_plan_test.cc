@@ -10,6 +10,7 @@
 
 #include "base/units.h"
 #include "planner/planner.h"
+#include "planner/test_model.h"
 
 namespace flotilla {
 namespace {
@@ -18,21 +19,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::Not;
-
-// Sixteen layers of 64 MiB and an output head of 128.
-ModelShape model() {
-  ModelShape shape;
-  shape.name = "example";
-  shape.context_length = 8192;
-  shape.embedding_length = 2048;
-  shape.vocabulary = 32000;
-  shape.layers.assign(16,
-                      {.weight_bytes = 64 * mib, .cache = {.bytes_per_token = 1024}, .matrices = {{"q4_K", 64 * mib}}});
-  shape.embedding_bytes = shape.output_bytes = 128 * mib;
-  shape.output_matrix = {"Q6_K", 128 * mib};
-  shape.shards_max = 8;
-  return shape;
-}
 
 struct Machine {
   std::string name;

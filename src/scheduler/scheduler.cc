@@ -203,20 +203,21 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
   auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());  // a waiting one leaves a row
   StepUnderWay& step = steps_.back();
   const Owned first = step.reading = waiting[order.front()];
-  const auto beside = static_cast<std::uint32_t>(batch.rows.size());
+  const auto in_step = [&](std::uint32_t rows, std::uint32_t left) {
+    const auto so_far = static_cast<std::uint32_t>(batch.rows.size());
+    return std::min(in_fours(rows, left, so_far), options_.step_rows_max - so_far);
+  };
   const bool crowd = waiting.size() >= crowd_min;
   const std::uint32_t chunk = crowd ? pace_.chunk_in_crowd() : chunk_rows;
-  step.reading_rows = std::min(room, crowd ? std::min(chunk, first->prompt_left()) : chunk_of(*first, now));
-  step.reading_rows = std::min(room, in_fours(step.reading_rows, first->prompt_left(), beside));
+  const auto left = first->prompt_left();
+  step.reading_rows = in_step(crowd ? std::min(chunk, left) : chunk_of(*first, now), left);
   add_rows(first, step.reading_rows, batch);
 
   room = std::min(room, chunk) - std::min({step.reading_rows, room, chunk});
   std::size_t newest = order.front();
   for (const auto index : order | std::views::drop(1)) {
     auto rows = waiting[index]->prompt_left();
-    const auto so_far = static_cast<std::uint32_t>(batch.rows.size());
-    if (rows > room && crowd && room >= chunk_rows_min)
-      rows = room = std::min(in_fours(room, rows, so_far), options_.step_rows_max - so_far);
+    if (rows > room && crowd && room >= chunk_rows_min) rows = room = in_step(room, rows);
     if (rows > room) continue;
     add_rows(waiting[index], rows, batch);
     room -= rows;

@@ -316,7 +316,7 @@ TEST_F(BesideALongPrompt, AShortChatOvertakesItAndItsStepHoldsNothingElse) {
   EXPECT_TRUE(model.ends.contains(RequestId{2}));
 }
 
-TEST_F(BesideALongPrompt, AChatWaitsForNoMoreRowsThanATile) {
+TEST_F(BesideALongPrompt, AChatWaitsForNoMoreRowsThanAPiece) {
   const auto under_way = model.begin(now).value();
   ask(2, 30, 1);
   EXPECT_EQ(under_way.rows.size(), 64u);
@@ -346,7 +346,7 @@ TEST_F(BesideALongPrompt, ARunningAnswerHasATokenInEveryStepAndNoStepIsLong) {
   EXPECT_GT(now - Scheduler::Now{}, 3s) << "the prompt was read meanwhile";
 }
 
-TEST_F(BesideALongPrompt, ItIsReadInTilesAgainWhenNobodyCameForAWhile) {
+TEST_F(BesideALongPrompt, ItIsReadInWholePiecesAgainWhenNobodyCameForAWhile) {
   ask(2, 30, 1);
   step();
   EXPECT_EQ(step().rows.size(), 32u) << "150 ms, in fours: whoever asked may ask again";
