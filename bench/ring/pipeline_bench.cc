@@ -40,6 +40,8 @@ struct BenchOptions {
   bool json = false;
 };
 
+constexpr std::uint32_t answer_tokens_max = 240;
+
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
 
 // Each runner on a core of its own: a process is born with its parent's cores.
@@ -91,11 +93,14 @@ class BenchRing {
     if (event.finish != FinishReason::none) --open_;
     return event;
   }
+  Status cancel_all() {
+    for (std::uint64_t id = 1; id <= requests_; ++id) FLOTILLA_TRY_STATUS(ring_->cancel({id}));
+    return finish();
+  }
   Status finish() {
     while (open_ > 0) FLOTILLA_TRY_STATUS(next_event().transform([](const TokenEvent&) {}));
     return {};
   }
-  std::uint64_t open() const { return open_; }
 
  private:
   BenchRing(std::vector<std::string> command, std::vector<int> cores)
@@ -132,22 +137,32 @@ Result<double> prefill_rate(BenchRing& ring, std::uint32_t prompt_tokens) {
   return prompt_tokens / seconds_since(begun);
 }
 
-// Of `streams` answers, from when all of them have begun until the first one ends.
+// Of `streams` answers, each of about `tokens` from when all of them have begun. Who begins earlier must not end
+// before: they are asked for as much as the context holds, and cancelled.
 Result<double> stream_rate(BenchRing& ring, std::uint32_t streams, const BenchOptions& bench) {
   for (std::uint32_t stream = 0; stream < streams; ++stream)
-    FLOTILLA_TRY_STATUS(ring.ask(bench.stream_prompt, bench.tokens + 16 + streams / 4));  // the first begin earlier
+    FLOTILLA_TRY_STATUS(ring.ask(bench.stream_prompt, answer_tokens_max));
   for (std::uint64_t begun = 0; begun < streams;) {
     FLOTILLA_TRY(const auto event, ring.next_event());
+    if (event.finish != FinishReason::none)
+      return fail(Code::unsupported,
+                  "[bench] expected {} answers at once but the first ended before the last began; "
+                  "ask for fewer --streams",
+                  streams);
     if (event.index == 3) ++begun;
   }
   const auto begun = Clock::now();
-  std::uint64_t tokens = 0;
-  double rate = 0;
-  while (ring.open() > 0) {
+  const std::uint64_t counted = std::uint64_t{streams} * bench.tokens;
+  for (std::uint64_t tokens = 0; tokens < counted; ++tokens) {
     FLOTILLA_TRY(const auto event, ring.next_event());
-    ++tokens;
-    if (rate == 0 && event.finish != FinishReason::none) rate = static_cast<double>(tokens) / seconds_since(begun);
+    if (event.finish != FinishReason::none)
+      return fail(Code::unsupported,
+                  "[bench] expected {} tokens of each answer but the first ended before; ask for "
+                  "fewer --tokens",
+                  bench.tokens);
   }
+  const double rate = static_cast<double>(counted) / seconds_since(begun);
+  FLOTILLA_TRY_STATUS(ring.cancel_all());
   return rate;
 }
 
@@ -167,7 +182,7 @@ Result<Contender> contender(std::string name, const BenchOptions& bench, bool wh
   LocalRingOptions options{.model = std::filesystem::path(bench.model).stem().string(),
                            .files = {bench.model},
                            .stages = {},
-                           .context_tokens = bench.prompt + 256,
+                           .context_tokens = bench.prompt + bench.stream_prompt + answer_tokens_max,
                            .sequences = std::max(made.streams_each, 1u),
                            .threads = 1,
                            .patience = std::chrono::minutes(10)};
