@@ -54,9 +54,10 @@ Status Group::receive(std::uint32_t from, FrameKind expected, Frame& frame) {
 
 Status Group::receive_step_or_rows(Frame& frame) {
   FLOTILLA_TRY_STATUS(receive_next(0, frame));
-  if (frame.header.kind == FrameKind::step || frame.header.kind == FrameKind::logits_slice) return {};
+  const FrameKind kind = frame.header.kind;
+  if (kind == FrameKind::step || kind == FrameKind::logits_slice || kind == FrameKind::likeliest_slice) return {};
   return fail(Code::corrupt, "[pipeline] expected a step or rows from the first member of this stage but got {}",
-              to_string(frame.header.kind));
+              to_string(kind));
 }
 
 void Group::send_lost(const Error& cause) {

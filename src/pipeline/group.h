@@ -1,5 +1,5 @@
 // Decides how the machines that compute one stage together reach each other: a link for each pair, on which steps (from
-// the first member), summands and slices of logits follow each other in the order of computing.
+// the first member), summands and slices of logits or of likeliest tokens follow each other in the order of computing.
 // In: frames of the other members.  Out: frames to them.  Owns: the links.
 // Thread: the computing thread (where a member has several shards, the first's); close() any.
 // Members send before they read, all at once; so while a send waits, what the others sent is taken in, and no circle of

@@ -189,6 +189,24 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(Goodbye{"restarting"}, decode_goodbye);
 }
 
+TEST(Requests, TheLikeliestIsEnoughOnlyWhereNothingElseOfTheLogitsCounts) {
+  const GenerateRequest greedy{.sampling = {.temperature = 0}};
+  EXPECT_TRUE(likeliest_is_enough(greedy));
+  const auto with = [&](const auto& change) {
+    GenerateRequest request = greedy;
+    change(request);
+    return likeliest_is_enough(request);
+  };
+  EXPECT_TRUE(with([](auto& request) { request.sampling.top_k = 40; })) << "narrows what the best is always of";
+  EXPECT_TRUE(with([](auto& request) { request.sampling.top_p = 0.5f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.temperature = 0.1f; }));
+  EXPECT_FALSE(with([](auto& request) { request.top_logprobs = 0; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.logit_bias = {{5, 1.0f}}; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.repetition_penalty = 1.1f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.presence_penalty = 0.5f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.frequency_penalty = -0.5f; }));
+}
+
 TEST(Messages, TheLongestPromptFitsAControlFrame) {
   GenerateRequest request = some_request();
   request.prompt.assign(limits::context_tokens_max, static_cast<TokenId>(limits::vocabulary_max) - 1);
