@@ -40,15 +40,15 @@ struct StepSent {
 
 class Head {
  public:
-  Head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
+  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan)
       : stage_(stage),
         ring_(ring),
         node_(node),
         plan_(plan),
         scheduler_(Scheduler::create(scheduler_options(plan))),
         window_(plan.stage_count),
-        wanted_(stage.spec().embedding_length),
-        meter_(node, plan) {
+        meter_(node, plan, &ring, &group),
+        wanted_(stage.spec().embedding_length) {
     ring_.listen_while_sending();
   }
 
@@ -290,8 +290,8 @@ void Head::send_events(const std::vector<TokenEvent>& events) {
 
 }  // namespace
 
-Status run_head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan) {
-  Head head(stage, ring, node, plan);
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan) {
+  Head head(stage, ring, group, node, plan);
   auto status = head.serve();
   if (node.ended()) {
     head.fail_all(node.end_cause());

@@ -2,11 +2,14 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "pipeline/meter.h"
 #include "pipeline/wanted_rows.h"
 #include "wire/values.h"
 
 namespace flotilla {
 namespace {
+
+using Clock = std::chrono::steady_clock;
 
 class GroupMember {
  public:
@@ -14,19 +17,42 @@ class GroupMember {
       : stage_(stage),
         group_(group),
         node_(node),
+        meter_(node, plan, nullptr, &group),
         answers_unasked_(plan.is_head && plan.stage_count == 1),
         is_head_(plan.is_head),
         wanted_(stage.spec().embedding_length),
         slice_{stage.vocabulary().first, stage.vocabulary().end, {}} {}
 
   Status turn() {
-    FLOTILLA_TRY_STATUS(group_.receive_step_or_rows(frame_));
-    FLOTILLA_TRY_STATUS(frame_.header.kind == FrameKind::step ? step() : rows());
+    const auto begun = Clock::now();
+    FLOTILLA_TRY_STATUS(receive());
+    const auto received = Clock::now();
+    const bool is_step = frame_.header.kind == FrameKind::step;
+    FLOTILLA_TRY_STATUS(is_step ? step() : rows());
+    const auto computed = Clock::now();
+    const auto waited = received - begun;
+    if (is_step)
+      meter_.add_step(batch_.rows.size(), 0,
+                      {.compute = computed - received,
+                       .wait = waited < idle_after ? waited : Clock::duration{0},
+                       .position = batch_.rows.empty() ? 0 : batch_.rows.front().position});
+    else
+      meter_.add_compute(computed - received);
+    meter_.send_if_due(computed, 0, 0);
     while (node_.try_next()) log(LogLevel::warning, "pipeline", "a command that only a head can obey is passed over");
     return {};
   }
 
  private:
+  // Where nothing comes for a while, what was not told yet is.
+  Status receive() {
+    if (meter_.has_told_all()) return group_.receive_step_or_rows(frame_);
+    const auto status = group_.receive_step_or_rows(frame_, tell_after);
+    if (status || status.error().code != Code::timeout) return status;
+    meter_.send_rest();
+    return group_.receive_step_or_rows(frame_);
+  }
+
   Status step() {
     FLOTILLA_TRY_STATUS(decode_step(frame_.header, frame_.body, batch_, activations_));
     if (activations_.rows != batch_.rows.size() || activations_.width != width())
@@ -72,6 +98,7 @@ class GroupMember {
   Stage& stage_;
   Group& group_;
   NodeLine& node_;
+  Meter meter_;
   const bool answers_unasked_, is_head_;
   Frame frame_;
   StepBatch batch_;
