@@ -27,7 +27,7 @@ void slow_down(MachineRates& rates, double factor) {
   rates.layer_seconds *= factor;
   rates.memory_bytes_per_second /= factor;
   rates.attention_bytes_per_second /= factor;
-  rates.attention_tile_bytes_per_second /= factor;
+  rates.attention_prompt_bytes_per_second /= factor;
 }
 
 double yardstick(const MachineRates& rates) { return rates.kernels.front().seconds_per_gib.front(); }

@@ -57,7 +57,7 @@ NodeInfo some_node() {
                     .memory_bytes_per_second = 4e10,
                     .layer_seconds = 2e-5,
                     .attention_bytes_per_second = 1e10,
-                    .attention_tile_bytes_per_second = 3e10},
+                    .attention_prompt_bytes_per_second = 3e10},
           .links = {{node(8), 1e-4, 1.2e8, "eth0"}}};
 }
 
