@@ -45,15 +45,27 @@ class StubStage final : public Stage {
   Result<std::span<const float>> logits(std::span<const float> rows) override {
     const auto begun = Clock::now();
     auto values = script_->logits(rows);
-    const auto count = static_cast<double>(rows.size() / spec().embedding_length);
-    sleep_until(begun + in_clock(count * times_.head_seconds));
+    sleep_as_the_head(begun, rows);
     return values;
   }
 
+  Result<std::span<const LikeliestToken>> likeliest(std::span<const float> rows) override {
+    const auto begun = Clock::now();
+    auto tokens = script_->likeliest(rows);
+    sleep_as_the_head(begun, rows);
+    return tokens;
+  }
+
+  IndexRange vocabulary() const override { return script_->vocabulary(); }
   const ModelSpec& spec() const override { return script_->spec(); }
   StageMemory memory() const override { return script_->memory(); }
 
  private:
+  void sleep_as_the_head(Clock::time_point begun, std::span<const float> rows) const {
+    const auto count = static_cast<double>(rows.size() / spec().embedding_length);
+    sleep_until(begun + in_clock(count * times_.head_seconds));
+  }
+
   static Clock::duration in_clock(double seconds) {
     return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(seconds));
   }

@@ -231,13 +231,27 @@ TEST(NodeJson, PredictionAndResultStandBesideEachOther) {
   json entry = placement_json(placement, {});
   EXPECT_EQ(entry["predicted"]["token_seconds"], 0.01);
   EXPECT_EQ(speed_text(entry), "predicted 100 tok/s");
-  const std::vector<StageStats> stats{{.single_steps = 40, .single_round_seconds = 0.5}};
+  const StatsPerStage stats{{{.single_steps = 40, .single_round_seconds = 0.5}}};
   entry["stats"] = stats_json(stats);
   EXPECT_EQ(entry["stats"]["measured"]["tokens_per_second"], 80);
   EXPECT_EQ(speed_text(entry), "predicted 100 tok/s, measured 80");
-  EXPECT_FALSE(stats_json(std::vector<StageStats>(1)).contains("measured"));
+  EXPECT_FALSE(stats_json({{StageStats{}}}).contains("measured"));
   placement.predicted_token_seconds = 0;
   EXPECT_EQ(speed_text(placement_json(placement, {})), "-");
+}
+
+TEST(NodeJson, WhatAllMachinesSentIsToldPerToken) {
+  const StatsPerStage stats{{{.steps = 9, .tokens = 4, .sent_messages = 10, .sent_bytes = 1000},
+                             {.steps = 8, .sent_messages = 6, .sent_bytes = 600}},
+                            {{.steps = 9, .sent_messages = 4, .sent_bytes = 400}}};
+  const json body = stats_json(stats);
+  EXPECT_EQ(body["messages_per_token"], 5);
+  EXPECT_EQ(body["bytes_per_token"], 500);
+  EXPECT_EQ(body["sent_bytes"], 2000);
+  EXPECT_EQ(body["stages"][0]["sent_messages"], 10) << "of its first machine";
+  EXPECT_EQ(body["stages"][0]["members"][1]["steps"], 8);
+  EXPECT_FALSE(body["stages"][1].contains("members"));
+  EXPECT_FALSE(stats_json({{StageStats{}}}).contains("messages_per_token")) << "of no tokens yet";
 }
 
 // --- Fleets from files ---

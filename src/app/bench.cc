@@ -95,11 +95,12 @@ json wishes_of(const json& placement) {
   return body;
 }
 
-// Totals that a placement's stages have told so far. Only the head's own node tells them (docs/api.md).
+// Totals that a placement's machines have told so far. Only the head's own node tells them (docs/api.md).
 struct Counts {
   bool told = false, idle = true;
+  bool agree = true;                      // all have told of the same steps
   double tokens = 0;                      // generated
-  std::optional<double> messages, bytes;  // that stages sent each other
+  std::optional<double> messages, bytes;  // that machines sent each other
 };
 
 std::optional<double> number_of(const json& object, const char* key) {
@@ -107,27 +108,24 @@ std::optional<double> number_of(const json& object, const char* key) {
   return found != object.end() && found->is_number() ? std::optional(found->get<double>()) : std::nullopt;
 }
 
-// `sent_messages` and `sent_bytes` are for nodes that count what their stages send; without them the messages of a
-// pipeline follow from its steps, each of which goes once round the ring.
-void count_traffic(const json& placement, const json& stages, Counts& counts) {
-  const std::size_t nodes = nodes_of(placement).size();
-  if (nodes < 2) counts.messages = counts.bytes = 0;
-  if (nodes < 2 || stages.empty()) return;
-  for (const json& stage : stages) {
-    if (const auto sent = number_of(stage, "sent_messages")) counts.messages = counts.messages.value_or(0) + *sent;
-    if (const auto sent = number_of(stage, "sent_bytes")) counts.bytes = counts.bytes.value_or(0) + *sent;
-  }
-  const bool pipeline = nodes == placement["stages"].size();
-  if (!counts.messages && pipeline)
-    counts.messages = number_of(stages[0], "steps").value_or(0) * static_cast<double>(stages.size());
+bool tell_of_the_same_steps(const json& stages) {
+  if (stages.empty()) return true;
+  const auto steps = number_of(stages[0], "steps");
+  const auto agrees = [&](const json& machine) { return number_of(machine, "steps") == steps; };
+  return std::ranges::all_of(stages, [&](const json& stage) {
+    return agrees(stage) && std::ranges::all_of(stage.value("members", json::array()), agrees);
+  });
 }
 
 Counts counts_of(const json& placement) {
   const json stats = placement.value("stats", json::object());
-  Counts counts{.told = placement.contains("stats"), .messages = {}, .bytes = {}};
-  counts.tokens = number_of(stats, "tokens").value_or(0);
-  counts.idle = number_of(stats, "running").value_or(0) + number_of(stats, "queued").value_or(0) == 0;
-  count_traffic(placement, stats.value("stages", json::array()), counts);
+  Counts counts{.told = placement.contains("stats"),
+                .idle = number_of(stats, "running").value_or(0) + number_of(stats, "queued").value_or(0) == 0,
+                .agree = tell_of_the_same_steps(stats.value("stages", json::array())),
+                .tokens = number_of(stats, "tokens").value_or(0),
+                .messages = number_of(stats, "sent_messages"),
+                .bytes = number_of(stats, "sent_bytes")};
+  if (nodes_of(placement).size() < 2) counts.messages = counts.bytes = 0;  // whether told or not
   return counts;
 }
 
@@ -179,17 +177,11 @@ class Bench {
   }
 
   static void note_what_nobody_counts(const BenchSide& cluster, std::vector<std::string>& notes) {
-    const RunFigures& run = cluster.runs.front().front();
-    const auto nodes = nodes_of(cluster.placement);
-    const bool pipeline = nodes.size() == cluster.placement["stages"].size();
-    if (!run.messages_per_token && pipeline)
-      notes.push_back(
-          std::format("Messages per token are not told: only the head's own node knows them ({}); ask it with --api.",
-                      nodes.front()));
-    else if (!run.messages_per_token)
-      notes.emplace_back("Messages per token are not told: these nodes do not count what a group's members exchange.");
-    if (!run.bytes_per_token)
-      notes.emplace_back("Bytes per token are not told: these nodes do not count what their stages send.");
+    if (cluster.runs.front().front().messages_per_token) return;
+    notes.push_back(
+        std::format("Messages and bytes per token are not told: only the head's own node knows them ({}); ask it with "
+                    "--api.",
+                    nodes_of(cluster.placement).front()));
   }
 
   json wishes() const {
@@ -361,8 +353,8 @@ class Bench {
     return {};
   }
 
-  // Once the node knows of `tokens` and of nothing under way; what it knows by then where that takes too long, or where
-  // it is never told.
+  // Once the node knows of `tokens`, of nothing under way and the same of all machines; what it knows by then where
+  // that takes too long, or where it is never told.
   Result<Counts> settled_counts(double tokens) {
     for (const auto deadline = std::chrono::steady_clock::now() + stats_patience;;) {
       FLOTILLA_TRY(const auto now, placement_now());
@@ -370,8 +362,8 @@ class Bench {
         return fail(Code::unavailable, "[app] {} is no longer loaded; another client unloaded it, or a machine left",
                     model_);
       const Counts counts = counts_of(*now);
-      if (!counts.told || (counts.tokens >= tokens && counts.idle) || std::chrono::steady_clock::now() > deadline)
-        return counts;
+      const bool settled = counts.tokens >= tokens && counts.idle && counts.agree;
+      if (!counts.told || settled || std::chrono::steady_clock::now() > deadline) return counts;
       std::this_thread::sleep_for(50ms);
     }
   }

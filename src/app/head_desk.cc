@@ -24,10 +24,9 @@ const Placement* HeadDesk::find(PlacementId id) const {
   return found == headed_.end() ? nullptr : &found->second->placement;
 }
 
-std::span<const StageStats> HeadDesk::stats(PlacementId id) const {
+const StatsPerStage* HeadDesk::stats(PlacementId id) const {
   const auto found = headed_.find(id);
-  if (found == headed_.end()) return {};
-  return found->second->stats;
+  return found == headed_.end() ? nullptr : &found->second->stats;
 }
 
 std::shared_ptr<HeadDesk::Headed> HeadDesk::find_headed(PlacementId id, Epoch epoch) const {
@@ -175,8 +174,8 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
     placed.layers = stage.layers;
     headed->ready.emplace_back(stage.members.size());
     headed->connected.emplace_back(stage.members.size());
+    headed->stats.emplace_back(stage.members.size());
   }
-  headed->stats.resize(plan.stages.size());
   headed->askers = std::move(askers);
   headed_[placement.id] = headed;
   context_.changed();
@@ -287,10 +286,8 @@ void HeadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {
 
 void HeadDesk::on_stats(const NodeId& from, const StageStats& stats) {
   const auto found = headed_.find(stats.placement);
-  if (found == headed_.end() || stats.stage_index >= found->second->stats.size()) return;
-  Headed& headed = *found->second;
-  if (headed.placement.stages[stats.stage_index].nodes.front() != from) return;
-  headed.stats[stats.stage_index] = stats;
+  if (found == headed_.end() || !is_member(found->second->placement, stats.stage_index, stats.member, from)) return;
+  found->second->stats[stats.stage_index][stats.member] = stats;
 }
 
 void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {

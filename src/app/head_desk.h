@@ -8,7 +8,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +18,8 @@
 #include "wire/control.h"
 
 namespace flotilla {
+
+using StatsPerStage = std::vector<std::vector<StageStats>>;  // of each stage's members
 
 class HeadDesk {
  public:
@@ -52,7 +53,7 @@ class HeadDesk {
   void load_again(PlacementId id, const std::string& why, std::uint32_t tries);
   void end(PlacementId id, const Error& cause);
   // Per stage, in ring order: what each last said it had done. Empty where the placement is headed elsewhere.
-  std::span<const StageStats> stats(PlacementId id) const;
+  const StatsPerStage* stats(PlacementId id) const;  // null where another node heads it
 
  private:
   struct Headed;

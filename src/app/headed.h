@@ -17,7 +17,7 @@ struct HeadDesk::Headed {
   std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
   std::vector<std::vector<bool>> connected;                   // per stage and member
   std::vector<Asker> askers;
-  std::vector<StageStats> stats;  // per stage
+  StatsPerStage stats;
 };
 
 }  // namespace flotilla

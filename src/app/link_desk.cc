@@ -51,7 +51,10 @@ const std::pair<const PeerAddress, LinkFigures>* choose_link(const std::map<Peer
 }
 
 LinkDesk::LinkDesk(NodeContext& context, Surroundings surroundings)
-    : context_(context), surroundings_(std::move(surroundings)), schedule_(random_u64()), timer_(context.loop) {}
+    : context_(context),
+      surroundings_(std::move(surroundings)),
+      schedule_(random_u64()),
+      ticker_(context.loop, tick_interval, [this] { look(); }) {}
 
 LinkDesk::~LinkDesk() {
   stop();
@@ -61,12 +64,12 @@ LinkDesk::~LinkDesk() {
 void LinkDesk::begin(bool asks) {
   asks_ = asks;
   interfaces_ = real_interfaces();
-  tick();
+  ticker_.begin();
 }
 
 void LinkDesk::stop() {
   stopping_->store(true);
-  timer_.cancel();
+  ticker_.stop();
 }
 
 // Rings may go over slower links than those that are measured (--link-model): plans are for rings.
@@ -89,15 +92,10 @@ void LinkDesk::on_lost(const NodeId& peer) {
   if (chosen_.erase(peer) > 0) context_.changed();
 }
 
-void LinkDesk::tick() {
-  if (*stopping_) return;
+void LinkDesk::look() {
   const bool quiet = surroundings_.is_quiet();
   gate_->set_open(quiet);
   if (asks_) ask(quiet);
-  timer_.expires_after(tick_interval);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
 }
 
 void LinkDesk::ask(bool quiet) {

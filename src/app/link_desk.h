@@ -6,7 +6,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <map>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "app/node_context.h"
+#include "app/ticker.h"
 #include "cluster/link_probe.h"
 #include "cluster/link_schedule.h"
 #include "cluster/rate_gate.h"
@@ -46,7 +46,7 @@ class LinkDesk {
     PeerAddress address;
     LinkFigures figures;
   };
-  void tick();
+  void look();
   void ask(bool quiet);
   void look_around();
   void measure(const NodeId& peer);
@@ -56,7 +56,7 @@ class LinkDesk {
   const Surroundings surroundings_;
   const std::shared_ptr<RateGate> gate_ = std::make_shared<RateGate>();
   LinkSchedule schedule_;
-  boost::asio::steady_timer timer_;
+  Ticker ticker_;
   std::map<NodeId, Chosen> chosen_;
   std::vector<InterfaceAddress> interfaces_;
   int ticks_ = 0;

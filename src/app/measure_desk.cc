@@ -27,7 +27,7 @@ void slow_down(MachineRates& rates, double factor) {
   rates.layer_seconds *= factor;
   rates.memory_bytes_per_second /= factor;
   rates.attention_bytes_per_second /= factor;
-  rates.attention_tile_bytes_per_second /= factor;
+  rates.attention_prompt_bytes_per_second /= factor;
 }
 
 double yardstick(const MachineRates& rates) { return rates.kernels.front().seconds_per_gib.front(); }
@@ -49,7 +49,10 @@ std::vector<std::string> types_of(const Gguf& gguf) {
 }  // namespace
 
 MeasureDesk::MeasureDesk(NodeContext& context, Options options, Now now)
-    : context_(context), options_(std::move(options)), now_(std::move(now)), timer_(context.loop) {}
+    : context_(context),
+      options_(std::move(options)),
+      now_(std::move(now)),
+      ticker_(context.loop, tick_interval, [this] { look(); }) {}
 
 MeasureDesk::~MeasureDesk() { stop(); }
 
@@ -57,11 +60,11 @@ void MeasureDesk::begin() {
   share_ = processor_share();
   not_before_ = now_() + first_delay;  // a machine that has just begun has better things to do
   measured_ = read_rates(options_.home / "rates.json", circumstances());
-  tick();
+  ticker_.begin();
 }
 
 void MeasureDesk::stop() {
-  timer_.cancel();
+  ticker_.stop();
   end_child();
   answer_all(fail(Code::unavailable, "[app] this node is stopping"));
 }
@@ -134,14 +137,6 @@ void MeasureDesk::leave(std::uint64_t asker) {
 
 void MeasureDesk::answer_all(const Result<MachineRates>& rates) {
   for (const Asker& asker : std::exchange(askers_, {})) asker.on_done(rates);
-}
-
-void MeasureDesk::tick() {
-  look();
-  timer_.expires_after(tick_interval);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
 }
 
 void MeasureDesk::look() {

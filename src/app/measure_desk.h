@@ -6,7 +6,6 @@
 // anything else: whoever plans before does so from memory alone.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <filesystem>
 #include <functional>
@@ -20,6 +19,7 @@
 #include "app/node_context.h"
 #include "app/rates_cache.h"
 #include "app/slowdown_watch.h"
+#include "app/ticker.h"
 
 namespace flotilla {
 
@@ -73,7 +73,6 @@ class MeasureDesk {
     OnDone on_done;
   };
 
-  void tick();
   void watch_share();
   void give_up_waiting();
   void answer_all(const Result<MachineRates>& rates);
@@ -92,7 +91,7 @@ class MeasureDesk {
   const Options options_;
   const Now now_;
   SlowdownWatch watch_;
-  boost::asio::steady_timer timer_;
+  Ticker ticker_;
   std::optional<MachineRates> measured_;
   double slower_ = 1;   // times as long as measured_ says, since
   double share_ = 1;    // cores' time of this process, when last looked

@@ -28,7 +28,7 @@ MachineRates some_rates() {
           .memory_bytes_per_second = 2.5e10,
           .layer_seconds = 3e-5,
           .attention_bytes_per_second = 3e9,
-          .attention_tile_bytes_per_second = 9e9};
+          .attention_prompt_bytes_per_second = 9e9};
 }
 
 class RatesCache : public testing::Test {
@@ -104,8 +104,8 @@ TEST_F(RatesCache, WhatNoNodeMayTellIsNotBelieved) {
   EXPECT_FALSE(is_believed("kernels/0/seconds_per_gib/3", -1));
   EXPECT_FALSE(is_believed("kernels/0/seconds_per_gib/3", 1e7));
   EXPECT_FALSE(is_believed("shards", 1u << 20));
-  for (const char* field :
-       {"memory_bytes_per_second", "layer_seconds", "attention_bytes_per_second", "attention_tile_bytes_per_second"}) {
+  for (const char* field : {"memory_bytes_per_second", "layer_seconds", "attention_bytes_per_second",
+                            "attention_prompt_bytes_per_second"}) {
     EXPECT_FALSE(is_believed(field, -1)) << field;
     EXPECT_FALSE(is_believed(field, 1e18)) << field;
   }

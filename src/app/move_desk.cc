@@ -29,19 +29,11 @@ MoveDesk::MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, L
       loads_(loads),
       running_(std::move(running)),
       now_(std::move(now)),
-      timer_(context.loop) {}
+      ticker_(context.loop, tick_interval, [this] { look(); }) {}
 
-void MoveDesk::begin() { tick(); }
+void MoveDesk::begin() { ticker_.begin(); }
 
-void MoveDesk::stop() { timer_.cancel(); }
-
-void MoveDesk::tick() {
-  look();
-  timer_.expires_after(tick_interval);
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) tick();
-  });
-}
+void MoveDesk::stop() { ticker_.stop(); }
 
 void MoveDesk::look() {
   for (const Placement& placement : heads_.placements())

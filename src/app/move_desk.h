@@ -11,7 +11,6 @@
 // Never: breaks off an answer, or goes against the wishes the model was loaded with.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -25,6 +24,7 @@
 #include "app/header_desk.h"
 #include "app/load_desk.h"
 #include "app/node_context.h"
+#include "app/ticker.h"
 #include "planner/replan.h"
 
 namespace flotilla {
@@ -80,7 +80,6 @@ class MoveDesk {
     Clock::time_point until;  // then it is the model's only one
   };
 
-  void tick();
   void begin_watching(const Placement& placement);
   void want_shape(PlacementId id, Watched& watched);
   void step(PlacementId id, Watched& watched);
@@ -106,7 +105,7 @@ class MoveDesk {
   LoadDesk& loads_;
   const Running running_;
   const Now now_;
-  boost::asio::steady_timer timer_;
+  Ticker ticker_;
   std::map<PlacementId, Watched> watched_;
   std::vector<Surplus> surplus_;
 };

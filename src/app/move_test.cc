@@ -32,7 +32,7 @@ class Moves : public Desks {
     MachineRates& rates = view_.members[member].info.rates;
     rates = {.layer_seconds = 1e-7,
              .attention_bytes_per_second = gib_per_second * 1e9,
-             .attention_tile_bytes_per_second = gib_per_second * 1e9};
+             .attention_prompt_bytes_per_second = gib_per_second * 1e9};
     for (const char* type : {"F32", "Q8_0"})
       rates.kernels.push_back({type, std::vector<double>(kernel_rows.size(), 1 / gib_per_second)});
     ++view_.members[member].info.revision;

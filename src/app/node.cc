@@ -414,7 +414,7 @@ json Node::placements() {
   for (const Member& member : view.members)
     for (const Placement& placement : member.info.placements) {
       json entry = placement_json(placement, view);
-      if (const auto stats = heads_.stats(placement.id); !stats.empty()) entry["stats"] = stats_json(stats);
+      if (const auto* stats = heads_.stats(placement.id)) entry["stats"] = stats_json(*stats);
       if (heads_.find(placement.id)) entry["wishes"] = wishes_json(heads_.order(placement.id));
       list.push_back(std::move(entry));
     }

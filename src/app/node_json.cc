@@ -12,6 +12,17 @@ namespace {
 
 using nlohmann::json;
 
+// What one machine has counted of a stage.
+json counters_json(const StageStats& stats) {
+  return {{"steps", stats.steps},
+          {"rows", stats.rows},
+          {"compute_seconds", stats.compute_seconds},
+          {"wait_seconds", stats.wait_seconds},
+          {"exchange_seconds", stats.exchange_seconds},
+          {"sent_messages", stats.sent_messages},
+          {"sent_bytes", stats.sent_bytes}};
+}
+
 json node_json(const Member& member, const ClusterView& view) {
   const NodeInfo& info = member.info;
   json devices = json::array();
@@ -136,15 +147,24 @@ json placement_json(const Placement& placement, const ClusterView& view) {
   return body;
 }
 
-json stats_json(std::span<const StageStats> stages) {
+json stats_json(const StatsPerStage& stages) {
   json per_stage = json::array();
-  for (const StageStats& stage : stages)
-    per_stage.push_back({{"steps", stage.steps},
-                         {"rows", stage.rows},
-                         {"compute_seconds", stage.compute_seconds},
-                         {"wait_seconds", stage.wait_seconds}});
-  const StageStats& head = stages.front();
-  json body{{"tokens", head.tokens}, {"running", head.running}, {"queued", head.queued}, {"stages", per_stage}};
+  std::uint64_t messages = 0, bytes = 0;
+  for (const auto& members : stages) {
+    json entry = counters_json(members.front());
+    if (members.size() > 1)
+      for (const StageStats& member : members) entry["members"].push_back(counters_json(member));
+    per_stage.push_back(std::move(entry));
+    for (const StageStats& member : members) messages += member.sent_messages;
+    for (const StageStats& member : members) bytes += member.sent_bytes;
+  }
+  const StageStats& head = stages.front().front();
+  json body{{"tokens", head.tokens},     {"running", head.running}, {"queued", head.queued},
+            {"sent_messages", messages}, {"sent_bytes", bytes},     {"stages", per_stage}};
+  if (head.tokens > 0) {
+    body["messages_per_token"] = static_cast<double>(messages) / static_cast<double>(head.tokens);
+    body["bytes_per_token"] = static_cast<double>(bytes) / static_cast<double>(head.tokens);
+  }
   if (head.single_steps > 0 && head.single_round_seconds > 0)
     body["measured"] = rate_json(head.single_round_seconds / static_cast<double>(head.single_steps));
   return body;

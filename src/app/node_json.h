@@ -14,7 +14,7 @@ namespace flotilla {
 
 nlohmann::json cluster_json(const ClusterView& view);                                // GET /cluster
 nlohmann::json placement_json(const Placement& placement, const ClusterView& view);  // one of its placements
-nlohmann::json stats_json(std::span<const StageStats> stages);                       // its counters; not empty
+nlohmann::json stats_json(const StatsPerStage& stages);                              // its counters; not empty
 nlohmann::json wishes_json(const LoadModel& order);                                  // what it was loaded by
 nlohmann::json plan_json(const Plan& plan, const LoadModel& order);                  // GET /plan
 Result<nlohmann::json> model_json(const StoredModel& model);                         // GET /models/{id}

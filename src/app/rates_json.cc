@@ -15,7 +15,7 @@ json rates_json(const MachineRates& rates) {
           {"memory_bytes_per_second", rates.memory_bytes_per_second},
           {"layer_seconds", rates.layer_seconds},
           {"attention_bytes_per_second", rates.attention_bytes_per_second},
-          {"attention_tile_bytes_per_second", rates.attention_tile_bytes_per_second},
+          {"attention_prompt_bytes_per_second", rates.attention_prompt_bytes_per_second},
           {"kernel_rows", kernel_rows},
           {"kernels", kernels}};
 }
@@ -40,7 +40,7 @@ Result<MachineRates> rates_from_json(const json& body) {
     rates.memory_bytes_per_second = body.at("memory_bytes_per_second").get<double>();
     rates.layer_seconds = body.at("layer_seconds").get<double>();
     rates.attention_bytes_per_second = body.at("attention_bytes_per_second").get<double>();
-    rates.attention_tile_bytes_per_second = body.at("attention_tile_bytes_per_second").get<double>();
+    rates.attention_prompt_bytes_per_second = body.at("attention_prompt_bytes_per_second").get<double>();
     for (const json& kernel : body.at("kernels"))
       rates.kernels.push_back(
           {kernel.at("type").get<std::string>(), kernel.at("seconds_per_gib").get<std::vector<double>>()});

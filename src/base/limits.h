@@ -27,6 +27,7 @@ inline constexpr std::size_t bulk_chunk_bytes = 1u << 20;        // one piece of
 inline constexpr std::size_t activation_bytes_max = std::size_t{step_rows_max} * embedding_length_max * 4;
 inline constexpr std::uint32_t logits_rows_max = 32;  // computed at once: a row of a large vocabulary is a mebibyte
 inline constexpr std::size_t logits_slice_bytes_max = std::size_t{logits_rows_max} * vocabulary_max * 4;
+inline constexpr std::size_t head_rows_bytes_max = std::size_t{logits_rows_max} * embedding_length_max * 4;
 inline constexpr std::size_t send_queue_bytes_max = 16u << 20;  // per control connection; beyond, the peer is too slow
 inline constexpr std::size_t header_bytes_max = 64u << 20;      // a GGUF header: a 256 k vocabulary needs about 6 MiB
 inline constexpr std::size_t offered_bytes_max = send_queue_bytes_max / 2;  // of those, in frames that may be refused

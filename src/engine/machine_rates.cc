@@ -87,7 +87,7 @@ Result<MachineRates> measure_machine(const MeasureOptions& options, const Measur
   rates.memory_bytes_per_second = memory_rate(options.cores);
   steps.next("reading keys and values");
   FLOTILLA_TRY(rates.attention_bytes_per_second, attention_rate(division, 1));
-  FLOTILLA_TRY(rates.attention_tile_bytes_per_second, attention_rate(division, attention_tile_rows));
+  FLOTILLA_TRY(rates.attention_prompt_bytes_per_second, attention_rate(division, attention_prompt_rows));
   return rates;
 }
 

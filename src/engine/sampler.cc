@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "engine/likeliest.h"
 #include "engine/softmax.h"
 
 namespace flotilla {
@@ -35,12 +36,6 @@ std::vector<TokenLogprob> best_logits(std::span<const float> logits, std::size_t
   }
   std::ranges::sort(best, better);
   return best;
-}
-
-// The first of the likeliest; token 0 where there is no number.
-TokenId best_token(std::span<const float> logits) {
-  const auto found = std::ranges::find(logits, largest(logits));
-  return found == logits.end() ? 0 : static_cast<TokenId>(found - logits.begin());
 }
 
 void add_bias(std::span<float> logits, const SamplingParams& params) {
@@ -155,17 +150,14 @@ TokenId draw_from_all(std::span<float> logits, float temperature, double u) {
   double held = 0;
   for (std::size_t token = 0; token < logits.size(); ++token)
     if ((held += logits[token]) > target) return static_cast<TokenId>(token);
-  return best_token(logits);  // rounding: the sums differ in their last bits
+  return likeliest(logits).token;  // rounding: the sums differ in their last bits
 }
 
-// Below, a logit's last bit decides more than any other token's chance, and 1 / temperature leaves a float's range.
-constexpr float coldest = 1e-6f;
-
 TokenId choose(std::span<float> logits, const SamplingParams& params, double u) {
-  if (params.temperature < coldest) return best_token(logits);
+  if (params.greedy()) return likeliest(logits).token;
   if (!narrows(params, logits.size())) return draw_from_all(logits, params.temperature, u);
   const auto best = shortlist(logits, params);
-  return best.empty() ? best_token(logits) : draw_from_list(best, params.temperature, u);
+  return best.empty() ? likeliest(logits).token : draw_from_list(best, params.temperature, u);
 }
 
 // Finite, as JSON and the wire want it: a token that cannot be chosen has `logprob_min`, and so has one of no number.

@@ -7,6 +7,7 @@
 #include <limits>
 #include <map>
 
+#include "engine/likeliest.h"
 #include "engine/softmax.h"
 
 namespace flotilla {
@@ -191,6 +192,35 @@ TEST(Softmax, AgreesWithTheLibrarysExponential) {
   EXPECT_NEAR(sum_of_exponentials({{-3.0f}}, 0, 2) / std::exp(-1.5), 1, 1e-6);
   EXPECT_EQ(largest({}), -infinity);
   EXPECT_NEAR(log_sum_exp({{1000.0f, 1000.0f}}), 1000 + std::log(2.0), 1e-4);
+}
+
+TEST(Likeliest, IsTheFirstOfTheLargestWhereverItLies) {
+  std::vector<float> logits(5000, -1.0f);
+  for (const std::size_t at : {4999u, 4096u, 2047u, 1024u, 1023u, 0u}) {
+    logits[at] = 3;
+    EXPECT_EQ(likeliest(logits), (LikeliestToken{static_cast<TokenId>(at), 3})) << "and of those behind it";
+  }
+  EXPECT_EQ(likeliest({{0.0f, -0.0f}}).token, 0);
+  EXPECT_EQ(likeliest({{-0.0f, 0.0f}}).token, 0);
+  EXPECT_EQ(likeliest({{1, 2}}, 700), (LikeliestToken{701, 2}));
+}
+
+TEST(Likeliest, OfNoNumberIsTheFirstAndAsUnlikelyAsCanBe) {
+  const float nothing = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_EQ(likeliest({}, 7), (LikeliestToken{7, -infinity}));
+  EXPECT_EQ(likeliest(std::vector<float>(3000, nothing), 7), (LikeliestToken{7, -infinity}));
+  EXPECT_EQ(likeliest({{nothing, -infinity, -5}}), (LikeliestToken{2, -5}));
+}
+
+TEST(Likeliest, OfPartsIsThatOfTheWholeAndOfEqualsTheEarlier) {
+  const std::vector<float> logits = {1, 4, 0, 9, 4, 2, 9, 3};  // two rows of four
+  std::vector<LikeliestToken> rows, first, later;
+  likeliest_of_rows(logits, 4, 0, rows);
+  EXPECT_EQ(rows, (std::vector<LikeliestToken>{{3, 9}, {2, 9}}));
+  likeliest_of_rows({{1, 4, 4, 2}}, 2, 0, first);
+  likeliest_of_rows({{0, 9, 4, 3}}, 2, 2, later);
+  keep_likeliest(first, later);
+  EXPECT_EQ(first, (std::vector<LikeliestToken>{{3, 9}, {0, 4}}));
 }
 
 TEST(Sampler, ATemperatureBeyondAFloatsReachIsGreedy) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "engine/likeliest.h"
 
 namespace flotilla {
 
@@ -15,7 +16,8 @@ Result<std::unique_ptr<Shard>> Shard::load(std::shared_ptr<const Gguf> gguf,
   FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(options.threads));
   FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, slice, backend, progress));
   FLOTILLA_TRY(KvCache cache, KvCache::create(own, options.layers, options.context_tokens, options.sequences, backend));
-  std::unique_ptr<Shard> shard(new Shard(std::move(gguf), std::move(own), options,
+  const IndexRange vocabulary = slice ? slice->vocabulary : IndexRange{0, spec.vocabulary};
+  std::unique_ptr<Shard> shard(new Shard(std::move(gguf), std::move(own), options, vocabulary,
                                          place ? std::move(place->collective) : nullptr, std::move(backend),
                                          std::move(weights), std::move(cache)));
   if (options.is_head) FLOTILLA_TRY_STATUS(shard->add_head(files, !place || place->embeds));
@@ -23,11 +25,12 @@ Result<std::unique_ptr<Shard>> Shard::load(std::shared_ptr<const Gguf> gguf,
   return shard;
 }
 
-Shard::Shard(std::shared_ptr<const Gguf> gguf, ModelSpec spec, const StageOptions& options,
+Shard::Shard(std::shared_ptr<const Gguf> gguf, ModelSpec spec, const StageOptions& options, IndexRange vocabulary,
              std::unique_ptr<Collective> sum, ComputeBackend backend, Weights weights, KvCache cache)
     : gguf_(std::move(gguf)),
       spec_(std::move(spec)),
       options_(options),
+      vocabulary_(vocabulary),
       layers_(describe_layers(spec_, options.layers)),
       backend_(std::move(backend)),
       weights_(std::move(weights)),
@@ -76,6 +79,12 @@ void Shard::end(const StepShape& shape) {
 Result<std::span<const float>> Shard::logits(std::span<const float> rows) {
   FLOTILLA_TRY_STATUS(check_is_head());
   return head_->logits(rows);
+}
+
+Result<std::span<const LikeliestToken>> Shard::likeliest(std::span<const float> rows) {
+  FLOTILLA_TRY(const auto values, logits(rows));
+  likeliest_of_rows(values, vocabulary_.count(), vocabulary_.first, likeliest_);
+  return std::span<const LikeliestToken>(likeliest_);
 }
 
 StageMemory Shard::memory() const {

@@ -38,6 +38,8 @@ class Shard final : public Stage {
   Result<std::span<const float>> embed(const StepBatch& batch) override;
   Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override;
   Result<std::span<const float>> logits(std::span<const float> rows) override;
+  Result<std::span<const LikeliestToken>> likeliest(std::span<const float> rows) override;
+  IndexRange vocabulary() const override { return vocabulary_; }
   const ModelSpec& spec() const override { return spec_; }
   StageMemory memory() const override;
 
@@ -49,14 +51,15 @@ class Shard final : public Stage {
   const StageLayers& layers() const { return layers_; }
 
  private:
-  Shard(std::shared_ptr<const Gguf> gguf, ModelSpec spec, const StageOptions& options, std::unique_ptr<Collective> sum,
-        ComputeBackend backend, Weights weights, KvCache cache);
+  Shard(std::shared_ptr<const Gguf> gguf, ModelSpec spec, const StageOptions& options, IndexRange vocabulary,
+        std::unique_ptr<Collective> sum, ComputeBackend backend, Weights weights, KvCache cache);
   Status add_head(std::span<const std::filesystem::path> files, bool embeds);
   Status check_is_head() const;
 
   const std::shared_ptr<const Gguf> gguf_;
   const ModelSpec spec_;
   const StageOptions options_;
+  const IndexRange vocabulary_;
   const StageLayers layers_;
   const ComputeBackend backend_;
   const Weights weights_;
@@ -66,6 +69,7 @@ class Shard final : public Stage {
   std::optional<EmbeddingTable> table_;  // both on the head only
   std::optional<OutputHead> head_;
   std::vector<float> embedded_;
+  std::vector<LikeliestToken> likeliest_;
 };
 
 }  // namespace flotilla

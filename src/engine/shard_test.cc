@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "engine/likeliest.h"
 #include "engine/slices.h"
 #include "engine/stage_testing.h"
 
@@ -142,6 +143,23 @@ TEST_P(Shards, AnswerAsOneStageDoes) {
   }
 }
 
+TEST_P(Shards, FindTheLikeliestTokensOfTheirLogits) {
+  const auto& [model, shards, cuts] = GetParam();
+  if (!cuts.empty()) return;  // the head alone has logits
+  auto options = Chain::chain_options();
+  options.shards = shards;
+  Chain chain(model, {}, options);
+  const std::size_t vocabulary = chain.head().spec().vocabulary, count = 9;
+  std::vector<float> rows(count * chain.head().spec().embedding_length);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i] = static_cast<float>(i * 7919 % 1009) / 500 - 1;
+  const auto logits = chain.head().logits(rows).value();
+  std::vector<LikeliestToken> expected;
+  likeliest_of_rows(logits, vocabulary, 0, expected);
+  const auto got = chain.head().likeliest(rows).value();
+  EXPECT_THAT(got, ::testing::ElementsAreArray(expected));
+  EXPECT_EQ(chain.head().vocabulary(), (IndexRange{0, static_cast<std::uint32_t>(vocabulary)}));
+}
+
 TEST(ShardedStage, HoldsTheWeightsOnce) {
   auto options = Chain::chain_options();
   const auto one = Chain(smollm, {}, options).head().memory();
@@ -162,8 +180,8 @@ TEST(ShardedStage, ABatchThatDoesNotFitIsRefusedByAllShards) {
   EXPECT_FALSE(chain.step(0, 0, some_tokens(3)).empty()) << "the shards go on";
 }
 
-// Many rows are computed by all threads in one graph, few by each shard's own thread. SmolLM2's types give a row the same
-// bits in any company, so a prompt read in small pieces shows whether the two are the same.
+// Many rows are computed by all threads in one graph, few by each shard's own thread. SmolLM2's types give a row the
+// same bits in any company, so a prompt read in small pieces shows whether the two are the same.
 TEST(ShardsInOneGraph, GiveManyRowsTheBitsOfFew) {
   for (const std::uint32_t shards : {2u, 4u}) {
     auto options = Chain::chain_options();

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <ranges>
 #include <vector>
 
+#include "engine/likeliest.h"
 #include "engine/memory_collective.h"
 #include "engine/shard.h"
 #include "engine/shard_team.h"
@@ -49,7 +51,8 @@ class ShardedStage final : public Stage {
       : slices_(std::move(slices)),
         spec_(spec),
         shards_(slices_.size()),
-        results_(slices_.size()),
+        values_(slices_.size()),
+        tokens_(slices_.size()),
         team_(static_cast<std::uint32_t>(slices_.size())) {}
 
   Status load(const std::shared_ptr<const Gguf>& gguf, std::span<const std::filesystem::path> files,
@@ -77,19 +80,19 @@ class ShardedStage final : public Stage {
 
   Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) override {
     if (computer_ && batch.rows.size() >= rows_together_min) return step_in_one_graph(batch, activations);
-    return each([&](Shard& shard) { return shard.step(batch, activations); });
+    return each(values_, [&](Shard& shard) { return shard.step(batch, activations); });
   }
 
   // Side by side, each shard's part of a row behind the one before.
   Result<std::span<const float>> logits(std::span<const float> rows) override {
-    FLOTILLA_TRY(const auto first, each([&](Shard& shard) { return shard.logits(rows); }));
+    FLOTILLA_TRY(const auto first, each(values_, [&](Shard& shard) { return shard.logits(rows); }));
     if (rows.empty()) return first;
     const std::size_t count = rows.size() / spec_.embedding_length;
-    const IndexRange own{slices_.front().vocabulary.first, slices_.back().vocabulary.end};
+    const IndexRange own = vocabulary();
     logits_.resize(count * own.count());
     for (std::size_t i = 0; i < shards_.size(); ++i) {
       const IndexRange part = slices_[i].vocabulary;
-      const std::span<const float> values = *results_[i];
+      const std::span<const float> values = *values_[i];
       for (std::size_t row = 0; row < count; ++row)
         std::ranges::copy(values.subspan(row * part.count(), part.count()),
                           logits_.begin() + static_cast<std::ptrdiff_t>(row * own.count() + part.first - own.first));
@@ -97,6 +100,15 @@ class ShardedStage final : public Stage {
     return std::span<const float>(logits_);
   }
 
+  // Each looks through its own part, where it has just written it.
+  Result<std::span<const LikeliestToken>> likeliest(std::span<const float> rows) override {
+    FLOTILLA_TRY(const auto first, each(tokens_, [&](Shard& shard) { return shard.likeliest(rows); }));
+    likeliest_.assign(first.begin(), first.end());
+    for (const auto& later : tokens_ | std::views::drop(1)) keep_likeliest(likeliest_, *later);
+    return std::span<const LikeliestToken>(likeliest_);
+  }
+
+  IndexRange vocabulary() const override { return {slices_.front().vocabulary.first, slices_.back().vocabulary.end}; }
   const ModelSpec& spec() const override { return spec_; }
 
   StageMemory memory() const override {
@@ -132,12 +144,12 @@ class ShardedStage final : public Stage {
   }
 
   // The first shard's result, or the first failure: what fails one fails all, or ends the others' waits.
-  template <class Use>
-  Result<std::span<const float>> each(const Use& use) {
-    team_.run([&](std::uint32_t i) { results_[i] = use(*shards_[i]); });
-    for (const auto& result : results_)
+  template <class Found, class Use>
+  Found each(std::vector<Found>& results, const Use& use) {
+    team_.run([&](std::uint32_t i) { results[i] = use(*shards_[i]); });
+    for (const auto& result : results)
       if (!result) return fail(result.error());
-    return results_.front();
+    return results.front();
   }
 
   const std::vector<ShardSlice> slices_;
@@ -145,8 +157,10 @@ class ShardedStage final : public Stage {
   std::vector<std::unique_ptr<Shard>> shards_;
   std::optional<ComputeBackend> backend_;  // all threads; both only where there are several shards here
   std::optional<StepComputer> computer_;   // of all slices in one graph
-  std::vector<Result<std::span<const float>>> results_;
+  std::vector<Result<std::span<const float>>> values_;  // both by shard
+  std::vector<Result<std::span<const LikeliestToken>>> tokens_;
   std::vector<float> logits_;
+  std::vector<LikeliestToken> likeliest_;
   ShardTeam team_;  // last: its threads end before what they use
 };
 

@@ -1,6 +1,6 @@
 // Decides what one stage computes: a range of layers over their KV cache, and on the head the embedding before and the
-// output head after. In: StepBatch, activations.  Out: activations, logits.  Owns: weights, KV cache, graphs, compute
-// buffers (ggml).  Thread: one thread uses a stage; ggml's own threads work beneath it.
+// output head after. In: StepBatch, activations.  Out: activations, logits or likeliest tokens.  Owns: weights, KV
+// cache, graphs, compute buffers (ggml).  Thread: one thread uses a stage; ggml's own threads work beneath it.
 // Never: touches a socket, decides which rows run, aborts on a step that came from a peer (it is checked first).
 #pragma once
 
@@ -14,8 +14,10 @@
 #include "base/ids.h"
 #include "base/result.h"
 #include "engine/collective.h"
+#include "engine/slices.h"
 #include "model/gguf.h"
 #include "model/spec.h"
+#include "wire/likeliest.h"
 #include "wire/step.h"
 
 namespace flotilla {
@@ -62,13 +64,20 @@ class Stage {
 
   // Carries out the batch's cache orders, then runs the layers over [rows, embedding_length] activations. A stage that
   // holds the model's last layer gives only the rows that want logits, in order; every other stage gives all rows.
-  // Valid until the next call. invalid_argument for a batch that does not fit this stage (slot, position, row count); its
-  // orders may have been carried out by then, and the stage is of no further use.
+  // Valid until the next embed or step. invalid_argument for a batch that does not fit this stage (slot, position, row
+  // count); its orders may have been carried out by then, and the stage is of no further use.
   virtual Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) = 0;
 
   // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call. Of a
   // tensor group's member, only the rows of the vocabulary its shards hold: members in order have them all.
   virtual Result<std::span<const float>> logits(std::span<const float> rows) = 0;
+
+  // As logits, where of each row only the likeliest token is wanted: [rows], valid until the next call. Of a tensor
+  // group's member, the likeliest of vocabulary().
+  virtual Result<std::span<const LikeliestToken>> likeliest(std::span<const float> rows) = 0;
+
+  // Head: the tokens whose logits it computes. All, but of a tensor group's member.
+  virtual IndexRange vocabulary() const = 0;
 
   virtual const ModelSpec& spec() const = 0;
   virtual StageMemory memory() const = 0;

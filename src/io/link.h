@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -16,6 +17,16 @@
 #include "wire/frame.h"
 
 namespace flotilla {
+
+// Frames, and their bytes with headers.
+struct Traffic {
+  std::uint64_t messages = 0, bytes = 0;
+  Traffic& operator+=(const Traffic& other) {
+    messages += other.messages;
+    bytes += other.bytes;
+    return *this;
+  }
+};
 
 class Link {
  public:
@@ -34,6 +45,9 @@ class Link {
   // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time (its
   // rest may take longer, as in send); corrupt, version_mismatch, too_large, closed as in frame.h.
   virtual Status receive(Frame& frame, std::chrono::nanoseconds patience) = 0;
+
+  // What this end has sent to another process; nothing where both ends are in one. For the thread that sends.
+  virtual Traffic sent() const { return {}; }
 
   // Wakes both ends' waiting calls, which answer `cause` (here) or closed (there).
   virtual void close(Error cause) = 0;

@@ -206,6 +206,20 @@ Bytes bytes_of_frame(const Frame& frame) {
   return bytes;
 }
 
+TEST(TcpLink, WhatIsSentIsCountedWithHeadersAndInMemoryNothingIs) {
+  const auto send_two = [](LinkPair links) {
+    EXPECT_TRUE(links.first->send({.kind = FrameKind::step}, some_bytes(1000)));
+    EXPECT_TRUE(links.first->send({.kind = FrameKind::ping}, {}));
+    EXPECT_EQ(links.second->sent().messages, 0u);
+    return links.first->sent();
+  };
+  const Traffic sent = send_two(over_tcp());
+  EXPECT_EQ(sent.messages, 2u);
+  EXPECT_EQ(sent.bytes, 2 * frame_header_bytes + 1000);
+  EXPECT_EQ(send_two(modelled(over_tcp())).messages, 2u);
+  EXPECT_EQ(send_two(make_memory_link_pair()).bytes, 0u);
+}
+
 TEST(TcpLink, LinkCutMidFrameFailsBothSides) {
   const Bytes whole = bytes_of_frame(make_frame(FrameKind::step, some_bytes(100)));
   for (const std::size_t bytes : {1u, 47u, 48u, 147u}) {

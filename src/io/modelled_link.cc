@@ -51,6 +51,8 @@ class ModelledLink : public Link {
     return {};
   }
 
+  Traffic sent() const override { return inner_->sent(); }
+
   void while_sending_waits(Meanwhile meanwhile) override { inner_->while_sending_waits(std::move(meanwhile)); }
 
   void close(Error cause) override {

@@ -68,8 +68,12 @@ class TcpLink : public Link {
     if (cause_) return fail(cause_.get());
     FLOTILLA_TRY_STATUS(check_sendable(header, body));
     const FrameHeaderBytes head = encode_header(header, body);
-    return or_close(send_all(head, body));
+    FLOTILLA_TRY_STATUS(or_close(send_all(head, body)));
+    sent_ += {.messages = 1, .bytes = head.size() + body.size()};
+    return {};
   }
+
+  Traffic sent() const override { return sent_; }
 
   Status receive(Frame& frame, std::chrono::nanoseconds patience) override {
     if (cause_) return fail(cause_.get());
@@ -222,6 +226,7 @@ class TcpLink : public Link {
   Descriptor socket_;
   TcpLinkOptions options_;
   Meanwhile meanwhile_;
+  Traffic sent_;
   FirstCause cause_;
 };
 

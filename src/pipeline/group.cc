@@ -36,9 +36,9 @@ Status Group::send_to_all(FrameKind kind, std::span<const std::byte> body, std::
   return {};
 }
 
-Status Group::receive_next(std::uint32_t from, Frame& frame) {
+Status Group::receive_next(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience) {
   do {
-    if (const auto status = links_[from]->receive(frame, for_ever); !status) return neighbour_gone(status.error());
+    if (const auto status = links_[from]->receive(frame, patience); !status) return neighbour_gone(status.error());
   } while (frame.header.epoch != epoch_);
   if (frame.header.kind != FrameKind::stage_lost) return {};
   FLOTILLA_TRY(auto lost, decode_stage_failed(frame.body));
@@ -46,17 +46,27 @@ Status Group::receive_next(std::uint32_t from, Frame& frame) {
 }
 
 Status Group::receive(std::uint32_t from, FrameKind expected, Frame& frame) {
-  FLOTILLA_TRY_STATUS(receive_next(from, frame));
+  const auto begun = std::chrono::steady_clock::now();
+  FLOTILLA_TRY_STATUS(receive_next(from, frame, for_ever));
+  waited_ += std::chrono::steady_clock::now() - begun;
   if (frame.header.kind == expected) return {};
   return fail(Code::corrupt, "[pipeline] expected {} from member {} of this stage but got {}; its flotilla is broken",
               to_string(expected), from, to_string(frame.header.kind));
 }
 
-Status Group::receive_step_or_rows(Frame& frame) {
-  FLOTILLA_TRY_STATUS(receive_next(0, frame));
-  if (frame.header.kind == FrameKind::step || frame.header.kind == FrameKind::logits_slice) return {};
+Status Group::receive_step_or_rows(Frame& frame, std::chrono::nanoseconds patience) {
+  FLOTILLA_TRY_STATUS(receive_next(0, frame, patience));
+  const FrameKind kind = frame.header.kind;
+  if (kind == FrameKind::step || kind == FrameKind::logits_slice || kind == FrameKind::likeliest_slice) return {};
   return fail(Code::corrupt, "[pipeline] expected a step or rows from the first member of this stage but got {}",
-              to_string(frame.header.kind));
+              to_string(kind));
+}
+
+Traffic Group::sent() const {
+  Traffic all;
+  for (const auto& link : links_)
+    if (link) all += link->sent();
+  return all;
 }
 
 void Group::send_lost(const Error& cause) {

@@ -1,14 +1,13 @@
 // Decides how the machines that compute one stage together reach each other: a link for each pair, on which steps (from
-// the first member), summands and slices of logits follow each other in the order of computing.
+// the first member), summands and slices of logits or of likeliest tokens follow each other in the order of computing.
 // In: frames of the other members.  Out: frames to them.  Owns: the links.
 // Thread: the computing thread (where a member has several shards, the first's); close() any.
-// Members send before they read, all at once; so while a send waits, what the others sent is taken in, and no circle of
-// full sockets stands still.
-// Never: takes a frame that is not the one computing has come to.
+// Never: takes a frame that is not the one computing has come to; waits to send while others wait for it (what all send
+// before anyone reads fits the sockets' buffers, see link_collective.cc).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -37,15 +36,17 @@ class Group {
   // The next frame of this epoch, which must be of one of these kinds; frames of another epoch are dropped. Where the
   // other says why it is lost, that is the error.
   Status receive(std::uint32_t from, FrameKind expected, Frame& frame);
-  Status receive_step_or_rows(Frame& frame);  // from the first member
+  // From the first member; timeout where none began in time.
+  Status receive_step_or_rows(Frame& frame, std::chrono::nanoseconds patience = for_ever);
+
+  Traffic sent() const;                                        // to all others
+  std::chrono::nanoseconds waited() const { return waited_; }  // in receive(), for what computing needs to go on
 
   void send_lost(const Error& cause);
   void close(const Error& cause);
 
  private:
-  Status receive_next(std::uint32_t from, Frame& frame);
-  Status next_frame(std::uint32_t from, Frame& frame);
-  Status take_in();
+  Status receive_next(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience);
 
   const PlacementId placement_;
   const Epoch epoch_;
@@ -53,8 +54,8 @@ class Group {
   const ActivationType value_type_;
   std::mutex mutex_;  // links_ and closed_, while links are adopted
   std::vector<std::unique_ptr<Link>> links_;  // by member; null at the own place
-  std::vector<std::deque<Frame>> taken_in_;   // by member, while a send waited
   std::optional<Error> closed_;
+  std::chrono::nanoseconds waited_{0};
 };
 
 }  // namespace flotilla

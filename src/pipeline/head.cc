@@ -10,6 +10,7 @@
 #include "engine/sampler.h"
 #include "engine/softmax.h"
 #include "pipeline/meter.h"
+#include "pipeline/wanted_rows.h"
 #include "scheduler/flight_window.h"
 #include "scheduler/scheduler.h"
 
@@ -39,14 +40,15 @@ struct StepSent {
 
 class Head {
  public:
-  Head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
+  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan)
       : stage_(stage),
         ring_(ring),
         node_(node),
         plan_(plan),
         scheduler_(Scheduler::create(scheduler_options(plan))),
         window_(plan.stage_count),
-        meter_(node, plan) {
+        meter_(node, plan, &ring, &group),
+        wanted_(stage.spec().embedding_length) {
     ring_.listen_while_sending();
   }
 
@@ -64,6 +66,10 @@ class Head {
   Result<bool> receive_step(std::chrono::nanoseconds patience);
   Status check_returned(const StepSent& sent) const;
   Status sample_rows(std::uint64_t step);
+  Status choose_likeliest(std::span<const std::uint32_t> numbers, std::span<const float> rows);
+  Status sample_from_logits(std::span<const std::uint32_t> numbers, std::span<const float> rows,
+                            std::span<const LogitsRow> wanted);
+  Status check_finite(float best) const;
   void send_events(const std::vector<TokenEvent>& events);
 
   Stage& stage_;
@@ -75,6 +81,7 @@ class Head {
   Meter meter_;
   std::deque<StepSent> under_way_;
   ReceivedStep returned_;
+  WantedRows wanted_;
   std::vector<RowResult> results_;
   std::vector<float> scratch_;
   Clock::time_point finished_at_{};                  // the newest step that is done
@@ -241,21 +248,40 @@ RowResult result_of(const LogitsRow& row, std::span<const float> logits, std::ve
 
 Status Head::sample_rows(std::uint64_t step) {
   const auto rows = scheduler_->logits_rows(step);
-  const std::size_t width = stage_.spec().embedding_length, vocabulary = stage_.spec().vocabulary;
-  const std::span<const float> returned = returned_.activations.values;
-  results_.clear();
-  for (std::size_t first = 0; first < rows.size(); first += limits::logits_rows_max) {
-    const auto count = std::min<std::size_t>(limits::logits_rows_max, rows.size() - first);
-    FLOTILLA_TRY(const auto logits, stage_.logits(returned.subspan(first * width, count * width)));
-    for (std::size_t row = 0; row < count; ++row) {
-      const auto of_row = logits.subspan(row * vocabulary, vocabulary);
-      if (!std::isfinite(largest(of_row)))
-        return fail(Code::internal, "[pipeline] expected numbers from the model but got none ({}); is {} damaged?",
-                    largest(of_row), plan_.model);
-      results_.push_back(result_of(rows[first + row], of_row, scratch_));
-    }
+  results_.assign(rows.size(), {});
+  wanted_.clear();
+  for (const auto& row : rows) wanted_.add(row.likeliest_is_enough);
+  return wanted_.visit(
+      returned_.activations.values,
+      [&](auto numbers, auto values) { return sample_from_logits(numbers, values, rows); },
+      [&](auto numbers, auto values) { return choose_likeliest(numbers, values); });
+}
+
+Status Head::sample_from_logits(std::span<const std::uint32_t> numbers, std::span<const float> rows,
+                                std::span<const LogitsRow> wanted) {
+  const std::size_t vocabulary = stage_.spec().vocabulary;
+  FLOTILLA_TRY(const auto logits, stage_.logits(rows));
+  for (std::size_t row = 0; row < numbers.size(); ++row) {
+    const auto of_row = logits.subspan(row * vocabulary, vocabulary);
+    FLOTILLA_TRY_STATUS(check_finite(largest(of_row)));
+    results_[numbers[row]] = result_of(wanted[numbers[row]], of_row, scratch_);
   }
   return {};
+}
+
+Status Head::choose_likeliest(std::span<const std::uint32_t> numbers, std::span<const float> rows) {
+  FLOTILLA_TRY(const auto likeliest, stage_.likeliest(rows));
+  for (std::size_t row = 0; row < numbers.size(); ++row) {
+    FLOTILLA_TRY_STATUS(check_finite(likeliest[row].logit));
+    results_[numbers[row]].token = likeliest[row].token;
+  }
+  return {};
+}
+
+Status Head::check_finite(float best) const {
+  if (std::isfinite(best)) return {};
+  return fail(Code::internal, "[pipeline] expected numbers from the model but got none ({}); is {} damaged?", best,
+              plan_.model);
 }
 
 void Head::send_events(const std::vector<TokenEvent>& events) {
@@ -264,8 +290,8 @@ void Head::send_events(const std::vector<TokenEvent>& events) {
 
 }  // namespace
 
-Status run_head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan) {
-  Head head(stage, ring, node, plan);
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan) {
+  Head head(stage, ring, group, node, plan);
   auto status = head.serve();
   if (node.ended()) {
     head.fail_all(node.end_cause());

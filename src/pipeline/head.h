@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "engine/stage.h"
+#include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
 #include "wire/control.h"
@@ -22,6 +23,7 @@
 namespace flotilla {
 
 // Until the node ends the line (success) or a step fails (the cause). Either way every request has ended by then.
-Status run_head(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan);
+// `group`: the other machines of this stage, for the counters.
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan);
 
 }  // namespace flotilla

@@ -1,7 +1,7 @@
-// Decides nothing but the order, as worker.h does: a member of a tensor group that is not its first computes what the first
-// says, with its own slice of every layer, and on the head's stage its slice of the logits.
+// Decides nothing but the order, as worker.h does: a member of a tensor group that is not its first computes what the
+// first says, with its own slice of every layer, and on the head's stage its slice of the logits or the likeliest there.
 //
-// In: steps and rows from the first member.   Out: slices of logits; stage_stats to the node.   Owns: nothing.
+// In: steps and rows from the first member.   Out: slices; stage_stats to the node.   Owns: nothing.
 // Thread: the computing thread.   Never: goes on after an error.
 #pragma once
 

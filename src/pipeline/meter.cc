@@ -1,11 +1,14 @@
 #include "pipeline/meter.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace flotilla {
 namespace {
 
 constexpr std::chrono::seconds stats_interval{1};
 
-double seconds(std::chrono::steady_clock::duration time) { return std::chrono::duration<double>(time).count(); }
+double seconds(std::chrono::nanoseconds time) { return std::chrono::duration<double>(time).count(); }
 
 }  // namespace
 
@@ -16,11 +19,18 @@ void Meter::add_step(std::uint64_t rows, std::uint64_t tokens, const StepTiming&
   total_.tokens += tokens;
   total_.compute_seconds += seconds(timing.compute);
   total_.wait_seconds += seconds(timing.wait);
+  const double exchanged = group_ ? seconds(group_->waited()) : 0;
+  const double own_compute = seconds(timing.compute) - (exchanged - std::exchange(total_.exchange_seconds, exchanged));
   if (rows != 1 || !timing.alone) return;
   total_.single_steps += 1;
-  total_.single_compute_seconds += seconds(timing.compute);
+  total_.single_compute_seconds += std::max(own_compute, 0.0);
   total_.single_round_seconds += seconds(timing.round);
   total_.single_positions += timing.position;
+}
+
+void Meter::add_compute(std::chrono::steady_clock::duration time) {
+  told_all_ = false;
+  total_.compute_seconds += seconds(time);
 }
 
 void Meter::send_if_due(Now now, std::uint32_t running, std::uint32_t queued) {
@@ -38,6 +48,11 @@ void Meter::send_rest() {
 void Meter::send(std::uint32_t running, std::uint32_t queued) {
   total_.running = running;
   total_.queued = queued;
+  Traffic sent;
+  if (ring_) sent += ring_->sent();
+  if (group_) sent += group_->sent();
+  total_.sent_messages = sent.messages;
+  total_.sent_bytes = sent.bytes;
   node_.send(FrameKind::stage_stats, encode(total_), epoch_);
 }
 

@@ -62,7 +62,7 @@ class StageUnderTest {
 
   StageUnderTest(PrepareStage plan, std::unique_ptr<Link> upstream, std::unique_ptr<Link> downstream,
                  BeforeStep before_step, ScriptedModel model = {})
-      : plan_(std::move(plan)), ring_(std::move(upstream), std::move(downstream), plan_) {
+      : plan_(std::move(plan)), ring_(std::move(upstream), std::move(downstream), plan_), group_(plan_) {
     auto [node, runner] = make_memory_link_pair(256);
     node_ = std::move(node);
     line_ = std::make_unique<NodeLine>(std::move(runner), long_grace);
@@ -78,7 +78,8 @@ class StageUnderTest {
   void start() {
     thread_ = std::thread([this] {
       const auto hooked = line_->on_end([this](const Error& cause) { ring_.close(cause); });
-      status_ = plan_.is_head ? run_head(*stage_, ring_, *line_, plan_) : run_worker(*stage_, ring_, *line_, plan_);
+      status_ = plan_.is_head ? run_head(*stage_, ring_, group_, *line_, plan_)
+                              : run_worker(*stage_, ring_, group_, *line_, plan_);
       ring_.close({Code::closed, "the runner is done"});  // as the end of its process would
     });
   }
@@ -101,6 +102,7 @@ class StageUnderTest {
  private:
   const PrepareStage plan_;
   Ring ring_;
+  Group group_;
   std::unique_ptr<Link> node_;
   std::unique_ptr<NodeLine> line_;
   std::unique_ptr<Stage> stage_;

@@ -44,6 +44,7 @@ class Ring {
   // Tells the stages after this one why; where the link is already cut there is no one to tell.
   void send_lost(const Error& cause);
   void close(const Error& cause);
+  Traffic sent() const { return downstream_->sent(); }
   std::uint64_t frames_dropped() const { return frames_dropped_; }
 
  private:

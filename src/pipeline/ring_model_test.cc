@@ -22,7 +22,8 @@ struct Division {
   std::string link = "";  // modelled
 };
 
-std::vector<LocalRing::Answer> answers_of(const Division& division, const std::vector<std::vector<TokenId>>& prompts) {
+std::vector<LocalRing::Answer> answers_of(const Division& division, const std::vector<std::vector<TokenId>>& prompts,
+                                          std::int32_t top_logprobs = 0) {
   const std::string file = FLOTILLA_SOURCE_DIR "/.cache/models/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(file)) {
     ADD_FAILURE() << file << " is missing; scripts/setup gets it";
@@ -48,7 +49,7 @@ std::vector<LocalRing::Answer> answers_of(const Division& division, const std::v
     request.prompt = prompt;
     request.tokens_max = 16;
     request.sampling.temperature = 0;
-    request.top_logprobs = 0;
+    request.top_logprobs = top_logprobs;
     EXPECT_TRUE(ring->send(request));
     auto answer = ring->answers(1);
     if (!answer) {
@@ -72,6 +73,20 @@ TEST(RingModel, OneTwoAndThreeProcessesGiveTheSameGreedyTokensBitForBit) {
     for (std::size_t i = 0; i < prompts.size(); ++i) {
       EXPECT_EQ(together[i].tokens, alone[i].tokens) << stage_count << " stages, prompt " << i;
       EXPECT_EQ(together[i].logprobs, alone[i].logprobs) << stage_count << " stages, prompt " << i;
+    }
+  }
+}
+
+// Without probabilities, members tell their likeliest tokens instead of their logits.
+TEST(RingModel, LikeliestTokensGiveTheAnswersOfWholeLogits) {
+  const std::vector<std::vector<TokenId>> prompts = {prompt_of(1), prompt_of(100)};
+  for (const auto& division : {Division{.members = 2}, Division{.stages = 2, .members = 2}}) {
+    const auto by_logits = answers_of(division, prompts, 0), by_likeliest = answers_of(division, prompts, -1);
+    ASSERT_EQ(by_logits.size(), prompts.size());
+    ASSERT_EQ(by_likeliest.size(), prompts.size());
+    for (std::size_t i = 0; i < prompts.size(); ++i) {
+      EXPECT_EQ(by_likeliest[i].tokens.size(), 16u);
+      EXPECT_EQ(by_likeliest[i].tokens, by_logits[i].tokens) << division.stages << " of " << division.members;
     }
   }
 }

@@ -122,7 +122,8 @@ Status Runner::run() {
       .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
   node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
   if (!ring) return run_member(*stage, *group_, node_, plan_);
-  auto status = plan_.is_head ? run_head(*stage, *ring, node_, plan_) : run_worker(*stage, *ring, node_, plan_);
+  auto status =
+      plan_.is_head ? run_head(*stage, *ring, *group_, node_, plan_) : run_worker(*stage, *ring, *group_, node_, plan_);
   if (!status) group_->send_lost(status.error());
   return status;
 }

@@ -318,6 +318,32 @@ TEST(Runner, RunnerEndsWithinASecondOfItsNodeEvenInTheMidstOfALongStep) {
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds(1));
 }
 
+// Every stage tells the rest of its counts once it has nothing to do.
+TEST(Runner, StagesTellWhatTheySendToEachOther) {
+  ThreadRunners runners(in_threads, scripted());
+  auto ring = LocalRing::form(runners, stages(2));
+  ASSERT_TRUE(ring) << ring.error().message;
+  auto asked = request(1, {1, 2, 3}, 5);
+  asked.speculate = false;
+  ASSERT_TRUE(ring->send(asked));
+  ASSERT_TRUE(ring->answers(1));
+  std::vector<StageStats> stats;
+  for (const auto until = std::chrono::steady_clock::now() + patience;
+       (stats.empty() || stats[0].steps < 5) && std::chrono::steady_clock::now() < until;)
+    stats = ring->common_stats();
+  ASSERT_EQ(stats.size(), 2u);
+  ASSERT_EQ(stats[0].steps, 5u);
+  EXPECT_EQ(stats[0].sent_messages, 6u) << "the hello and five steps";
+  EXPECT_EQ(stats[1].sent_messages, 6u);
+  // Steps of 3 + 4 × 1 rows: counts of 32 bytes, 16 a row, and 8 values of 4 bytes for each row, back only for wanted
+  // ones.
+  const std::uint64_t back = 5 * (frame_header_bytes + 32) + 7 * 16 + 5 * 32;
+  EXPECT_EQ(stats[0].sent_bytes - stats[1].sent_bytes, 2 * 32u) << "the prompt's other rows";
+  EXPECT_GT(stats[1].sent_bytes, back);
+  EXPECT_LT(stats[1].sent_bytes, back + 400) << "the hello and orders to the cache";
+  EXPECT_EQ(stats[1].exchange_seconds, 0) << "nobody to wait for within a stage";
+}
+
 TEST(Runner, BusyStagesTellTheirStatistics) {
   LoneRunner runner;
   runner.send(FrameKind::prepare_stage, encode(plan(0, 1)));

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/likeliest.h"
+
 namespace flotilla {
 namespace {
 
@@ -19,6 +21,7 @@ class ScriptedStage final : public Stage {
     spec_.embedding_length = options_.model.width;
     spec_.vocabulary = options_.model.vocabulary;
     spec_.context_length = options_.context_tokens;
+    vocabulary_ = options_.vocabulary.count() > 0 ? options_.vocabulary : IndexRange{0, spec_.vocabulary};
   }
 
   Result<std::span<const float>> embed(const StepBatch& batch) override {
@@ -54,16 +57,29 @@ class ScriptedStage final : public Stage {
 
   Result<std::span<const float>> logits(std::span<const float> rows) override {
     const std::size_t width = spec_.embedding_length, count = rows.size() / width;
-    logits_.assign(count * spec_.vocabulary, 0);
+    logits_.clear();
     for (std::size_t row = 0; row < count; ++row)
-      logits_[row * spec_.vocabulary + static_cast<std::uint32_t>(rows[row * width]) % spec_.vocabulary] = 10;
+      for (std::uint32_t token = vocabulary_.first; token < vocabulary_.end; ++token)
+        logits_.push_back(logit_of(static_cast<std::uint32_t>(rows[row * width]), token));
     return logits_;
   }
 
+  Result<std::span<const LikeliestToken>> likeliest(std::span<const float> rows) override {
+    FLOTILLA_TRY(const auto values, logits(rows));
+    likeliest_of_rows(values, vocabulary_.count(), vocabulary_.first, likeliest_);
+    return likeliest_;
+  }
+
+  IndexRange vocabulary() const override { return vocabulary_; }
   const ModelSpec& spec() const override { return spec_; }
   StageMemory memory() const override { return {.weight_bytes = 1, .kv_bytes = 2, .compute_bytes = 3}; }
 
  private:
+  float logit_of(std::uint32_t value, std::uint32_t token) const {
+    if (options_.logit) return options_.logit(value, token);
+    return token == value % spec_.vocabulary ? 10.0f : 0.0f;
+  }
+
   Status carry_out_orders(const StepBatch& batch) {
     for (const auto slot : batch.free) {
       FLOTILLA_TRY_STATUS(check_slot(slot));
@@ -110,9 +126,11 @@ class ScriptedStage final : public Stage {
 
   const ScriptedStageOptions options_;
   ModelSpec spec_;
+  IndexRange vocabulary_;
   using LayerStates = std::vector<std::uint32_t>;
   std::vector<std::vector<LayerStates>> states_;  // of each slot, after each of its positions
   std::vector<float> values_, logits_;
+  std::vector<LikeliestToken> likeliest_;
 };
 
 }  // namespace

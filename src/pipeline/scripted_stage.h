@@ -25,6 +25,9 @@ struct ScriptedStageOptions {
   ScriptedModel model;
   LayerRange layers;
   bool is_head = false;
+  IndexRange vocabulary;  // of a tensor group's member: the tokens whose logits it computes; empty: all
+  // Of a row's value and a token. Absent: 10 for the token that the value chooses, 0 for others.
+  std::function<float(std::uint32_t value, std::uint32_t token)> logit;
   std::uint32_t sequences = 4, context_tokens = 4096;
   std::function<Status(const StepBatch&)> before_step;  // runs inside step(); an error is the step's
 };

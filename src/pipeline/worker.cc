@@ -8,18 +8,18 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// A worker cannot see whether the ring computes elsewhere or nobody asks anything. So long a wait is taken for the
-// latter.
-constexpr std::chrono::seconds idle_after{1};
-
 class Worker {
  public:
-  Worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan)
-      : stage_(stage), ring_(ring), node_(node), meter_(node, plan), width_(stage.spec().embedding_length) {}
+  Worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan)
+      : stage_(stage),
+        ring_(ring),
+        node_(node),
+        meter_(node, plan, &ring, &group),
+        width_(stage.spec().embedding_length) {}
 
   Status turn() {
     const auto begun = Clock::now();
-    FLOTILLA_TRY_STATUS(ring_.receive(step_));
+    FLOTILLA_TRY_STATUS(receive());
     FLOTILLA_TRY_STATUS(check_shape());
     const auto received = Clock::now();
     FLOTILLA_TRY(const auto values, stage_.step(step_.batch, step_.activations.values));
@@ -36,6 +36,15 @@ class Worker {
   }
 
  private:
+  // Where no step comes for a while, what was not told yet is.
+  Status receive() {
+    if (meter_.has_told_all()) return ring_.receive(step_);
+    const auto status = ring_.receive(step_, tell_after);
+    if (status || status.error().code != Code::timeout) return status;
+    meter_.send_rest();
+    return ring_.receive(step_);
+  }
+
   // What decode_step could not know: how wide this model is, and that rows between stages come whole.
   Status check_shape() const {
     const auto& [rows, width, values] = step_.activations;
@@ -55,8 +64,8 @@ class Worker {
 
 }  // namespace
 
-Status run_worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan) {
-  Worker worker(stage, ring, node, plan);
+Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan) {
+  Worker worker(stage, ring, group, node, plan);
   for (;;) {
     auto status = worker.turn();
     if (status) continue;

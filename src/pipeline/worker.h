@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "engine/stage.h"
+#include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
 #include "wire/control.h"
@@ -13,6 +14,7 @@
 namespace flotilla {
 
 // Until the node ends the line (success) or the ring breaks (the cause, which the stages after this one are told).
-Status run_worker(Stage& stage, Ring& ring, NodeLine& node, const PrepareStage& plan);
+// `group`: the other machines of this stage, for the counters.
+Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan);
 
 }  // namespace flotilla

@@ -94,8 +94,8 @@ double ModelCost::products(const MachineRates& rates, double rows) const {
 }
 
 double ModelCost::attention(const MachineRates& rates, double rows, double seen_tokens) const {
-  const bool in_tiles = rows >= attention_tile_rows && rates.attention_tile_bytes_per_second > 0;
-  const double rate = in_tiles ? rates.attention_tile_bytes_per_second : rates.attention_bytes_per_second;
+  const bool as_a_prompt = rows >= attention_prompt_rows && rates.attention_prompt_bytes_per_second > 0;
+  const double rate = as_a_prompt ? rates.attention_prompt_bytes_per_second : rates.attention_bytes_per_second;
   if (rate < 1) return 0;  // not measured
   const double seen = window_tokens_ > 0 ? std::min(seen_tokens, window_tokens_) : seen_tokens;
   return rows * seen * cache_bytes_ / rate;

@@ -18,7 +18,7 @@ using namespace std::chrono_literals;
 MachineRates rates(double gib_per_second) {
   MachineRates rates{.layer_seconds = 20e-6,
                      .attention_bytes_per_second = gib_per_second * 1e9,
-                     .attention_tile_bytes_per_second = gib_per_second * 8e9};
+                     .attention_prompt_bytes_per_second = gib_per_second * 8e9};
   for (const char* type : {"Q4_K", "Q6_K"}) {
     KernelRate kernel{.type = type, .seconds_per_gib = {}};
     for (const auto rows : kernel_rows) kernel.seconds_per_gib.push_back(std::max(1.0, rows / 64.0) / gib_per_second);

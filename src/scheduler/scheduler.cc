@@ -30,6 +30,7 @@ struct WantedRow {
   Owned sequence;
   std::uint32_t position;
   TokenId score_token;
+  bool likeliest_is_enough;
 };
 
 struct StepUnderWay {
@@ -263,8 +264,10 @@ void FifoScheduler::add_rows(const Owned& owned, std::uint32_t count, StepBatch&
     const auto position = sequence.computed++;
     const bool answers = position + 1 + sequence.guessed >= sequence.tokens.size();
     const bool wants_logits = answers || sequence.request.prompt_logprobs;
-    batch.rows.push_back({sequence.slot, position, sequence.tokens[position], wants_logits});
-    if (wants_logits) step.wanted.push_back({owned, position, answers ? TokenId{-1} : sequence.tokens[position + 1]});
+    const bool likeliest = answers && likeliest_is_enough(sequence.request);
+    batch.rows.push_back({sequence.slot, position, sequence.tokens[position], wants_logits, likeliest});
+    if (!wants_logits) continue;
+    step.wanted.push_back({owned, position, answers ? TokenId{-1} : sequence.tokens[position + 1], likeliest});
   }
   if (sequence.answering()) {
     sequence.awaits_token = true;
@@ -278,10 +281,10 @@ std::vector<LogitsRow> FifoScheduler::logits_rows(std::uint64_t step) const {
   check(under_way != steps_.end(), "rows are asked for of a step under way");
   std::vector<LogitsRow> rows;
   rows.reserve(under_way->wanted.size());
-  for (const auto& [sequence, position, score_token] : under_way->wanted) {
+  for (const auto& [sequence, position, score_token, likeliest] : under_way->wanted) {
     const auto tokens = std::span(sequence->tokens).first(position + 1);
     const auto generated = position + 1 > sequence->prompt_length() ? position + 1 - sequence->prompt_length() : 0;
-    rows.push_back({sequence->slot, &sequence->request, tokens, generated, score_token});
+    rows.push_back({sequence->slot, &sequence->request, tokens, generated, score_token, likeliest});
   }
   return rows;
 }

@@ -44,6 +44,7 @@ struct LogitsRow {
   std::span<const TokenId> tokens;           // prompt and answer up to this row, guesses included
   std::uint32_t generated = 0;               // tokens generated before the one this row chooses
   TokenId score_token = -1;                  // >= 0: this row scores a prompt token instead of sampling
+  bool likeliest_is_enough = false;          // as in its StepRow
 };
 
 // One row's outcome, in the same order.

@@ -124,7 +124,7 @@ class FakeModel {
     std::set<SeqId> seen;
     std::vector<std::vector<TokenId>> wanted;
     for (std::size_t row = 0; row < batch.rows.size(); ++row) {
-      const auto& [slot, position, token, wants_logits] = batch.rows[row];
+      const auto& [slot, position, token, wants_logits, likeliest] = batch.rows[row];
       if (row == 0 || batch.rows[row - 1].sequence != slot) {
         ASSERT_TRUE(seen.insert(slot).second) << "rows of a slot are not adjacent";
       }
@@ -226,6 +226,25 @@ TEST(Scheduler, RequestsThatCannotBeAnsweredAreRefusedAtOnce) {
   EXPECT_EQ(model.ends.size(), 2u);
 }
 
+// A prompt's scores need whole logits, and so does the choice behind it where probabilities are asked for.
+TEST(Scheduler, RowsSayWhetherTheLikeliestTokenIsEnough) {
+  FakeModel model({});
+  auto greedy = request(1, {1, 2}, 5), scored = request(2, {3, 4, 5}, 5);
+  greedy.sampling.temperature = scored.sampling.temperature = 0;
+  scored.prompt_logprobs = true;
+  scored.top_logprobs = 0;
+  ASSERT_TRUE(model.scheduler().submit(greedy, {}));
+  ASSERT_TRUE(model.scheduler().submit(scored, {}));
+  ASSERT_TRUE(model.scheduler().submit(request(3, {6}, 5), {}));
+  const auto batch = model.begin().value();
+  std::vector<int> in_batch, told;
+  for (const auto& row : batch.rows)
+    if (row.wants_logits) in_batch.push_back(row.likeliest_is_enough);
+  for (const auto& row : model.scheduler().logits_rows(batch.step)) told.push_back(row.likeliest_is_enough);
+  EXPECT_THAT(in_batch, testing::UnorderedElementsAre(1, 0, 0, 0, 0));
+  EXPECT_EQ(told, in_batch);
+}
+
 TEST(Scheduler, AnswersGoBeforePromptsAndALongPromptIsCutIntoChunks) {
   FakeModel model({.sequences = 3, .step_rows_max = 8});
   ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
@@ -286,7 +305,8 @@ TEST(Scheduler, WhereManyPromptsWaitStepsAreLongAndFull) {
   }
   ASSERT_GT(steps.size(), 8u);
   EXPECT_EQ(steps[0], 64u) << "nobody knows yet what a row takes";
-  EXPECT_THAT(std::vector(steps.begin() + 1, steps.begin() + 7), testing::Each(testing::AllOf(testing::Gt(112u), testing::Le(120u))));
+  EXPECT_THAT(std::vector(steps.begin() + 1, steps.begin() + 7),
+              testing::Each(testing::AllOf(testing::Gt(112u), testing::Le(120u))));
   EXPECT_EQ(model.ends.size(), 12u);
 }
 
@@ -365,7 +385,8 @@ TEST_F(BesideALongPrompt, NobodyWatchesTheAnswersOfBatchWork) {
   model.scheduler().cancel(RequestId{1});
   step();
   ask(3, 500, 1);
-  EXPECT_EQ(step().rows.size(), 68u) << "64 of the prompt and one of the answer, and three more to make them come in fours";
+  EXPECT_EQ(step().rows.size(), 68u)
+      << "64 of the prompt and one of the answer, and three more to make them come in fours";
 }
 
 // However many short prompts come, at every moment as many as there are slots.

@@ -176,6 +176,9 @@ void describe(Map& map, Is<StageStats> auto& m) {
   map.added("single_round_seconds", m.single_round_seconds, Within{0.0, seconds_max});
   map.added("exchange_seconds", m.exchange_seconds, Within{0.0, seconds_max});
   map.added("single_positions", m.single_positions);
+  describe_member(map, m);
+  map.added("sent_messages", m.sent_messages);
+  map.added("sent_bytes", m.sent_bytes);
 }
 
 // A file of a model, by what it is, never by where it lies.

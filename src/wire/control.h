@@ -74,18 +74,19 @@ struct RingHello {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0; std::string ring_key;
   std::uint32_t member = 0;              // of the caller; another than 0 calls a member of its own stage
 };
-// From a runner by its node to the head's, once a second while busy.
+// From a runner by its node to the head's, once a second while busy: what one machine did of a stage so far.
 struct StageStats {
   PlacementId placement;
-  std::uint32_t stage_index = 0;
+  std::uint32_t stage_index = 0, member = 0;
   std::uint64_t steps = 0, rows = 0, tokens = 0;  // tokens: the head's alone to count
   double compute_seconds = 0, wait_seconds = 0;
   std::uint32_t running = 0, queued = 0;
   // What the steps of one row took (plain decoding): this stage's computing, on the head also the whole way round.
   std::uint64_t single_steps = 0;
   double single_compute_seconds = 0, single_round_seconds = 0;
-  double exchange_seconds = 0;           // of compute_seconds: waiting for the other members' summands
+  double exchange_seconds = 0;           // of compute_seconds, not of single_…: waiting for what other members send
   std::uint64_t single_positions = 0;    // of the rows of single_steps, summed: how much each had before it
+  std::uint64_t sent_messages = 0, sent_bytes = 0;  // to the next stage and to the other members, with headers
 };
 
 // --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------

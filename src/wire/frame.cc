@@ -113,6 +113,8 @@ std::size_t body_bytes_max(FrameKind kind) {
       return limits::activation_bytes_max + frame_trailer_bytes_max;
     case FrameKind::logits_slice:
       return limits::logits_slice_bytes_max + frame_trailer_bytes_max;
+    case FrameKind::likeliest_slice:
+      return limits::head_rows_bytes_max + frame_trailer_bytes_max;
     case FrameKind::step:
       return limits::activation_bytes_max + step_orders_bytes_max + frame_trailer_bytes_max;
     default:
@@ -186,6 +188,8 @@ std::string_view to_string(FrameKind kind) {
       return "partial_sum";
     case FrameKind::logits_slice:
       return "logits_slice";
+    case FrameKind::likeliest_slice:
+      return "likeliest_slice";
   }
   return "unknown";
 }

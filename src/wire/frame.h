@@ -38,8 +38,9 @@ enum class FrameKind : std::uint16_t {
   range_request = 50, range_data = 51, range_end = 52, header_request = 53, rate_request = 54,
   // Ring, stage to stage (step in step.h, the others in control.h). A kind that a stage does not know ends the ring.
   ring_hello = 60, step = 61, stage_lost = 62,
-  // Within a stage that several machines compute together (tensor group): a summand's values, a slice of logits.
-  partial_sum = 63, logits_slice = 64,
+  // Within a stage that several machines compute together (tensor group): a summand's values, a slice of logits, the
+  // likeliest tokens of such a slice.
+  partial_sum = 63, logits_slice = 64, likeliest_slice = 65,
 };
 
 struct FrameHeader {

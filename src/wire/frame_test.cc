@@ -12,6 +12,7 @@
 #include "base/hex.h"
 #include "base/limits.h"
 #include "wire/frame.h"
+#include "wire/likeliest.h"
 #include "wire/step.h"
 
 namespace flotilla {
@@ -142,6 +143,14 @@ TEST(Step, EverythingAStageNeedsReadsBackExactly) {
   EXPECT_EQ(decoded.activations.values, example_values);
 }
 
+TEST(Step, ARowSaysThatTheLikeliestTokenIsEnough) {
+  StepBatch batch = example_batch();
+  batch.rows[1].likeliest_is_enough = true;
+  const Decoded decoded = decode(step_frame(batch, example_values, 4, ActivationType::f32));
+  ASSERT_TRUE(decoded.status);
+  EXPECT_EQ(decoded.batch, batch);
+}
+
 TEST(Step, TheLastStageSendsOnlyRowsThatWantLogits) {
   const std::vector<float> one_row{1, 2, 3, 4};
   const Decoded decoded = decode(step_frame(example_batch(), one_row, 4, ActivationType::f32));
@@ -236,7 +245,8 @@ TEST(Step, NumbersOutsideTheModelAreRefused) {
   EXPECT_FALSE(decode_with(36, limits::context_tokens_max).status);      // its position
   EXPECT_FALSE(decode_with(40, limits::vocabulary_max).status);          // its token
   EXPECT_FALSE(decode_with(40, 0xffffffffu).status);                     // a negative token
-  EXPECT_FALSE(decode_with(44, 2).status);                               // a flag nobody knows
+  EXPECT_FALSE(decode_with(44, 2).status);                               // the likeliest of no logits
+  EXPECT_FALSE(decode_with(44, 4).status);                               // a flag nobody knows
   EXPECT_FALSE(decode_with(64, limits::sequences_max).status);           // a sequence to free
   EXPECT_FALSE(decode_with(72, limits::context_tokens_max + 1).status);  // positions to keep
   EXPECT_FALSE(decode_with(80, limits::sequences_max).status);           // a copy's target
@@ -257,14 +267,14 @@ TEST(Step, RandomBytesNeverDecodeIntoNonsense) {
   }
 }
 
-// The hex digits of the block that docs/wire.md opens with ```step-frame; what follows a # explains.
-std::string documented_step_frame() {
+// The hex digits of the block of this name in docs/wire.md; what follows a # explains.
+std::string documented(const std::string& block) {
   std::ifstream file(FLOTILLA_SOURCE_DIR "/docs/wire.md");
   std::string line, hex;
   bool inside = false;
   while (std::getline(file, line)) {
     if (line.starts_with("```"))
-      inside = line == "```step-frame";
+      inside = line == "```" + block;
     else if (inside)
       std::ranges::copy_if(line.substr(0, line.find('#')), std::back_inserter(hex), isxdigit);
   }
@@ -274,7 +284,49 @@ std::string documented_step_frame() {
 TEST(Step, TheExampleInTheDocumentationIsWhatIsSent) {
   const Frame frame = step_frame(example_batch(), example_values, 4, ActivationType::f32);
   const auto header = header_bytes_of(frame);
-  EXPECT_EQ(documented_step_frame(), to_hex(header) + to_hex(frame.body));
+  EXPECT_EQ(documented("step-frame"), to_hex(header) + to_hex(frame.body));
+}
+
+// --- Likeliest tokens ----------------------------------------------------------------------------
+
+const LikeliestSlice example_slice{.first = 16000, .end = 32000, .rows = {{16005, 12.5f}, {31999, -0.25f}}};
+
+TEST(Likeliest, ASliceReadsBackAndIsTheExampleInTheDocumentation) {
+  const Bytes body = encode(example_slice);
+  EXPECT_EQ(documented("likeliest-body"), to_hex(body));
+  LikeliestSlice read;
+  ASSERT_TRUE(decode_likeliest(body, read));
+  EXPECT_EQ(read.first, example_slice.first);
+  EXPECT_EQ(read.end, example_slice.end);
+  EXPECT_EQ(read.rows, example_slice.rows);
+}
+
+// What decoding says of the example with another row.
+Status decoded_with(LikeliestToken row) {
+  LikeliestSlice slice = example_slice;
+  slice.rows[1] = row;
+  return decode_likeliest(encode(slice), slice);
+}
+
+TEST(Likeliest, ATokenOutsideItsSliceAndWhatIsNoNumberAreRefused) {
+  EXPECT_TRUE(decoded_with({16000, -std::numeric_limits<float>::infinity()})) << "of no token but minus infinity";
+  for (const TokenId token : {15999, 32000, -1}) EXPECT_EQ(decoded_with({token, 1}).error().code, Code::corrupt);
+  const auto refused = decoded_with({16001, std::numeric_limits<float>::quiet_NaN()});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("expected one of the tokens [16000, 32000) and its logit"));
+}
+
+TEST(Likeliest, ABodyThatContradictsItselfIsRefused) {
+  const Bytes whole = encode(example_slice);
+  LikeliestSlice read;
+  for (std::size_t bytes = 0; bytes < whole.size(); ++bytes) {
+    const bool whole_rows = bytes == 8 || bytes == 16;
+    EXPECT_EQ(decode_likeliest(std::span(whole).first(bytes), read).has_value(), whole_rows) << bytes;
+  }
+  for (const auto& [first, end] : {std::pair{5u, 5u}, {9u, 5u}, {0u, limits::vocabulary_max + 1}})
+    EXPECT_FALSE(decode_likeliest(encode(LikeliestSlice{first, end, {}}), read)) << first << " " << end;
+  const Bytes long_one(8 + (limits::logits_rows_max + 1) * 8);
+  EXPECT_FALSE(decode_likeliest(long_one, read));
 }
 
 }  // namespace

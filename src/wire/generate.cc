@@ -83,6 +83,13 @@ void describe(Map& map, Is<CancelRequest> auto& m) {
   map.field("id", m.id.value);
 }
 
+bool likeliest_is_enough(const GenerateRequest& request) {
+  const SamplingParams& sampling = request.sampling;
+  const bool penalized = (sampling.repetition_penalty != 1 && sampling.repetition_window != 0) ||
+                         sampling.presence_penalty != 0 || sampling.frequency_penalty != 0;
+  return sampling.greedy() && !penalized && sampling.logit_bias.empty() && request.top_logprobs < 0;
+}
+
 Bytes encode(const GenerateRequest& request) { return encode_map(request); }
 Bytes encode(const TokenEvent& event) { return encode_map(event); }
 Bytes encode(const CancelRequest& cancel) { return encode_map(cancel); }

@@ -29,6 +29,9 @@ struct SamplingParams {
   std::int32_t repetition_window = 64;  // last tokens the repetition penalty looks at, prompt included; -1: all
   std::uint64_t seed = 0;
   std::vector<std::pair<TokenId, float>> logit_bias;  // added to the logits; [-100, 100]
+  // Temperature 0 or next to it: below, a logit's last bit decides more than any other token's chance, and
+  // 1 / temperature leaves a float's range.
+  bool greedy() const { return temperature < 1e-6f; }
   bool operator==(const SamplingParams&) const = default;
 };
 
@@ -51,6 +54,10 @@ struct GenerateRequest {
   std::uint64_t deadline_ms = 0;        // milliseconds since 1970; 0: none
   bool operator==(const GenerateRequest&) const = default;
 };
+
+// Whether the answer takes the likeliest token as the model has it and asks for no probabilities: then nothing else of
+// a row of logits is needed.
+bool likeliest_is_enough(const GenerateRequest& request);
 
 enum class FinishReason : std::uint8_t { none = 0, stop = 1, length = 2, cancelled = 3, failed = 4 };
 

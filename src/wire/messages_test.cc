@@ -57,7 +57,7 @@ NodeInfo some_node() {
                     .memory_bytes_per_second = 4e10,
                     .layer_seconds = 2e-5,
                     .attention_bytes_per_second = 1e10,
-                    .attention_tile_bytes_per_second = 3e10},
+                    .attention_prompt_bytes_per_second = 3e10},
           .links = {{node(8), 1e-4, 1.2e8, "eth0"}}};
 }
 
@@ -181,12 +181,31 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(StopStage{placement, epoch}, decode_stop_stage);
   expect_round_trip(StageFailed{placement, epoch, 1, "no_memory", "why"}, decode_stage_failed);
   expect_round_trip(RingHello{placement, epoch, 1, "00ff", 2}, decode_ring_hello);
-  expect_round_trip(StageStats{placement, 1, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5, 10}, decode_stage_stats);
+  expect_round_trip(StageStats{placement, 1, 3, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5, 10, 11, 12},
+                    decode_stage_stats);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
   expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
   expect_round_trip(RateRequest{limits::rate_bytes_max}, decode_rate_request);
   expect_round_trip(RangeEnd{true, 1, 2, 3, fingerprint, "corrupt", "why"}, decode_range_end);
   expect_round_trip(Goodbye{"restarting"}, decode_goodbye);
+}
+
+TEST(Requests, TheLikeliestIsEnoughOnlyWhereNothingElseOfTheLogitsCounts) {
+  const GenerateRequest greedy{.sampling = {.temperature = 0}};
+  EXPECT_TRUE(likeliest_is_enough(greedy));
+  const auto with = [&](const auto& change) {
+    GenerateRequest request = greedy;
+    change(request);
+    return likeliest_is_enough(request);
+  };
+  EXPECT_TRUE(with([](auto& request) { request.sampling.top_k = 40; })) << "narrows what the best is always of";
+  EXPECT_TRUE(with([](auto& request) { request.sampling.top_p = 0.5f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.temperature = 0.1f; }));
+  EXPECT_FALSE(with([](auto& request) { request.top_logprobs = 0; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.logit_bias = {{5, 1.0f}}; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.repetition_penalty = 1.1f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.presence_penalty = 0.5f; }));
+  EXPECT_FALSE(with([](auto& request) { request.sampling.frequency_penalty = -0.5f; }));
 }
 
 TEST(Messages, TheLongestPromptFitsAControlFrame) {

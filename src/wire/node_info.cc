@@ -45,7 +45,8 @@ void describe(Map& map, Is<MachineRates> auto& m) {
   map.field("memory_bytes_per_second", m.memory_bytes_per_second, Within{0.0, rate_max});
   map.field("layer_seconds", m.layer_seconds, Within{0.0, seconds_max});
   map.field("attention_bytes_per_second", m.attention_bytes_per_second, Within{0.0, rate_max});
-  map.added("attention_tile_bytes_per_second", m.attention_tile_bytes_per_second, Within{0.0, rate_max});
+  // Named when attention took so many rows in tiles of their own; within a protocol version a field keeps its name.
+  map.added("attention_tile_bytes_per_second", m.attention_prompt_bytes_per_second, Within{0.0, rate_max});
 }
 
 template <class Map>

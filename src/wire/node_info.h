@@ -41,17 +41,17 @@ struct KernelRate {
   bool operator==(const KernelRate&) const = default;
 };
 
-inline constexpr std::uint32_t attention_tile_rows = 64;  // of one prompt, that attention takes together
+inline constexpr std::uint32_t attention_prompt_rows = 64;  // of one prompt, with which its attention is timed
 
 // What this machine measured of itself. Empty kernels: not measured yet.
 struct MachineRates {
   std::uint32_t shards = 1,
                 threads_per_shard = 1;  // the division of its cores that was fastest, which the kernels used
   std::vector<KernelRate> kernels;
-  double memory_bytes_per_second = 0;          // reading, all shards together
-  double layer_seconds = 0;                    // of a layer and step, whatever its size: norms, launches, sums
-  double attention_bytes_per_second = 0;       // reading keys and values for one row
-  double attention_tile_bytes_per_second = 0;  // the same for each row of a whole tile of them, as a prompt has
+  double memory_bytes_per_second = 0;            // reading, all shards together
+  double layer_seconds = 0;                      // of a layer and step, whatever its size: norms, launches, sums
+  double attention_bytes_per_second = 0;         // reading keys and values for one row
+  double attention_prompt_bytes_per_second = 0;  // the same for each of attention_prompt_rows rows of one prompt
   bool operator==(const MachineRates&) const = default;
 };
 

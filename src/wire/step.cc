@@ -27,7 +27,16 @@ struct CopyRecord {
 static_assert(sizeof(BodyHead) == 32 && sizeof(RowRecord) == 16 && sizeof(TruncateRecord) == 8 &&
               sizeof(CopyRecord) == 12);
 
-constexpr std::uint32_t wants_logits_flag = 1;
+constexpr std::uint32_t wants_logits_flag = 1, likeliest_flag = 2;
+
+std::uint32_t flags_of(const StepRow& row) {
+  if (!row.wants_logits) return 0;
+  return wants_logits_flag | (row.likeliest_is_enough ? likeliest_flag : 0);
+}
+
+bool flags_ok(std::uint32_t flags) {
+  return flags <= wants_logits_flag || flags == (wants_logits_flag | likeliest_flag);
+}
 
 class RecordWriter {
  public:
@@ -101,10 +110,11 @@ bool take_rows(RecordReader& reader, std::uint32_t count, std::vector<StepRow>& 
   for (StepRow& row : rows) {
     const auto record = reader.take<RowRecord>();
     if (!sequence_ok(record.sequence) || record.position >= limits::context_tokens_max || record.token < 0 ||
-        record.token >= static_cast<TokenId>(limits::vocabulary_max) || record.flags > wants_logits_flag) {
+        record.token >= static_cast<TokenId>(limits::vocabulary_max) || !flags_ok(record.flags)) {
       return false;
     }
-    row = {SeqId{record.sequence}, record.position, record.token, record.flags == wants_logits_flag};
+    row = {SeqId{record.sequence}, record.position, record.token, (record.flags & wants_logits_flag) != 0,
+           (record.flags & likeliest_flag) != 0};
   }
   return true;
 }
@@ -153,7 +163,7 @@ void encode_step(const StepBatch& batch, std::span<const float> values, std::uin
   RecordWriter writer(scratch.data());
   writer.put(head);
   for (const StepRow& row : batch.rows) {
-    writer.put(RowRecord{row.sequence.value, row.position, row.token, row.wants_logits ? wants_logits_flag : 0});
+    writer.put(RowRecord{row.sequence.value, row.position, row.token, flags_of(row)});
   }
   for (const SeqId& sequence : batch.free) writer.put(sequence.value);
   for (const CacheTruncate& t : batch.truncate) writer.put(TruncateRecord{t.sequence.value, t.keep_positions});

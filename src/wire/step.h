@@ -24,6 +24,7 @@ struct StepRow {
   std::uint32_t position = 0;  // index in the sequence, from 0
   TokenId token = 0;
   bool wants_logits = false;
+  bool likeliest_is_enough = false;  // of them: who asks takes the likeliest token (generate.h)
   bool operator==(const StepRow&) const = default;
 };
 

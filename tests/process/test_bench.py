@@ -23,8 +23,17 @@ from flotilla import BINARY, LOAD_SECONDS, MODELS_FOLDER, SMOLLM2, Fleet, wait_u
 SVG = "{http://www.w3.org/2000/svg}"
 # A name that means something to XML: whatever a file is called, its picture must be one.
 ODD_NAME = "Smol & <Co> \"2\""
-SHORT = ["--prompt", "24", "--tokens", "6", "--streams", "2,1"]
+PROMPT, TOKENS = 24, 6
+SHORT = ["--prompt", str(PROMPT), "--tokens", str(TOKENS), "--streams", "2,1"]
+WIDTH, LAYERS = 576, 30  # SmolLM2's
+HEADER, PIECE_VALUES = 48, 8192  # of frames and of summands, see docs/wire.md
+ORDERS_BYTES = 16  # to the caches, a token
 MOST_SECONDS = 300
+
+
+def step_bytes(rows, values):
+    """A step's frame with so many rows of activations."""
+    return HEADER + 32 + rows * 16 + values * WIDTH * 4
 
 
 class Bench(unittest.TestCase):
@@ -71,17 +80,37 @@ class Bench(unittest.TestCase):
             for runs in side["runs"]:
                 for run in runs:
                     for field, value in run.items():
-                        if field not in ("messages_per_token", "bytes_per_token"):
+                        if side is report["cluster"] or field not in ("messages_per_token", "bytes_per_token"):
                             self.assertGreater(value, 0, field)
                     self.assertGreaterEqual(run["gap_p95_seconds"], run["gap_p50_seconds"])
         alone, ring = report["single"]["medians"][0], report["cluster"]["medians"][0]
-        self.assertEqual(0, alone["messages_per_token"])
+        self.assertEqual((0, 0), (alone["messages_per_token"], alone["bytes_per_token"]))
         # Six steps, the prompt's among them, give six tokens; each goes two hops. Asked of the head's own node.
         self.assertEqual(2, ring["messages_per_token"])
+        # Back come only the rows that want logits.
+        prompt = step_bytes(rows=PROMPT, values=PROMPT) + step_bytes(rows=PROMPT, values=1)
+        answer = 5 * 2 * step_bytes(rows=1, values=1)
+        self.assertAlmostEqual((prompt + answer) / TOKENS, ring["bytes_per_token"], delta=ORDERS_BYTES)
         self.assertEqual([1, 2], [gain["streams"] for gain in report["gains"]])
         self.assertIn("one user", report["sentence"])
         self.assertIn("the planner uses one machine", " ".join(report["notes"]))
         self.assertIsNone(self.placement_of(SMOLLM2))
+
+    def test_a_groups_members_count_their_summands_and_likeliest_tokens(self):
+        words = ["--single", "a", "--nodes", "a,b", "--mode", "tensor", "--pairs", "1", "--json"]
+        done = self.bench(SMOLLM2, *SHORT, *words)
+        self.assertEqual(0, done.returncode, done.stderr)
+        group = json.loads(done.stdout)["cluster"]["medians"][0]
+        # Twice a layer each of two members sends the other its summands, in pieces, of the last layer only for the row
+        # that wants logits; then the second sends its likeliest token.
+        sums, of_a_layer = 2 * 2 * LAYERS, 2 * 2
+        frames = (sums - of_a_layer) * -(-PROMPT * WIDTH // PIECE_VALUES) + of_a_layer + 5 * sums
+        self.assertAlmostEqual((frames + TOKENS * 2) / TOKENS, group["messages_per_token"], places=6)
+        values = ((sums - of_a_layer) * PROMPT + of_a_layer + 5 * sums) * WIDTH
+        steps = step_bytes(rows=PROMPT, values=PROMPT) + 5 * step_bytes(rows=1, values=1)
+        likeliest = TOKENS * (HEADER + 8 + 8)
+        expected = values * 4 + frames * HEADER + steps + likeliest
+        self.assertAlmostEqual(expected / TOKENS, group["bytes_per_token"], delta=ORDERS_BYTES)
 
     def test_what_was_loaded_before_is_loaded_again(self):
         self.a.load(SMOLLM2, nodes=["b", "a"], layers=[10, 20], context=300, sequences=3)
