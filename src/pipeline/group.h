@@ -1,7 +1,8 @@
 // Decides how the machines that compute one stage together reach each other: a link for each pair, on which steps (from
 // the first member), summands and slices of logits follow each other in the order of computing.
 // In: frames of the other members.  Out: frames to them.  Owns: the links.
-// Thread: the computing thread (where a member has several shards, the first's); close() any.
+// Thread: one at a time, for which the caller sees: the computing thread (where a member has several shards, the first's), or
+// while large sums are under way the one that exchanges them (link_collective.h); close() any.
 // Members send before they read, all at once; so while a send waits, what the others sent is taken in, and no circle of
 // full sockets stands still.
 // Never: takes a frame that is not the one computing has come to.
@@ -39,11 +40,15 @@ class Group {
   Status receive(std::uint32_t from, FrameKind expected, Frame& frame);
   Status receive_step_or_rows(Frame& frame);  // from the first member
 
+  // For a thread beside those that compute, from whom looking for frames would take a core.
+  void sleep_at_once(bool yes);
+
   void send_lost(const Error& cause);
   void close(const Error& cause);
 
  private:
   Status receive_next(std::uint32_t from, Frame& frame);
+  Status check_not_lost(const Frame& frame) const;
   Status next_frame(std::uint32_t from, Frame& frame);
   Status take_in();
 

@@ -44,6 +44,7 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
                        .shards = std::max(plan.shards, 1u),
                        .shares = plan.shares,
                        .first_shard = plan.first_shard,
+                       .exchange_bytes_per_second = plan.exchange_bytes_per_second,
                        .context_tokens = plan.context_tokens,
                        .sequences = plan.sequences,
                        .step_rows_max = limits::step_rows_max};
