@@ -186,7 +186,7 @@ TEST(ShardsInOneGraph, GiveManyRowsTheBitsOfFew) {
 // Shards of two machines, as this room sees them: two stages of one shard each, which sum with what is elsewhere.
 class Machines {
  public:
-  Machines(const std::string& model, double bytes_per_second) {
+  Machines(const std::string& model, double values_per_second) {
     const auto gguf = open_model(model);
     auto sums = make_memory_collective(count);
     for (std::uint32_t i = 0; i < count; ++i) {
@@ -195,7 +195,7 @@ class Machines {
       options.is_head = true;
       options.shares = {1, 1};
       options.first_shard = i;
-      options.exchange_bytes_per_second = bytes_per_second;
+      options.exchange_values_per_second = values_per_second;
       stages_.push_back(Stage::load(gguf, {}, options, {}, std::move(sums[i])).value());
     }
   }
@@ -221,14 +221,14 @@ class Machines {
 // rows with projections in two halves; shards of one process do neither. Rows of the second part attend to those of the
 // first, of whichever sequence, and not all rows come in fours.
 TEST(Machines, OverlapWhatTheyExchangeAndGiveTheBitsOfShardsOfOne) {
-  constexpr double slow = 1e7, quick = 0;
+  constexpr double slow = 2.5e6, quick = 0;
   for (const auto& [model, link] : {std::pair{smollm, slow}, {gemma, slow}, {smollm, quick}}) {
     Machines machines(model, link);
     auto options = Chain::chain_options();
     options.shards = 2;
     Chain one(model, {}, options);
     std::uint32_t position = 0;
-    for (const std::uint32_t rows : {32u, 512u, 33u, 63u, 35u, 1u, 98u, 7u}) {
+    for (const std::uint32_t rows : {32u, 63u, 33u, 1u, 98u, 7u}) {
       StepBatch batch;
       add_rows(batch, 0, position, some_tokens(rows, rows));
       if (rows == 98) {
