@@ -1,4 +1,4 @@
-// What summing over two machines costs beyond the link itself: `exchange_bench [--values N] [--json]`.
+// What summing over two machines costs beyond the link itself: `exchange_bench [--values N] [--bf16] [--json]`.
 //
 // Two processes, a core each, joined by a TCP connection over loopback. In turns: bytes alone go to and fro (half of
 // such a round is the link's own time, one way), and both sides sum as many values as the same bytes hold, as a tensor
@@ -20,6 +20,7 @@
 #include "median.h"
 #include "pipeline/group.h"
 #include "pipeline/link_collective.h"
+#include "wire/values.h"
 
 namespace flotilla {
 namespace {
@@ -32,7 +33,8 @@ struct BenchOptions {
   std::vector<std::uint32_t> values = {576, 2048, 4096};
   std::vector<std::uint32_t> cores = {0, 1};
   std::uint32_t rounds = 9, exchanges = 2000;
-  bool json = false;
+  bool bf16 = false, json = false;
+  ActivationType type() const { return bf16 ? ActivationType::bf16 : ActivationType::f32; }
 };
 
 void pin(std::uint32_t core) {
@@ -92,7 +94,7 @@ std::vector<Figures> measure(Side& side, const BenchOptions& bench) {
     std::vector<double> bare, sum;
     Figures figures{.values = count, .beyond_us = {}};
     for (std::uint32_t round = 0; round <= bench.rounds; ++round) {
-      const double link = bare_us(side, count * sizeof(float), bench.exchanges);
+      const double link = bare_us(side, count * value_bytes(bench.type()), bench.exchanges);
       const double both = sum_us(side, count, bench.exchanges);
       if (round == 0) continue;  // warms up
       bare.push_back(link);
@@ -106,8 +108,9 @@ std::vector<Figures> measure(Side& side, const BenchOptions& bench) {
   return all;
 }
 
-Side make_side(std::uint32_t member, Descriptor bare, Descriptor of_group) {
+Side make_side(std::uint32_t member, ActivationType type, Descriptor bare, Descriptor of_group) {
   PrepareStage plan;
+  plan.activation_type = type;
   plan.members = 2;
   plan.member = member;
   auto group = std::make_shared<Group>(plan);
@@ -146,7 +149,7 @@ int run(const BenchOptions& bench) {
     if (!socket) return 1;
     sockets.push_back(*std::move(socket));
   }
-  Side side = make_side(child == 0 ? 1 : 0, std::move(sockets[0]), std::move(sockets[1]));
+  Side side = make_side(child == 0 ? 1 : 0, bench.type(), std::move(sockets[0]), std::move(sockets[1]));
   const auto all = measure(side, bench);
   if (child == 0) ::_exit(0);
   ::waitpid(child, nullptr, 0);
@@ -164,6 +167,7 @@ int main(int argc, char** argv) {
   app.add_option("--cores", bench.cores, "the two cores")->expected(2)->capture_default_str();
   app.add_option("--rounds", bench.rounds)->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--exchanges", bench.exchanges, "sums in a round")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_flag("--bf16", bench.bf16, "values travel in two bytes");
   app.add_flag("--json", bench.json, "figures of every round, for programs");
   CLI11_PARSE(app, argc, argv);
   return flotilla::run(bench);

@@ -1,18 +1,23 @@
-// What computing one stage on two machines costs and gains: `group_bench MODEL [--link MODEL] [--json]`.
+// What computing one stage on two machines costs and gains: `group_bench MODEL [--link MODEL] [--bf16] [--overlap]
+// [--json]`.
 //
 // Side by side, in turns: one process on one core; two such processes at once, which together are the ceiling of what
 // two cores can do without ever talking; one process of two shards; two processes of one shard each, which exchange
 // their summands over loopback (or a modelled link). Every process is pinned to a core of its own, but for the one of
-// two shards, which has both. Medians of rounds; a ratio is to the ceiling of the same round.
+// two shards, which has both. Medians of rounds; a ratio is to the ceiling of the same round. With --overlap only two
+// groups take turns: one that computes while it exchanges, as over slow links (engine/overlap.h), and one that does
+// not, which stands for the ceiling.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <future>
 #include <nlohmann/json.hpp>
 #include <print>
 #include <string>
 #include <vector>
 
+#include "io/modelled_link.h"
 #include "median.h"
 #include "model/gguf.h"
 #include "model/spec.h"
@@ -27,7 +32,8 @@ struct BenchOptions {
   std::string model, link;
   std::uint32_t rounds = 5, tokens = 48, prompt = 512;
   std::vector<std::uint32_t> cores = {0, 1};
-  bool json = false;
+  double told_rate = 0;  // bytes per second
+  bool bf16 = false, overlap = false, json = false;
 };
 
 // Runners of one ring, each on its own cores.
@@ -102,6 +108,34 @@ Result<Rates> both_at_once(Contender& one, Contender& other, const BenchOptions&
   return Rates{sum.decode + more.decode, sum.prefill + more.prefill};
 }
 
+void add(Series& series, const Rates& rates, const Rates& ceiling) {
+  series.decode.push_back(rates.decode);
+  series.prefill.push_back(rates.prefill);
+  series.of_ceiling_decode.push_back(rates.decode / ceiling.decode);
+  series.of_ceiling_prefill.push_back(rates.prefill / ceiling.prefill);
+}
+
+Result<std::vector<Series>> measure_overlap(const BenchOptions& bench, const LocalRingOptions& group) {
+  const std::vector cores = {std::to_string(bench.cores.at(0)), std::to_string(bench.cores.at(1))};
+  Contender first("computes, then exchanges", cores, bench.link),
+      both("computes while it exchanges", cores, bench.link);
+  auto in_turn = group;
+  in_turn.exchange_bytes_per_second = 0;
+  FLOTILLA_TRY_STATUS(first.form(in_turn));
+  FLOTILLA_TRY_STATUS(both.form(group));
+  std::vector<Series> all(2);
+  all[0].name = first.name;
+  all[1].name = both.name;
+  for (std::uint32_t round = 0; round <= bench.rounds; ++round) {
+    FLOTILLA_TRY(const Rates without, first.answer(bench.prompt, bench.tokens));
+    FLOTILLA_TRY(const Rates with, both.answer(bench.prompt, bench.tokens));
+    if (round == 0) continue;  // warms up
+    add(all[0], without, without);
+    add(all[1], with, without);
+  }
+  return all;
+}
+
 Result<std::vector<Series>> measure(const BenchOptions& bench) {
   FLOTILLA_TRY(const auto gguf, Gguf::open(bench.model));
   FLOTILLA_TRY(const auto spec, read_spec(*gguf));
@@ -111,6 +145,12 @@ Result<std::vector<Series>> measure(const BenchOptions& bench) {
   auto shards = alone, group = alone;
   shards.shards = 2;
   group.shares = {1.0, 1.0};
+  FLOTILLA_TRY(const LinkModel link, link_model_from_text(bench.link.empty() ? "rate=0" : bench.link));
+  const double link_rate = bytes_per_second(link);
+  if (std::isfinite(link_rate)) group.exchange_bytes_per_second = link_rate;
+  if (bench.told_rate > 0) group.exchange_bytes_per_second = bench.told_rate;
+  if (bench.bf16) group.activation_type = ActivationType::bf16;
+  if (bench.overlap) return measure_overlap(bench, group);
   const auto first = std::to_string(bench.cores.at(0)), second = std::to_string(bench.cores.at(1));
   Contender one("one core", {first}, ""), other("the other", {second}, ""),
       threads("two shards, one process", {first + "," + second}, ""),
@@ -123,19 +163,16 @@ Result<std::vector<Series>> measure(const BenchOptions& bench) {
   all[1].name = "two copies at once (the ceiling)";
   for (std::uint32_t round = 0; round <= bench.rounds; ++round) {
     FLOTILLA_TRY(const Rates ceiling, both_at_once(one, other, bench));
-    const auto add = [&](Series& series, const Rates& rates, const std::string& name) {
+    const auto note = [&](Series& series, const Rates& rates, const std::string& name) {
       if (round == 0) return;  // warms up
       series.name = name;
-      series.decode.push_back(rates.decode);
-      series.prefill.push_back(rates.prefill);
-      series.of_ceiling_decode.push_back(rates.decode / ceiling.decode);
-      series.of_ceiling_prefill.push_back(rates.prefill / ceiling.prefill);
+      add(series, rates, ceiling);
     };
-    add(all[1], ceiling, all[1].name);
+    note(all[1], ceiling, all[1].name);
     std::size_t place = 0;
     for (Contender* contender : {&one, &threads, &machines}) {
       FLOTILLA_TRY(const Rates rates, contender->answer(bench.prompt, bench.tokens));
-      add(all[place], rates, contender->name);
+      note(all[place], rates, contender->name);
       place = place == 0 ? 2 : place + 1;
     }
   }
@@ -170,6 +207,10 @@ int main(int argc, char** argv) {
   app.add_option("--prompt", bench.prompt, "tokens of each prompt")->capture_default_str()->check(CLI::Range(1, 4000));
   app.add_option("--cores", bench.cores, "the two cores")->expected(2)->capture_default_str();
   app.add_option("--link", bench.link, "slow the exchange down to a modelled link: \"1gbe,scale=0.2\"");
+  app.add_option("--told-rate", bench.told_rate,
+                 "what members are told of their link, bytes per second; else the model's");
+  app.add_flag("--overlap", bench.overlap, "only a group that computes while it exchanges, beside one that does not");
+  app.add_flag("--bf16", bench.bf16, "summands travel in two bytes");
   app.add_flag("--json", bench.json, "figures of every round, for programs");
   CLI11_PARSE(app, argc, argv);
   const auto series = flotilla::measure(bench);

@@ -7,6 +7,7 @@
 #include "app/wishes.h"
 #include "base/log.h"
 #include "model/spec.h"
+#include "planner/link_table.h"
 
 namespace flotilla {
 
@@ -183,6 +184,21 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
   prepare(headed);
 }
 
+namespace {
+
+double slowest_exchange(const ClusterView& view, const PlannedStage& stage) {
+  std::vector<const Member*> members;
+  std::vector<std::size_t> places;
+  for (const PlannedMember& planned : stage.members)
+    if (const Member* member = view.find(planned.node)) {
+      places.push_back(members.size());
+      members.push_back(member);
+    }
+  return members.size() > 1 ? LinkTable(members).worst(places).bytes_per_second : 0;
+}
+
+}  // namespace
+
 void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   const Placement& placement = headed->placement;
   const Plan& plan = headed->plan;
@@ -202,6 +218,7 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
     order.is_head = stage.is_head;
     order.members = static_cast<std::uint32_t>(stage.members.size());
     order.shares = order.members > 1 ? shares_of(stage) : std::vector<double>();
+    order.exchange_bytes_per_second = slowest_exchange(context_.view(), stage);
     order.member = order.first_shard = order.shards = 0;
     for (const PlannedMember& member : stage.members) {
       order.first_shard += order.shards;

@@ -60,6 +60,67 @@ TEST(MemoryCollective, SumsWithShardsElsewhere) {
   }
 }
 
+// Each round's two sums are begun before either is awaited, and the next begins while the second is still under way.
+void sum_two_at_once(Collective& own, float summand, std::size_t count, float shards_sum) {
+  std::vector<float> one(count), other(count + 3);
+  const auto offer = [&](std::vector<float>& values, float scale) {
+    values.assign(values.size(), scale * summand);
+    own.start(values);
+  };
+  const auto expect = [&](const std::vector<float>& values, float scale) {
+    ASSERT_TRUE(own.wait());
+    ASSERT_EQ(values, std::vector<float>(values.size(), scale * shards_sum));
+  };
+  offer(one, 1);
+  for (float round = 1; round <= 20; ++round) {
+    offer(other, -round);
+    expect(one, round);
+    if (round < 20) offer(one, round + 1);
+    expect(other, -round);
+  }
+}
+
+TEST(MemoryCollective, TwoSumsAreUnderWayAndEndInTheirOrder) {
+  constexpr std::uint32_t shards = 3;
+  for (const std::size_t count : {1u, 2048u, 70'001u}) {
+    auto ends = make_memory_collective(shards);
+    ShardTeam team(shards);
+    team.run([&](std::uint32_t i) { sum_two_at_once(*ends[i], float(i + 1), count, 6); });
+  }
+}
+
+TEST(MemoryCollective, TwoSumsAreUnderWayWithShardsElsewhereToo) {
+  constexpr std::uint32_t machines = 2, shards = 2;
+  auto outer = make_memory_collective(machines);
+  std::vector<std::vector<std::unique_ptr<Collective>>> inner;
+  for (auto& others : outer) inner.push_back(make_memory_collective(shards, std::move(others)));
+  for (const std::size_t count : {1u, 2048u, 70'001u}) {
+    ShardTeam team(machines * shards);
+    team.run([&](std::uint32_t i) { sum_two_at_once(*inner[i / shards][i % shards], float(i + 1), count, 10); });
+  }
+}
+
+TEST(MemoryCollective, AShardThatGoesEndsBothSumsUnderWay) {
+  auto outer = make_memory_collective(2);
+  auto ends = make_memory_collective(2, std::move(outer[0]));
+  std::vector<std::vector<float>> values(4, std::vector<float>(8));
+  const auto sum_both = [&](std::uint32_t shard) {
+    ends[shard]->start(values[shard]);
+    ends[shard]->start(values[shard + 2]);
+    const auto first = ends[shard]->wait(), second = ends[shard]->wait();
+    return std::pair(first, second);
+  };
+  auto one = std::async(std::launch::async, sum_both, 0), other = std::async(std::launch::async, sum_both, 1);
+  EXPECT_EQ(one.wait_for(50ms), std::future_status::timeout);
+  outer[1]->close({Code::no_memory, "no room"});
+  for (auto* waiting : {&one, &other}) {
+    ASSERT_EQ(waiting->wait_for(20s), std::future_status::ready);
+    const auto [first, second] = waiting->get();
+    EXPECT_EQ(first.error().message, "no room");
+    EXPECT_EQ(second.error().message, "no room");
+  }
+}
+
 TEST(MemoryCollective, AShardThatGoesEndsTheOthersWaits) {
   auto ends = make_memory_collective(2);
   auto waiting = std::async(std::launch::async, [&] {

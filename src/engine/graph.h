@@ -9,6 +9,7 @@
 
 #include "engine/attention_op.h"
 #include "engine/kv_cache.h"
+#include "engine/overlap.h"
 #include "engine/shard_sum.h"
 #include "engine/step_shape.h"
 #include "engine/weights.h"
@@ -29,6 +30,7 @@ struct GraphParts {
   const StageLayers* layers = nullptr;
   std::vector<HeldSlice> slices;
   ShardSum* sum = nullptr;  // null: nobody else computes slices of these layers
+  Overlap overlap;          // of computing and summing with them
 };
 
 struct StepGraph {
@@ -38,8 +40,8 @@ struct StepGraph {
   ggml_tensor* positions = nullptr;    // I32 [rows]
   ggml_tensor* cells = nullptr;        // I64 [rows], of the whole cache
   ggml_tensor* wanted = nullptr;       // I32 [wanted rows]; null where all rows leave
-  // By kind of window, null where nothing looks through: AttendingRow [rows], or what ggml's attention takes, a mask F16
-  // [cells, rows].
+  // By kind of window, null where nothing looks through: AttendingRow [rows], or what ggml's attention takes, a mask
+  // F16 [cells, rows].
   std::vector<ggml_tensor*> seen;
   ggml_tensor* result = nullptr;  // F32 [embedding_length, rows or wanted rows]; null where none leaves
 };

@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "engine/likeliest.h"
+#include "engine/memory_collective.h"
+#include "engine/shard_team.h"
 #include "engine/slices.h"
 #include "engine/stage_testing.h"
 
@@ -194,6 +196,70 @@ TEST(ShardsInOneGraph, GiveManyRowsTheBitsOfFew) {
       in_pieces = chain.step(1, first, {prompt.begin() + first, prompt.begin() + first + 16});
     EXPECT_EQ(in_pieces, together) << shards << " shards";
     EXPECT_EQ(chain.step(0, 96, {prompt[1]}), chain.step(1, 96, {prompt[1]})) << "the caches are the same as well";
+  }
+}
+
+// --- Groups --------------------------------------------------------------------------------------
+
+// Shards of two machines, as this room sees them: two stages of one shard each, which sum with what is elsewhere.
+class Machines {
+ public:
+  Machines(const std::string& model, double values_per_second) {
+    const auto gguf = open_model(model);
+    auto sums = make_memory_collective(count);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      StageOptions options = Chain::chain_options();
+      options.layers = {0, static_cast<std::uint32_t>(read_spec(*gguf).value().blocks.size())};
+      options.is_head = true;
+      options.shares = {1, 1};
+      options.first_shard = i;
+      options.exchange_values_per_second = values_per_second;
+      stages_.push_back(Stage::load(gguf, {}, options, {}, std::move(sums[i])).value());
+    }
+  }
+
+  // What leaves the last layer, of each.
+  std::vector<std::vector<float>> step(const StepBatch& batch) {
+    const auto embedded = stages_.front()->embed(batch).value();
+    std::vector<std::vector<float>> results(count);
+    team_.run([&](std::uint32_t i) {
+      const auto rows = stages_[i]->step(batch, embedded).value();
+      results[i].assign(rows.begin(), rows.end());
+    });
+    return results;
+  }
+
+ private:
+  static constexpr std::uint32_t count = 2;
+  std::vector<std::unique_ptr<Stage>> stages_;
+  ShardTeam team_{count};
+};
+
+// Over slow links a group takes many rows in two parts, one of which is computed while the other is summed, and few
+// rows with projections in two halves; shards of one process do neither. Rows of the second part attend to those of the
+// first, of whichever sequence, and not all rows come in fours.
+TEST(Machines, OverlapWhatTheyExchangeAndGiveTheBitsOfShardsOfOne) {
+  constexpr double slow = 2.5e6, quick = 0;
+  for (const auto& [model, link] : {std::pair{smollm, slow}, {gemma, slow}, {smollm, quick}}) {
+    Machines machines(model, link);
+    auto options = Chain::chain_options();
+    options.shards = 2;
+    Chain one(model, {}, options);
+    std::uint32_t position = 0;
+    for (const std::uint32_t rows : {32u, 63u, 33u, 1u, 98u, 7u}) {
+      StepBatch batch;
+      add_rows(batch, 0, position, some_tokens(rows, rows));
+      if (rows == 98) {
+        add_rows(batch, 1, 0, some_tokens(70));
+        for (StepRow& row : batch.rows) row.wants_logits = row.position % 3 == 0;
+      }
+      position += rows;
+      const auto embedded = one.head().embed(batch).value();
+      const auto expected = one.head().step(batch, embedded).value();
+      for (const auto& got : machines.step(batch))
+        ASSERT_EQ(got, std::vector<float>(expected.begin(), expected.end()))
+            << model << ", a step of " << rows << ", links of " << link;
+    }
   }
 }
 

@@ -129,7 +129,8 @@ class ShardedStage final : public Stage {
     backend_.emplace(std::move(backend));
     std::vector<HeldSlice> held;
     for (const auto& shard : shards_) held.push_back(shard->held());
-    computer_.emplace(shards_.front()->layers(), std::move(held), std::move(others), *backend_);
+    computer_.emplace(shards_.front()->layers(), std::move(held), std::move(others), overlap_of(options, spec_),
+                      *backend_);
     return computer_->reserve(options.step_rows_max);
   }
 

@@ -23,16 +23,17 @@
 namespace flotilla {
 
 struct StageOptions {
-  LayerRange layers;     // may be empty on a head that only embeds and samples
-  bool is_head = false;  // holds embedding table and output head too
+  LayerRange layers;          // may be empty on a head that only embeds and samples
+  bool is_head = false;       // holds embedding table and output head too
   std::uint32_t threads = 1;  // of each shard
   std::uint32_t shards = 1;   // of this process, a thread with a slice of every layer each; see slices.h
   // Of all shards of the stage where others compute some of them (tensor group): how much of the work each does,
   // relative to the others. This process holds [first_shard, first_shard + shards). Empty: all are here and alike.
   std::vector<double> shares;
   std::uint32_t first_shard = 0;
-  std::uint32_t context_tokens = 0;  // per sequence
-  std::uint32_t sequences = 1;       // KV slots
+  double exchange_values_per_second = 0;  // with those elsewhere, the same on all; 0: not known. See overlap.h
+  std::uint32_t context_tokens = 0;       // per sequence
+  std::uint32_t sequences = 1;            // KV slots
   std::uint32_t step_rows_max = 512;
   // Attention as ggml and so llama.cpp compute it, to compare answers bit by bit: of one sequence, in slot 0.
   bool ggml_attention = false;
@@ -68,8 +69,8 @@ class Stage {
   // count); its orders may have been carried out by then, and the stage is of no further use.
   virtual Result<std::span<const float>> step(const StepBatch& batch, std::span<const float> activations) = 0;
 
-  // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call. Of a
-  // tensor group's member, only the rows of the vocabulary its shards hold: members in order have them all.
+  // Head: output norm and head over [rows, embedding_length]. Result [rows, vocabulary], valid until the next call. Of
+  // a tensor group's member, only the rows of the vocabulary its shards hold: members in order have them all.
   virtual Result<std::span<const float>> logits(std::span<const float> rows) = 0;
 
   // As logits, where of each row only the likeliest token is wanted: [rows], valid until the next call. Of a tensor

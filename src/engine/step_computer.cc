@@ -5,10 +5,10 @@
 namespace flotilla {
 
 StepComputer::StepComputer(const StageLayers& layers, std::vector<HeldSlice> slices, std::shared_ptr<Collective> sum,
-                           const ComputeBackend& backend)
+                           const Overlap& overlap, const ComputeBackend& backend)
     : backend_(backend),
       sum_(sum ? std::make_unique<ShardSum>(std::move(sum)) : nullptr),
-      parts_{&layers, std::move(slices), sum_.get()},
+      parts_{&layers, std::move(slices), sum_.get(), overlap},
       graphs_(backend_.plain()) {}
 
 // (Many sequences in a step take no more.)

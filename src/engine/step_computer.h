@@ -18,7 +18,7 @@ class StepComputer {
  public:
   // `sum`: where others hold slices of these layers too, else null. What the arguments point at outlives this.
   StepComputer(const StageLayers& layers, std::vector<HeldSlice> slices, std::shared_ptr<Collective> sum,
-               const ComputeBackend& backend);
+               const Overlap& overlap, const ComputeBackend& backend);
 
   // What the largest step of one sequence needs. no_memory.
   Status reserve(std::uint32_t rows_max);

@@ -42,6 +42,10 @@ class Link {
   using Meanwhile = std::function<Status()>;
   virtual void while_sending_waits(Meanwhile /*meanwhile*/) {}
 
+  // Whether receive() sleeps at once where a version would look for a while first: for a thread beside those that compute,
+  // from whom looking would take a core. To be called by the thread that receives.
+  virtual void sleep_at_once(bool /*yes*/) {}
+
   // The next frame, checked, into `frame` (whose body keeps its capacity). timeout where none *began* in time (its
   // rest may take longer, as in send); corrupt, version_mismatch, too_large, closed as in frame.h.
   virtual Status receive(Frame& frame, std::chrono::nanoseconds patience) = 0;

@@ -55,6 +55,11 @@ class ModelledLink : public Link {
 
   void while_sending_waits(Meanwhile meanwhile) override { inner_->while_sending_waits(std::move(meanwhile)); }
 
+  void sleep_at_once(bool yes) override {
+    spin_ = yes ? 0us : spin_time;
+    inner_->sleep_at_once(yes);
+  }
+
   void close(Error cause) override {
     cause_.set(cause);
     {
@@ -106,9 +111,9 @@ class ModelledLink : public Link {
 
   // False where close() came first.
   bool sleep_until(Clock::time_point time) {
-    if (time - spin_time > Clock::now()) {
+    if (time - spin_ > Clock::now()) {
       std::unique_lock lock(mutex_);
-      woken_.wait_until(lock, time - spin_time, [&] { return static_cast<bool>(cause_); });
+      woken_.wait_until(lock, time - spin_, [&] { return static_cast<bool>(cause_); });
     }
     while (!cause_ && Clock::now() < time) {
     }
@@ -123,6 +128,7 @@ class ModelledLink : public Link {
   // The sending thread's.
   Bytes stamped_;
   // The receiving thread's.
+  nanoseconds spin_ = spin_time;
   std::mt19937_64 random_;
   Frame under_way_;
   std::optional<Clock::time_point> due_;  // of under_way_; empty where nothing is under way

@@ -49,7 +49,8 @@ void probe_when_silent(int socket) {
 
 class TcpLink : public Link {
  public:
-  TcpLink(Descriptor socket, TcpLinkOptions options) : socket_(std::move(socket)), options_(options) {
+  TcpLink(Descriptor socket, TcpLinkOptions options)
+      : socket_(std::move(socket)), options_(options), spin_(options.spin) {
     const int one = 1;
     // Fails on a socketpair, which has no such delay.
     setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -83,6 +84,8 @@ class TcpLink : public Link {
   }
 
   void while_sending_waits(Meanwhile meanwhile) override { meanwhile_ = std::move(meanwhile); }
+
+  void sleep_at_once(bool yes) override { spin_ = yes ? std::chrono::microseconds(0) : options_.spin; }
 
   // Only shuts the socket down: its number is given back when the link is destroyed, never while a call may use it.
   void close(Error cause) override {
@@ -169,7 +172,7 @@ class TcpLink : public Link {
   // Whether a byte (or the end) is there within `patience`. Looks for as long as `spin` says before it sleeps.
   Result<bool> wait_for_begin(std::chrono::nanoseconds patience) {
     const auto start = Clock::now();
-    const auto spin = std::min<std::chrono::nanoseconds>(options_.spin, patience);
+    const auto spin = std::min<std::chrono::nanoseconds>(spin_, patience);
     std::byte byte;
     while (true) {
       const ssize_t count = recv(socket_.get(), &byte, 1, MSG_PEEK);
@@ -225,6 +228,7 @@ class TcpLink : public Link {
 
   Descriptor socket_;
   TcpLinkOptions options_;
+  std::chrono::microseconds spin_;  // options_.spin, but for who sleeps at once
   Meanwhile meanwhile_;
   Traffic sent_;
   FirstCause cause_;

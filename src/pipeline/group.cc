@@ -5,6 +5,13 @@
 #include "pipeline/neighbour_gone.h"
 
 namespace flotilla {
+namespace {
+
+// Per member. No one sends more than the pieces ahead that link_collective.cc allows beyond what it has from us, so at
+// most twice that lies between two members, and a step or logits besides.
+constexpr std::size_t frames_taken_in_max = 256;
+
+}  // namespace
 
 Group::Group(const PrepareStage& plan)
     : placement_(plan.placement),
@@ -12,12 +19,14 @@ Group::Group(const PrepareStage& plan)
       stage_index_(plan.stage_index),
       member_(plan.member),
       value_type_(plan.activation_type),
-      links_(plan.members) {}
+      links_(plan.members),
+      taken_in_(plan.members) {}
 
 void Group::adopt(std::uint32_t member, std::unique_ptr<Link> link) {
   check(member != member_ && member < links_.size(), "a link to another member of the group");
   const std::scoped_lock lock(mutex_);
   if (closed_) link->close(*closed_);
+  link->while_sending_waits([this] { return take_in(); });
   links_[member] = std::move(link);
 }
 
@@ -38,11 +47,47 @@ Status Group::send_to_all(FrameKind kind, std::span<const std::byte> body, std::
 
 Status Group::receive_next(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience) {
   do {
-    if (const auto status = links_[from]->receive(frame, patience); !status) return neighbour_gone(status.error());
+    if (const auto status = next_frame(from, frame, patience); !status) return neighbour_gone(status.error());
   } while (frame.header.epoch != epoch_);
-  if (frame.header.kind != FrameKind::stage_lost) return {};
+  return check_not_lost(frame);
+}
+
+Status Group::check_not_lost(const Frame& frame) const {
+  if (frame.header.kind != FrameKind::stage_lost || frame.header.epoch != epoch_) return {};
   FLOTILLA_TRY(auto lost, decode_stage_failed(frame.body));
   return fail(Error{code_from_string(lost.code), std::move(lost.message)});
+}
+
+Status Group::next_frame(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience) {
+  auto& waiting = taken_in_[from];
+  if (waiting.empty()) return links_[from]->receive(frame, patience);
+  std::swap(frame, waiting.front());
+  waiting.pop_front();
+  return {};
+}
+
+// All that is there: where every buffer is full, the others can go on only as we read. One that is lost reads no more.
+Status Group::take_in() {
+  for (std::uint32_t from = 0; from < members(); ++from)
+    while (links_[from]) {
+      Frame frame;
+      const auto status = links_[from]->receive(frame, {});
+      if (!status && status.error().code == Code::timeout) break;
+      if (!status) return status;
+      FLOTILLA_TRY_STATUS(check_not_lost(frame));
+      if (taken_in_[from].size() == frames_taken_in_max)
+        return fail(Code::corrupt,
+                    "[pipeline] expected at most {} frames from member {} but more came; its flotilla is "
+                    "broken",
+                    frames_taken_in_max, from);
+      taken_in_[from].push_back(std::move(frame));
+    }
+  return {};
+}
+
+void Group::sleep_at_once(bool yes) {
+  for (const auto& link : links_)
+    if (link) link->sleep_at_once(yes);
 }
 
 Status Group::receive(std::uint32_t from, FrameKind expected, Frame& frame) {

@@ -1,13 +1,16 @@
 // Decides how the machines that compute one stage together reach each other: a link for each pair, on which steps (from
 // the first member), summands and slices of logits or of likeliest tokens follow each other in the order of computing.
 // In: frames of the other members.  Out: frames to them.  Owns: the links.
-// Thread: the computing thread (where a member has several shards, the first's); close() any.
-// Never: takes a frame that is not the one computing has come to; waits to send while others wait for it (what all send
-// before anyone reads fits the sockets' buffers, see link_collective.cc).
+// Thread: one at a time, for which the caller sees: the computing thread (where a member has several shards, the first's), or
+// while large sums are under way the one that exchanges them (link_collective.h); close() any.
+// Members send before they read, all at once; so while a send waits, what the others sent is taken in, and no circle of
+// full sockets stands still.
+// Never: takes a frame that is not the one computing has come to.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -42,11 +45,17 @@ class Group {
   Traffic sent() const;                                        // to all others
   std::chrono::nanoseconds waited() const { return waited_; }  // in receive(), for what computing needs to go on
 
+  // For a thread beside those that compute, from whom looking for frames would take a core.
+  void sleep_at_once(bool yes);
+
   void send_lost(const Error& cause);
   void close(const Error& cause);
 
  private:
   Status receive_next(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience);
+  Status check_not_lost(const Frame& frame) const;
+  Status next_frame(std::uint32_t from, Frame& frame, std::chrono::nanoseconds patience);
+  Status take_in();
 
   const PlacementId placement_;
   const Epoch epoch_;
@@ -54,6 +63,7 @@ class Group {
   const ActivationType value_type_;
   std::mutex mutex_;  // links_ and closed_, while links are adopted
   std::vector<std::unique_ptr<Link>> links_;  // by member; null at the own place
+  std::vector<std::deque<Frame>> taken_in_;   // by member, while a send waited
   std::optional<Error> closed_;
   std::chrono::nanoseconds waited_{0};
 };

@@ -96,6 +96,87 @@ TEST_P(GroupSums, AreTheSameBitsOnEveryMember) {
   }
 }
 
+// Small sums are exchanged by the caller, large ones by a thread; of two under way both by the same. The next begins
+// while the second is still under way, as a step's graph has it.
+TEST_P(GroupSums, TwoAreUnderWayAndEndInTheirOrder) {
+  const auto [members, type] = GetParam();
+  const auto groups = make_groups(members, type);
+  const std::vector<std::size_t> sizes = {1, 576, 8192, 300'000, 16'384, 16'385, 20'001, 100, 300'000, 300'000, 4096};
+  std::vector<std::future<std::vector<std::vector<float>>>> work;
+  for (std::uint32_t member = 0; member < members; ++member)
+    work.push_back(std::async(std::launch::async, [&, member] {
+      const auto collective = make_link_collective(groups[member]);
+      std::vector<std::vector<float>> sums;
+      for (std::size_t i = 0; i < sizes.size(); ++i)
+        sums.emplace_back(sizes[i], static_cast<float>((member + 1) * (i + 1)));  // exact in BF16
+      collective->start(sums[0]);
+      for (std::size_t i = 1; i < sums.size(); ++i) {
+        collective->start(sums[i]);
+        EXPECT_TRUE(collective->wait());
+        if (i % 4 != 3) continue;  // and now and then none is left under way, and one is summed at once
+        EXPECT_TRUE(collective->wait());
+        EXPECT_TRUE(collective->sum(sums[++i]));
+        collective->start(sums[++i]);
+      }
+      EXPECT_TRUE(collective->wait());
+      return sums;
+    }));
+  for (auto& of_member : work) {
+    const auto sums = of_member.get();
+    for (std::size_t i = 0; i < sums.size(); ++i)
+      EXPECT_EQ(sums[i], std::vector<float>(sizes[i], float(members * (members + 1) / 2 * (i + 1)))) << i;
+  }
+}
+
+// Neither reads what it is sent while it sends: what does not fit the sockets' buffers must be taken in.
+TEST(GroupSumsOverSmallSockets, TwoLargeSumsAreUnderWay) {
+  constexpr int young_connection_bytes = 64 << 10;
+  const auto groups = make_groups(3, ActivationType::f32, young_connection_bytes);
+  std::vector<std::future<void>> work;
+  for (const auto& group : groups)
+    work.push_back(std::async(std::launch::async, [group] {
+      const auto collective = make_link_collective(group);
+      std::vector<float> one(400'000, 1.5f), other(400'000, 2);
+      collective->start(one);
+      collective->start(other);
+      EXPECT_TRUE(collective->wait());
+      EXPECT_EQ(one, std::vector<float>(400'000, 4.5f));
+      EXPECT_TRUE(collective->wait());
+      EXPECT_EQ(other, std::vector<float>(400'000, 6));
+    }));
+  for (auto& of_member : work) of_member.get();
+}
+
+TEST(Group, AMemberThatGoesEndsBothSumsUnderWay) {
+  for (const std::size_t count : {4u, 300'000u}) {
+    const auto groups = make_groups(2);
+    auto waiting = std::async(std::launch::async, [&] {
+      std::vector<float> one(count), other(count);
+      const auto collective = make_link_collective(groups[0]);
+      collective->start(one);
+      collective->start(other);
+      const auto first = collective->wait(), second = collective->wait();
+      return std::pair(first, second);
+    });
+    EXPECT_EQ(waiting.wait_for(50ms), std::future_status::timeout);
+    groups[1]->send_lost({Code::no_memory, "no room"});
+    ASSERT_EQ(waiting.wait_for(20s), std::future_status::ready);
+    const auto [first, second] = waiting.get();
+    EXPECT_EQ(first.error().message, "no room");
+    EXPECT_EQ(second.error().message, "no room");
+  }
+}
+
+TEST(Group, ACollectiveThatIsDroppedInTheMidstOfASumEnds) {
+  const auto groups = make_groups(2);
+  std::vector<float> values(300'000);
+  auto dropped = std::async(std::launch::async, [&] {
+    const auto collective = make_link_collective(groups[0]);
+    collective->start(values);
+  });
+  ASSERT_EQ(dropped.wait_for(20s), std::future_status::ready);
+}
+
 TEST(Group, AMemberThatOffersAnotherNumberOfValuesIsRefused) {
   const auto groups = make_groups(2);
   std::vector<std::vector<float>> values = {std::vector<float>(8), std::vector<float>(9)};

@@ -1,7 +1,7 @@
-// A Collective over the links of a group: every member sends its summands to every other and adds what it gets, in the
-// order of members, so that all have the same bits (one-shot all-reduce: one latency, members - 1 times the bytes). What
-// does not fit a socket's buffers goes in pieces, sent ahead of those received by no more than fits.
-// Thread: the computing thread.
+// A Collective over the links of a group (exchange.h). Small sums are exchanged by who asks for them: a thread that has
+// to be woken costs more than they take. Large ones by a thread of their own, while the caller computes; it sleeps
+// where it waits, for the cores are others'. As long as it has a sum, it has the group's links too, and whatever is
+// begun meanwhile goes to it. Thread: the computing thread.
 #pragma once
 
 #include <memory>

@@ -129,6 +129,7 @@ PrepareStage LocalRing::plan_of(std::size_t index) const {
   plan.sequences = options_.sequences;
   plan.threads = options_.threads;
   plan.activation_type = options_.activation_type;
+  plan.exchange_bytes_per_second = options_.exchange_bytes_per_second;
   plan.ring_key = "00112233445566778899aabbccddeeff";
   return plan;
 }

@@ -73,6 +73,7 @@ struct LocalRingOptions {
   std::uint32_t shards = 1;             // of each runner
   std::vector<double> shares = {1.0};   // of a stage's members: how much of the work each does
   ActivationType activation_type = ActivationType::f32;
+  double exchange_bytes_per_second = 0;  // what members are told of their links; 0: nothing
   std::chrono::milliseconds patience{60'000};
 };
 

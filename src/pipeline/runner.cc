@@ -15,6 +15,7 @@
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
 #include "pipeline/worker.h"
+#include "wire/values.h"
 
 namespace flotilla {
 namespace {
@@ -38,15 +39,17 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
         Code::corrupt,
         "[pipeline] expected {} to be the file the placement means but its header differs; remove {} and load again",
         plan.model, plan.files.front());
-  StageOptions options{.layers = plan.layers,
-                       .is_head = plan.is_head,
-                       .threads = plan.threads,
-                       .shards = std::max(plan.shards, 1u),
-                       .shares = plan.shares,
-                       .first_shard = plan.first_shard,
-                       .context_tokens = plan.context_tokens,
-                       .sequences = plan.sequences,
-                       .step_rows_max = limits::step_rows_max};
+  StageOptions options{
+      .layers = plan.layers,
+      .is_head = plan.is_head,
+      .threads = plan.threads,
+      .shards = std::max(plan.shards, 1u),
+      .shares = plan.shares,
+      .first_shard = plan.first_shard,
+      .exchange_values_per_second = plan.exchange_bytes_per_second / double(value_bytes(plan.activation_type)),
+      .context_tokens = plan.context_tokens,
+      .sequences = plan.sequences,
+      .step_rows_max = limits::step_rows_max};
   const std::vector<std::filesystem::path> files(plan.files.begin(), plan.files.end());
   if (plan.members > 1) return Stage::load(std::move(gguf), files, options, progress, std::move(others));
   auto stage = Stage::load(gguf, files, options, progress);

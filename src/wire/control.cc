@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::size_t files_max = 1024;  // parts of a split model; "-00001-of-00512" exists
 constexpr std::uint32_t threads_max = 4096, shards_max = 1024, members_max = limits::nodes_max;
-constexpr double seconds_max = 1e12;
+constexpr double seconds_max = 1e12, exchange_rate_max = 1e15;
 
 }  // namespace
 
@@ -102,6 +102,7 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.must(m.member < m.members, "expected a member below members in {} but got one beyond");
   map.added("first_shard", m.first_shard, Within{0u, shards_max});
   map.added("shards", m.shards, Within{0u, shards_max});
+  map.added("exchange_bytes_per_second", m.exchange_bytes_per_second, Within{0.0, exchange_rate_max});
   map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
            "expected first_shard and shards within shares in {} but got some beyond");
 }

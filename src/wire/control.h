@@ -54,6 +54,9 @@ struct PrepareStage {
   std::vector<double> shares;
   std::uint32_t member = 0, members = 1;
   std::uint32_t first_shard = 0, shards = 0;
+  // Of the slowest link between two of the members, as measured: what they overlap of computing and exchanging hangs on
+  // it, and they must all do alike. 0: not known.
+  double exchange_bytes_per_second = 0;
 };
 struct StageReady {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;

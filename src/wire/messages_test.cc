@@ -172,7 +172,8 @@ TEST(Messages, ControlMessagesReadBack) {
                                  1,
                                  2,
                                  1,
-                                 2},
+                                 2,
+                                 1.25e8},
                     decode_prepare_stage);
   expect_round_trip(StageReady{placement, epoch, 1, 2, 50000, 2, 3, 4}, decode_stage_ready);
   expect_round_trip(ConnectRing{placement, epoch, node(3), 50000, "fe80::1%eth0", {{node(4), 50001, "10.0.0.4"}}},

@@ -1,0 +1,23 @@
+// Decides how a stage's computing and the exchange of its summands with other machines go on at the same time. Pure. All
+// members of a group must decide alike, since it decides what follows what on their links: so only by what they all know.
+#pragma once
+
+#include <cstdint>
+#include <limits>
+
+#include "engine/stage.h"
+
+namespace flotilla {
+
+struct Overlap {
+  // From so many rows on a step is computed in two parts, each while the other is exchanged. That hides nearly all of the
+  // exchange, but reads the weights twice.
+  std::uint32_t rows_in_two_parts_min = std::numeric_limits<std::uint32_t>::max();
+  // With fewer, a projection is computed in two halves of its output, and the first is exchanged meanwhile. That hides a
+  // part of the transfer for one more message.
+  bool by_halves = false;
+};
+
+Overlap overlap_of(const StageOptions& options, const ModelSpec& spec);
+
+}  // namespace flotilla
