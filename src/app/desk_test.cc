@@ -102,9 +102,10 @@ TEST_F(Desks, WhoSaysWhereAModelShallBeIsHeardByItsHeadAlsoWhereItIsThere) {
 TEST_F(Desks, ARequestThatFindsTheWayToItsHeadFullIsBusyAndAlone) {
   HeaderDesk headers(*context_);
   StageHost stages(*context_, 8ull << 30, 1);
-  HeadDesk heads(*context_, headers, [](PlacementId, const Error&) {});
+  HeadDesk heads(*context_, headers, [](PlacementId, const Error&, GoesOn) {});
   LoadDesk loads(*context_, headers);
-  RequestDesk requests(*context_, heads, stages, loads);
+  ReloadDesk reloads(*context_, loads);
+  RequestDesk requests(*context_, heads, stages, reloads);
   view_.members[1].info.placements = {placed_on(island_)};
   std::vector<TokenEvent> events;
   const auto ask = [&](std::uint64_t id) {

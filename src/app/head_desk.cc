@@ -11,7 +11,7 @@
 
 namespace flotilla {
 
-HeadDesk::HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended)
+HeadDesk::HeadDesk(NodeContext& context, HeaderDesk& headers, OnEnded on_ended)
     : context_(context), headers_(headers), on_ended_(std::move(on_ended)) {}
 
 std::vector<Placement> HeadDesk::placements() const {
@@ -59,6 +59,14 @@ bool holds_part(const Placement& placement, const NodeId& node) {
                              [&](const PlacedStage& stage) { return std::ranges::contains(stage.nodes, node); });
 }
 
+// The view forgets a machine with its connection.
+std::string name_in(const Plan& plan, const NodeId& node) {
+  for (const PlannedStage& stage : plan.stages)
+    for (const PlannedMember& member : stage.members)
+      if (member.node == node) return member.node_name;
+  return "a machine";
+}
+
 bool all_of_all(const auto& stages, auto is_so) {
   return std::ranges::all_of(stages, [&](const auto& members) { return std::ranges::all_of(members, is_so); });
 }
@@ -74,18 +82,40 @@ std::vector<double> shares_of(const PlannedStage& stage) {
 }  // namespace
 
 void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
-  const Asker asker{node, order.ticket};
+  const Asker asker{node, order.ticket, order.any_will_do};
   const auto headed = find_model(order.model);
   // One of ours that moves within our reach goes on until this one is ready; so does one of ours that has moved to the
   // asker and from there comes back.
   const bool is_beside = order.moves > 0 && (node == context_.identity.node || (headed && headed->has_successor));
-  if (!headed || is_beside) return begin(order, asker, std::nullopt);
-  if (!differs(order, headed->placement, context_.view())) return join(*headed, order, asker);
+  if (is_beside) return begin(order, asker, std::nullopt);
+  if (!headed) {
+    const ClusterView view = context_.view();
+    const Placement* other = order.any_will_do ? placement_of(view, order.model) : nullptr;
+    if (other && other->state == PlacementState::ready) return answer(asker, *other);
+    if (other && other->state == PlacementState::loading)
+      return refuse(asker, {Code::busy, std::format("[app] {} is being loaded by {} already; ask there", order.model,
+                                                    name_of(view, other->head()))});
+    return begin(as_before(order), asker, std::nullopt);
+  }
+  if (order.any_will_do || !differs(order, headed->placement, context_.view())) return join(*headed, order, asker);
   const Placement replaced = headed->placement;
   end_all(order.model,
           {Code::unavailable,
-           std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)});
+           std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)},
+          GoesOn::broken_off);
   begin(order, asker, replaced);
+}
+
+// A model that was lost here is loaded as it was, unless someone wants it in another way.
+LoadModel HeadDesk::as_before(LoadModel order) const {
+  const auto lost = lost_.find(order.model);
+  if (lost == lost_.end() || !(order.any_will_do || asks_for_nothing(order))) return order;
+  LoadModel before = lost->second;
+  before.ticket = order.ticket;
+  before.why_moved = order.why_moved;
+  before.moves = 0;
+  before.any_will_do = true;
+  return before;
 }
 
 void HeadDesk::join(Headed& headed, const LoadModel& order, const Asker& asker) {
@@ -114,7 +144,7 @@ std::optional<Placement> HeadDesk::ready_elsewhere(const Placement& placement) c
 // Who asks for nothing else gets what is being started. Whether it meets another wish is known once it is planned.
 void HeadDesk::begin(const LoadModel& order, const Asker& asker, const std::optional<Placement>& replaced) {
   Starting& starting = starting_[order.model];
-  if (starting.number != 0 && !asks_for_nothing(order) && !asks_alike(order, starting.order)) {
+  if (starting.number != 0 && !order.any_will_do && !asks_for_nothing(order) && !asks_alike(order, starting.order)) {
     starting.later.emplace_back(asker.node, order);
     return;
   }
@@ -142,18 +172,31 @@ Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredMod
                                 const std::optional<Placement>& replaced) {
   if (!stored) return fail(stored.error());
   FLOTILLA_TRY(const ModelShape shape, read_shape(*stored->gguf));
-  PlanWishes wishes = wishes_from(starting.order);
-  wishes.fingerprint = stored->info.fingerprint;
-  wishes.head = context_.identity.node;
   // The machines of a placement just ended may not have said yet that its memory is free; they are told in order.
   const ClusterView view = replaced ? without(context_.view(), *replaced) : context_.view();
-  FLOTILLA_TRY(const Plan plan, flotilla::plan(view, shape, wishes));
-  start(starting.order, plan, stored->info.fingerprint, starting.askers);
+  const auto plan_for = [&](const LoadModel& order) {
+    PlanWishes wishes = wishes_from(order);
+    wishes.fingerprint = stored->info.fingerprint;
+    wishes.head = context_.identity.node;
+    return flotilla::plan(view, shape, wishes);
+  };
+  LoadModel order = starting.order;
+  auto plan = plan_for(order);
+  if (!plan && order.any_will_do && is_by_hand(order)) {  // the machines it was on are not all here
+    order.nodes.clear();
+    order.layers.clear();
+    order.mode = "auto";
+    plan = plan_for(order);
+  }
+  if (!plan) return fail(plan.error());
+  order.any_will_do = false;
+  start(order, *plan, stored->info.fingerprint, starting.askers);
   return {};
 }
 
 void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string& fingerprint,
                      std::vector<Asker> askers) {
+  lost_.erase(order.model);
   auto headed = std::make_shared<Headed>();
   headed->order = order;
   headed->plan = plan;
@@ -286,7 +329,7 @@ void HeadDesk::become_ready(Headed& headed) {
 void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
   const auto headed = find_headed(failed.placement, failed.epoch);
   if (!headed || !holds_part(headed->placement, from)) return;
-  end(headed, {code_from_string(failed.code), failed.message});
+  lose(headed, {code_from_string(failed.code), failed.message});
 }
 
 void HeadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {
@@ -312,10 +355,14 @@ void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
   for (const auto& [id, headed] : headed_)
     if (!headed->is_empty && holds_part(headed->placement, node)) broken.push_back(headed);
   for (const auto& headed : broken)
-    end(headed,
-        {Code::unavailable,
-         std::format("[app] a machine that held layers of {} is gone ({}); the next request loads it on those left",
-                     headed->placement.model, cause.message)});
+    lose(headed, {Code::unavailable, std::format("[app] {}, which held layers of {}, is gone ({})",
+                                                 name_in(headed->plan, node), headed->placement.model, cause.message)});
+}
+
+void HeadDesk::lose(const std::shared_ptr<Headed>& headed, const Error& cause) {
+  log(LogLevel::warning, "app", "{} is lost: {}", headed->placement.model, cause.message);
+  if (headed->placement.state != PlacementState::loading) lost_[headed->placement.model] = headed->order;
+  end(headed, cause, GoesOn::broken_off);
 }
 
 void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
@@ -328,25 +375,28 @@ void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
   if (headed) last = headed->placement;
   const Error cause{Code::unavailable, std::format("[app] {} was unloaded", order.model)};
   if (!starting.empty()) refuse_all(starting.mapped(), cause);
-  end_all(order.model, cause);
+  lost_.erase(order.model);
+  end_all(order.model, cause, GoesOn::no);
   answer(asker, last);
 }
 
 void HeadDesk::refuse_all(const Starting& starting, const Error& cause) {
-  for (const Asker& asker : starting.askers) refuse(asker, cause);
+  for (const Asker& asker : starting.askers) refuse_unloaded(asker, cause);
   for (const auto& [node, order] : starting.later) refuse({node, order.ticket}, cause);
 }
 
-void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause) {
+// That it is gone is told before its requests are sent elsewhere, so that none comes back to it.
+void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause, GoesOn requests) {
   if (headed_.erase(headed->placement.id) == 0) return;
   stop_stages(*headed);
-  for (const Asker& asker : headed->askers) refuse(asker, cause);
-  on_ended_(headed->placement.id, cause);
   context_.changed();
+  for (const Asker& asker : headed->askers)
+    requests == GoesOn::no ? refuse_unloaded(asker, cause) : refuse(asker, cause);
+  on_ended_(headed->placement.id, cause, requests);
 }
 
-void HeadDesk::end_all(const std::string& model, const Error& cause) {
-  while (const auto headed = find_model(model)) end(headed, cause);
+void HeadDesk::end_all(const std::string& model, const Error& cause, GoesOn requests) {
+  while (const auto headed = find_model(model)) end(headed, cause, requests);
 }
 
 void HeadDesk::stop_stages(const Headed& headed) {
@@ -363,6 +413,12 @@ void HeadDesk::answer_all(Headed& headed, const Placement& placement) {
 void HeadDesk::answer(const Asker& asker, const Placement& placement) {
   LoadResult result{.ticket = asker.ticket, .ok = true, .placement = placement};
   context_.send(asker.node, make_frame(FrameKind::load_result, encode(result)));
+}
+
+// A code that no retry follows, for those who would else bring back what was unloaded just now.
+void HeadDesk::refuse_unloaded(const Asker& asker, Error cause) {
+  if (asker.is_for_requests) cause.code = Code::cancelled;
+  refuse(asker, cause);
 }
 
 void HeadDesk::refuse(const Asker& asker, const Error& cause) {

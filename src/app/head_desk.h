@@ -16,6 +16,7 @@
 #include "app/node_context.h"
 #include "planner/planner.h"
 #include "wire/control.h"
+#include "wire/generate.h"
 
 namespace flotilla {
 
@@ -23,8 +24,9 @@ using StatsPerStage = std::vector<std::vector<StageStats>>;  // of each stage's 
 
 class HeadDesk {
  public:
-  // `on_ended`: the placement is gone (unloaded or failed) and why; requests on it end.
-  HeadDesk(NodeContext& context, HeaderDesk& headers, std::function<void(PlacementId, const Error&)> on_ended);
+  // `on_ended`: the placement is gone and why, and whether its requests may go on elsewhere: unless it was unloaded.
+  using OnEnded = std::function<void(PlacementId, const Error&, GoesOn)>;
+  HeadDesk(NodeContext& context, HeaderDesk& headers, OnEnded on_ended);
 
   void on_load(const NodeId& asker, const LoadModel& order);
   void on_unload(const NodeId& asker, const UnloadModel& order);
@@ -60,6 +62,7 @@ class HeadDesk {
   struct Asker {
     NodeId node;
     std::uint64_t ticket = 0;
+    bool is_for_requests = false;  // that lost their placement, and go on trying unless the model is unloaded
   };
   // An order whose header is not here yet.
   struct Starting {
@@ -79,21 +82,25 @@ class HeadDesk {
   void prepare(const std::shared_ptr<Headed>& headed);
   void close_ring(Headed& headed);
   void become_ready(Headed& headed);
-  void end(const std::shared_ptr<Headed>& headed, const Error& cause);
-  void end_all(const std::string& model, const Error& cause);
+  LoadModel as_before(LoadModel order) const;
+  void lose(const std::shared_ptr<Headed>& headed, const Error& cause);
+  void end(const std::shared_ptr<Headed>& headed, const Error& cause, GoesOn requests);
+  void end_all(const std::string& model, const Error& cause, GoesOn requests);
   void stop_stages(const Headed& headed);
   void answer_all(Headed& headed, const Placement& placement);
   void answer(const Asker& asker, const Placement& placement);
   void refuse(const Asker& asker, const Error& cause);
+  void refuse_unloaded(const Asker& asker, Error cause);
   void refuse_all(const Starting& starting, const Error& cause);
   std::shared_ptr<Headed> find_headed(PlacementId id, Epoch epoch) const;
   std::shared_ptr<Headed> find_model(const std::string& model) const;  // of several, the one that goes on
 
   NodeContext& context_;
   HeaderDesk& headers_;
-  std::function<void(PlacementId, const Error&)> on_ended_;
+  OnEnded on_ended_;
   std::map<PlacementId, std::shared_ptr<Headed>> headed_;
   std::map<std::string, Starting> starting_;  // by model
+  std::map<std::string, LoadModel> lost_;     // by model: what those were loaded by that were lost in service and not loaded since
   std::uint64_t starts_ = 0;
 };
 

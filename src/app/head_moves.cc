@@ -35,7 +35,7 @@ void HeadDesk::empty(PlacementId id, const std::string& detail) {
 void HeadDesk::hand_over(PlacementId id, const Placement& successor) {
   const auto headed = headed_.at(id);
   answer_all(*headed, successor);
-  end(headed, {Code::unavailable, std::format("[app] {} has moved", successor.model)});
+  end(headed, {Code::unavailable, std::format("[app] {} has moved", successor.model)}, GoesOn::broken_off);
 }
 
 void HeadDesk::load_again(PlacementId id, const std::string& why, std::uint32_t tries) {
@@ -44,19 +44,19 @@ void HeadDesk::load_again(PlacementId id, const std::string& why, std::uint32_t 
   for (const PlacedStage& stage : headed->placement.stages)
     for (const NodeId& node : stage.nodes)
       if (const Member* member = view.find(node); member == nullptr || member->state == MemberState::seen)
-        return end(headed, {Code::unavailable,
-                            std::format("[app] {} was to move and could not, and a machine that held layers of it is "
-                                        "gone; the next request loads it on those left",
-                                        headed->order.model)});
+        return lose(headed, {Code::unavailable, std::format("[app] {} was to move and could not, and a machine that "
+                                                            "held layers of it is gone",
+                                                            headed->order.model)});
   LoadModel order = headed->order;
   order.why_moved = why;
   order.moves = tries;
   start(order, headed->plan, headed->placement.fingerprint, std::exchange(headed->askers, {}));
-  end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)});
+  end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)}, GoesOn::broken_off);
 }
 
 void HeadDesk::end(PlacementId id, const Error& cause) {
-  if (const auto found = headed_.find(id); found != headed_.end()) end(std::shared_ptr(found->second), cause);
+  if (const auto found = headed_.find(id); found != headed_.end())
+    end(std::shared_ptr(found->second), cause, GoesOn::broken_off);
 }
 
 }  // namespace flotilla

@@ -28,7 +28,7 @@ void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
 void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   const ClusterView view = context_.view();
   const Placement* present = placement_of(view, order.model);
-  if (present && !differs(order, *present, view)) {
+  if (present && (order.any_will_do || !differs(order, *present, view))) {
     // Who says where it shall be is heard even where it is there: its head must not move it elsewhere.
     if (present->state == PlacementState::ready && !is_by_hand(order)) return on_done(*present);
     return ask(present->head(), std::move(order), std::move(on_progress), std::move(on_done));

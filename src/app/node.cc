@@ -88,9 +88,12 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       stages_(context_, *options_.memory_bytes, options_.threads),
       headers_(context_),
       heads_(context_, headers_,
-             [this](PlacementId id, const Error& cause) { requests_.on_placement_ended(id, cause); }),
+             [this](PlacementId id, const Error& cause, GoesOn goes_on) {
+               requests_.on_placement_ended(id, cause, goes_on);
+             }),
       loads_(context_, headers_),
-      requests_(context_, heads_, stages_, loads_),
+      reloads_(context_, loads_),
+      requests_(context_, heads_, stages_, reloads_),
       moves_(context_, headers_, heads_, loads_, [this](PlacementId id) { return requests_.running(id); }),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
       links_(context_, {.is_quiet = [this] { return measures_.is_quiet(); },
@@ -183,6 +186,7 @@ NodeInfo Node::describe() const {
   info.cluster_port = options_.cluster_port;
   info.rates = measures_.rates();
   info.links = links_.links();
+  info.waiting = reloads_.waiting();
   return info;
 }
 
@@ -396,6 +400,7 @@ void Node::generate(GenerateRequest request, OnToken on_token) {
   requests_.generate(std::move(request), std::move(on_token));
 }
 void Node::cancel(RequestId id) { requests_.cancel(id); }
+bool Node::waits(RequestId id) { return requests_.waits(id); }
 
 bool Node::ready() {
   const ClusterView view = this->view();
@@ -418,7 +423,7 @@ json Node::placements() {
       if (heads_.find(placement.id)) entry["wishes"] = wishes_json(heads_.order(placement.id));
       list.push_back(std::move(entry));
     }
-  return {{"placements", list}};
+  return {{"placements", list}, {"waiting", waiting_json(view)}};
 }
 
 void Node::load(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {

@@ -6,6 +6,7 @@
 //   StageHost    the stages this node holds, each in a runner process       (worker)
 //   MoveDesk     when such a placement moves to machines that are quicker   (head)
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
+//   ReloadDesk   a new placement for those whose own was lost               (entry)
 //   MeasureDesk  what this machine can do                                   (every node)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
@@ -32,6 +33,7 @@
 #include "app/model_texts.h"
 #include "app/move_desk.h"
 #include "app/node_context.h"
+#include "app/reload_desk.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
 #include "server/backend.h"
@@ -74,6 +76,7 @@ class Node : public Backend {
   void open(const std::string& model, OnOpen on_open) override;
   void generate(GenerateRequest request, OnToken on_token) override;
   void cancel(RequestId id) override;
+  bool waits(RequestId id) override;
   bool ready() override;
   nlohmann::json cluster() override;
   void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
@@ -107,6 +110,7 @@ class Node : public Backend {
   HeaderDesk headers_;
   HeadDesk heads_;
   LoadDesk loads_;
+  ReloadDesk reloads_;
   RequestDesk requests_;
   MoveDesk moves_;
   MeasureDesk measures_;

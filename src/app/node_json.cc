@@ -186,7 +186,18 @@ json cluster_json(const ClusterView& view) {
     nodes.push_back(node_json(member, view));
     for (const Placement& placement : member.info.placements) placements.push_back(placement_json(placement, view));
   }
-  return {{"nodes", nodes}, {"placements", placements}};
+  return {{"nodes", nodes}, {"placements", placements}, {"waiting", waiting_json(view)}};
+}
+
+json waiting_json(const ClusterView& view) {
+  json list = json::array();
+  for (const Member& member : view.members)
+    for (const WaitingRequests& waiting : member.info.waiting)
+      list.push_back({{"model", waiting.model},
+                      {"node", member.info.name},
+                      {"requests", waiting.requests},
+                      {"detail", waiting.detail}});
+  return list;
 }
 
 json plan_json(const Plan& plan, const LoadModel& order) {

@@ -1,41 +1,48 @@
 #include "app/request_desk.h"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
-#include <memory>
 
 #include "app/fleet.h"
+#include "base/log.h"
 
 namespace flotilla {
 namespace {
 
-using namespace std::chrono_literals;
-
-// The news that one placement ends and the news that another is ready come from two nodes, in any order.
-constexpr auto look_again_pause = 100ms;
-constexpr std::uint32_t tries_max = 100;
 constexpr std::size_t opened_max = 256;  // placements remembered; those in the view are learnt again
 
-TokenEvent failed_event(RequestId id, const Error& cause) {
+TokenEvent failed_event(RequestId id, const Error& cause, GoesOn goes_on = GoesOn::no) {
   TokenEvent event{.id = id};
   event.finish = FinishReason::failed;
   event.error = cause;
+  event.goes_on = goes_on;
   return event;
 }
 
 }  // namespace
 
+// --- entry ---------------------------------------------------------------------------------------
+
 void RequestDesk::on_opened(const Placement& placement) {
   if (opened_.size() >= opened_max) opened_.clear();
-  opened_[placement.id] = {placement.model, placement.fingerprint};
+  opened_[placement.id] = {placement.model, placement.fingerprint, placement.head(), placement.context_tokens,
+                           placement.sequences};
 }
 
 void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
   const RequestId id = request.id;
   Entered& entered = entered_[id];
   entered.on_token = std::move(on_token);
-  entered.journal_request = std::move(request);
-  send(id);
+  entered.journal = std::move(request);
+  const PlacementId asked = entered.journal.placement;
+  const ClusterView view = context_.view();
+  if (const Placement* placement = answering(view, asked)) return send(id, *placement);
+  const Error cause{Code::unavailable,
+                    "[app] the model was unloaded just now; send the request again and it will be loaded"};
+  const auto known = opened_.find(asked);
+  // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
+  if (known == opened_.end()) return boost::asio::post(context_.loop, [this, id, cause] { fail_request(id, cause); });
+  entered.model = known->second;
+  find_another(id, asked, {Code::unavailable, "[app] its placement ended as the request came"});
 }
 
 // The placement asked for; once it has moved, the one it moved to. None is ready while it moves.
@@ -57,53 +64,138 @@ bool RequestDesk::is_moving(const ClusterView& view, PlacementId id) const {
          (other->id != id || other->state != PlacementState::ready);
 }
 
-void RequestDesk::send(RequestId id) {
-  const auto found = entered_.find(id);
-  if (found == entered_.end()) return;  // cancelled while it waited
-  Entered& entered = found->second;
-  GenerateRequest& request = entered.journal_request;
-  // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
-  const auto refuse = [&](const Error& cause) {
-    boost::asio::post(context_.loop, [this, id, cause] { fail_request(id, cause); });
-  };
-  const ClusterView view = context_.view();
-  const Placement* placement = answering(view, request.placement);
-  if (!placement && is_moving(view, request.placement)) return look_again(id);
-  if (!placement)
-    return refuse(
-        {Code::unavailable, "[app] the model was unloaded just now; send the request again and it will be loaded"});
-  on_opened(*placement);
-  request.placement = placement->id;
-  entered.head = placement->head();
-  if (const auto sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(request))); !sent)
-    return refuse(sent.error());
+void RequestDesk::send(RequestId id, const Placement& placement) {
+  Entered& entered = entered_.at(id);
+  on_opened(placement);
+  entered.model = opened_.at(placement.id);
+  entered.journal.placement = placement.id;
+  entered.head = placement.head();
+  const auto sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(entered.journal)));
+  if (sent) return;
+  TokenEvent unsent = failed_event(id, sent.error());
+  if (sent.error().code == Code::unavailable) unsent.goes_on = GoesOn::not_begun;
+  boost::asio::post(context_.loop, [this, unsent] { deliver(unsent); });
 }
 
-// Waits as a client does who asks for the model by name, then takes what is there.
-void RequestDesk::look_again(RequestId id) {
+// Waits as a client does who asks for the model by name, then takes what is there. `gone` is a placement that is not to
+// be taken; {}: any will do.
+void RequestDesk::find_another(RequestId id, PlacementId gone, const Error& cause) {
   Entered& entered = entered_.at(id);
   entered.head = {};
-  const PlacementId placement = entered.journal_request.placement;
-  const auto give_up = [this, id](const Error& cause) {
-    if (const auto found = entered_.find(id); found != entered_.end()) found->second.is_heard = true;
-    fail_request(id, cause);
-  };
-  if (++entered.tries > tries_max)
-    return give_up({Code::unavailable, "[app] the model kept moving; send the request again"});
-  LoadModel order;
-  order.model = opened_.at(placement).model;
-  loads_.load(std::move(order), nullptr, [this, id, placement, give_up](const Result<Placement>& loaded) {
-    if (!loaded && !is_moving(context_.view(), placement)) return give_up(loaded.error());
-    const auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, look_again_pause);
-    timer->async_wait([this, id, timer](const boost::system::error_code&) { send(id); });
-  });
+  if (!entered.waits_until) entered.waits_until = ReloadDesk::Clock::now() + limits::resume_wait_max;
+  reloads_.want(entered.model, {.request = id, .gone = gone, .why = cause.message, .until = *entered.waits_until},
+                [this, id](const Result<Placement>& found) { on_found(id, found); });
+}
+
+void RequestDesk::on_found(RequestId id, const Result<Placement>& found) {
+  const auto waiting = entered_.find(id);
+  if (waiting == entered_.end()) return;  // cancelled while it waited
+  if (!found) {
+    Error cause = found.error();
+    if (cause.code == Code::cancelled) cause.code = Code::unavailable;  // by someone else, not by the client
+    return fail_request(id, cause);
+  }
+  // Whatever comes still of what was sent before is another's.
+  RequestId& sent_as = waiting->second.journal.id;
+  sent_as_.erase(sent_as);
+  sent_as = RequestId{random_u64()};
+  sent_as_[sent_as] = id;
+  send(id, *found);
 }
 
 void RequestDesk::cancel(RequestId id) {
-  const auto node = entered_.extract(id);
-  if (node.empty() || node.mapped().head == NodeId{}) return;
-  context_.send(node.mapped().head, make_frame(FrameKind::cancel, encode(CancelRequest{id})));
+  const auto found = entered_.find(id);
+  if (found == entered_.end()) return;
+  const NodeId head = found->second.head;
+  const CancelRequest cancel{found->second.journal.id};
+  forget(id);
+  if (head == NodeId{}) return reloads_.leave(id);
+  context_.send(head, make_frame(FrameKind::cancel, encode(cancel)));
 }
+
+void RequestDesk::forget(RequestId id) {
+  const auto node = entered_.extract(id);
+  if (!node.empty()) sent_as_.erase(node.mapped().journal.id);
+}
+
+bool RequestDesk::waits(RequestId id) const {
+  const auto found = entered_.find(id);
+  return found != entered_.end() && found->second.head == NodeId{};
+}
+
+// True where the request is on its way elsewhere.
+bool RequestDesk::goes_on(RequestId id, Entered& entered, const TokenEvent& failed) {
+  const PlacementId placement = entered.journal.placement;
+  const Code code = failed.error->code;
+  const bool was_sent_again = entered.journal.id != id;
+  if (failed.goes_on == GoesOn::broken_off && ++entered.losses > limits::resumes_max) return false;
+  if (failed.goes_on != GoesOn::no) return find_another(id, placement, *failed.error), true;
+  // What goes on where others are waits its turn, as whoever comes there does.
+  if (was_sent_again && code == Code::busy) return find_another(id, {}, *failed.error), true;
+  // It was on its way to a placement that moved meanwhile.
+  if (code != Code::unavailable || entered.is_heard || !is_moving(context_.view(), placement)) return false;
+  return find_another(id, placement, *failed.error), true;
+}
+
+// What was handed on already is not handed on again; where something is missing, the answer is none.
+bool RequestDesk::fits_journal(Entered& entered, TokenEvent& event) {
+  std::vector<TokenId>& told = entered.journal.resumed;
+  const auto next = static_cast<std::int32_t>(told.size());
+  if (event.index > next) {
+    context_.send(entered.head, make_frame(FrameKind::cancel, encode(CancelRequest{entered.journal.id})));
+    event =
+        failed_event(event.id, {Code::corrupt, std::format("[app] expected token {} of the answer but got token {}; "
+                                                           "send the request again",
+                                                           next, event.index)});
+    return true;
+  }
+  if (event.has_token && event.index < next && (event.index >= 0 || next > 0)) {
+    if (event.finish == FinishReason::none) return false;
+    event.has_token = false;
+  }
+  if (event.has_token && event.index >= 0) {
+    told.push_back(event.token);
+    entered.journal.prompt_logprobs = false;  // all of them have come
+    entered.losses = 0;
+    entered.waits_until.reset();
+    // So there is always a token left to go on with.
+    if (told.size() >= entered.journal.tokens_max && event.finish == FinishReason::none)
+      event.finish = FinishReason::length;
+  }
+  event.prompt_reused =
+      entered.prompt_reused ? *entered.prompt_reused : entered.prompt_reused.emplace(event.prompt_reused);
+  return true;
+}
+
+void RequestDesk::deliver(TokenEvent event) {
+  const auto found = entered_.find(event.id);
+  if (found == entered_.end()) return;
+  Entered& entered = found->second;
+  if (event.finish == FinishReason::failed && event.error) {
+    if (goes_on(event.id, entered, event)) return;
+    if (entered.losses > limits::resumes_max)
+      event.error = Error{Code::internal,
+                          std::format("[app] expected an answer but its model was lost {} times while it was computed, "
+                                      "possibly by this request; the last time: {}",
+                                      entered.losses, event.error->message)};
+  } else if (!fits_journal(entered, event)) {
+    return;
+  }
+  entered.is_heard = true;
+  const OnToken on_token = entered.on_token;
+  if (event.finish != FinishReason::none) forget(event.id);
+  on_token(std::move(event));
+}
+
+void RequestDesk::fail_request(RequestId id, const Error& cause) {
+  const auto found = entered_.find(id);
+  if (found == entered_.end()) return;
+  const OnToken on_token = found->second.on_token;
+  forget(id);
+  on_token(failed_event(id, cause));
+}
+
+// --- head ----------------------------------------------------------------------------------------
 
 std::size_t RequestDesk::running(PlacementId placement) const {
   return static_cast<std::size_t>(
@@ -113,15 +205,17 @@ std::size_t RequestDesk::running(PlacementId placement) const {
 void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
   const auto request = decode_generate_request(frame.body);
   if (!request) return;  // without an id there is nobody to tell; a joined peer of our version does not send this
-  const auto refuse = [&](const Error& cause) {
-    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(request->id, cause))));
+  const auto refuse = [&](const Error& cause, GoesOn goes_on = GoesOn::no) {
+    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(request->id, cause, goes_on))));
   };
   const Placement* placement = heads_.find(request->placement);
   if (!placement || placement->state == PlacementState::loading)
-    return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"});
+    return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"},
+                  GoesOn::not_begun);
   if (routed_.contains(request->id))
     return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
-  if (const auto taken = stages_.offer_to_runner(request->placement, frame); !taken) return refuse(taken.error());
+  if (const auto taken = stages_.offer_to_runner(request->placement, frame); !taken)
+    return refuse(taken.error(), taken.error().code == Code::unavailable ? GoesOn::not_begun : GoesOn::no);
   routed_[request->id] = {entry, request->placement};
 }
 
@@ -134,10 +228,15 @@ void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
   routed_.erase(found);
 }
 
+// --- both ----------------------------------------------------------------------------------------
+
 void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   auto event = decode_token_event(frame.body);
   if (!event) return;
   if (const auto found = routed_.find(event->id); found != routed_.end() && from == context_.identity.node) {
+    // The ring is broken, and so the placement ends in a moment: then its entry nodes are told, with the cause that is
+    // known by then.
+    if (event->goes_on == GoesOn::broken_off) return;
     const NodeId entry = found->second.entry;
     if (event->finish != FinishReason::none) routed_.erase(found);
     if (entry != context_.identity.node) {
@@ -145,34 +244,22 @@ void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
       return;
     }
   }
+  const RequestId sent_as = event->id;
+  if (const auto found = sent_as_.find(sent_as); found != sent_as_.end()) event->id = found->second;
   const auto entered = entered_.find(event->id);
-  if (entered != entered_.end() && entered->second.head == from) deliver(*std::move(event));
+  if (entered == entered_.end() || entered->second.head != from || entered->second.journal.id != sent_as) return;
+  deliver(*std::move(event));
 }
-
-void RequestDesk::deliver(TokenEvent event) {
-  const auto found = entered_.find(event.id);
-  if (found == entered_.end()) return;
-  // It was on its way to a placement that moved meanwhile.
-  if (event.finish == FinishReason::failed && event.error && event.error->code == Code::unavailable &&
-      !found->second.is_heard && is_moving(context_.view(), found->second.journal_request.placement))
-    return look_again(event.id);
-  found->second.is_heard = true;
-  if (event.has_token && event.index >= 0) found->second.journal_tokens.push_back(event.token);
-  const OnToken on_token = found->second.on_token;
-  if (event.finish != FinishReason::none) entered_.erase(found);
-  on_token(std::move(event));
-}
-
-void RequestDesk::fail_request(RequestId id, const Error& cause) { deliver(failed_event(id, cause)); }
 
 void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
-  std::vector<RequestId> failed;
+  std::vector<RequestId> lost;
   for (const auto& [id, entered] : entered_)
-    if (entered.head == node) failed.push_back(id);
-  for (const RequestId id : failed)
-    fail_request(id, {Code::unavailable,
-                      std::format("[app] the machine that computed this answer is gone ({}); send the request again",
-                                  cause.message)});
+    if (entered.head == node) lost.push_back(id);
+  // Where only the connection was lost, its placements come back with it.
+  for (const RequestId id : lost)
+    find_another(
+        id, {},
+        {Code::unavailable, std::format("[app] the machine that computed this answer is gone ({})", cause.message)});
   // Requests that came in at the lost node have nobody to read them: their places are free again.
   for (auto it = routed_.begin(); it != routed_.end();) {
     if (it->second.entry == node) {
@@ -184,13 +271,13 @@ void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
   }
 }
 
-void RequestDesk::on_placement_ended(PlacementId placement, const Error& cause) {
+void RequestDesk::on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on) {
   std::vector<std::pair<RequestId, NodeId>> ended;
   for (const auto& [id, routed] : routed_)
     if (routed.placement == placement) ended.emplace_back(id, routed.entry);
   for (const auto& [id, entry] : ended) {
     routed_.erase(id);
-    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(id, cause))));
+    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(id, cause, goes_on))));
   }
 }
 

@@ -3,22 +3,25 @@
 //   entry  the node the client entered: knows whom to tell of each token, and keeps the request's journal
 //   head   the node whose runner computes: knows which node each request came from
 //
-// The journal is the request's parameters and the tokens emitted so far; from it a later version resumes the request
-// when a ring breaks. A request that finds its placement moving goes to where it moves, waiting where it must: of it
-// nothing has been answered yet.
+// The journal is the request with the tokens that have come of it. Where the placement that computes it is lost, the
+// entry node has the model found again (ReloadDesk) and sends the journal there: the answer goes on with the next
+// token, and its client notices a pause. A request that finds its placement moving waits in the same way for where it
+// moves; once something of it has been answered there, a move does not break it off.
 //
 // In: requests of the server, generate, cancel and token_event frames, lost nodes, ended placements.
 // Out: the same frames to the other role.  Thread: the loop's.
+// Never: hands on a token twice or out of order, whatever a head sends.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
 #include "app/head_desk.h"
-#include "app/load_desk.h"
 #include "app/node_context.h"
+#include "app/reload_desk.h"
 #include "app/stage_host.h"
 #include "wire/generate.h"
 
@@ -26,14 +29,15 @@ namespace flotilla {
 
 class RequestDesk {
  public:
-  RequestDesk(NodeContext& context, const HeadDesk& heads, StageHost& stages, LoadDesk& loads)
-      : context_(context), heads_(heads), stages_(stages), loads_(loads) {}
+  RequestDesk(NodeContext& context, const HeadDesk& heads, StageHost& stages, ReloadDesk& reloads)
+      : context_(context), heads_(heads), stages_(stages), reloads_(reloads) {}
 
   // --- entry
   using OnToken = std::function<void(TokenEvent)>;
   void on_opened(const Placement& placement);  // requests with its id may come from now on
   void generate(GenerateRequest request, OnToken on_token);
   void cancel(RequestId id);
+  bool waits(RequestId id) const;  // for its model to be loaded again
 
   // --- head
   void on_generate(const NodeId& entry, Frame frame);
@@ -43,39 +47,46 @@ class RequestDesk {
   void on_token_event(const NodeId& from, Frame frame);
 
   void on_node_lost(const NodeId& node, const Error& cause);
-  void on_placement_ended(PlacementId placement, const Error& cause);  // a placement this node headed
+  // A placement this node headed.
+  void on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on);
   std::size_t open_requests() const { return entered_.size(); }
   std::size_t running(PlacementId placement) const;  // a placement headed here: requests it has not answered yet
 
  private:
   struct Entered {
-    NodeId head;  // none: it waits for a placement
-    GenerateRequest journal_request;
-    std::vector<TokenId> journal_tokens;
+    NodeId head;              // none: it waits for a placement
+    GenerateRequest journal;  // as it was sent last, and in `resumed` all tokens handed on
+    LostModel model;          // what answers it, or did
     OnToken on_token;
-    bool is_heard = false;    // something of the answer has come
-    std::uint32_t tries = 0;  // to find the placement that moved
-  };
-  struct Opened {
-    std::string model, fingerprint;
+    bool is_heard = false;                       // something of the answer has come
+    std::optional<std::uint32_t> prompt_reused;  // when it was read first: what its usage says
+    // Since the last new token:
+    std::uint32_t losses = 0;
+    std::optional<ReloadDesk::Clock::time_point> waits_until;
   };
   struct Routed {
     NodeId entry;
     PlacementId placement;
   };
-  void send(RequestId id);
+  void send(RequestId id, const Placement& placement);
   const Placement* answering(const ClusterView& view, PlacementId id) const;
   bool is_moving(const ClusterView& view, PlacementId id) const;
-  void look_again(RequestId id);
+  void find_another(RequestId id, PlacementId gone, const Error& cause);
+  void on_found(RequestId id, const Result<Placement>& found);
+  bool goes_on(RequestId id, Entered& entered, const TokenEvent& failed);
+  bool fits_journal(Entered& entered, TokenEvent& event);
   void deliver(TokenEvent event);
   void fail_request(RequestId id, const Error& cause);
+  void forget(RequestId id);
 
   NodeContext& context_;
   const HeadDesk& heads_;
   StageHost& stages_;
-  LoadDesk& loads_;
-  std::map<PlacementId, Opened> opened_;
+  ReloadDesk& reloads_;
+  std::map<PlacementId, LostModel> opened_;
   std::unordered_map<RequestId, Entered> entered_;
+  std::unordered_map<RequestId, RequestId>
+      sent_as_;  // what was sent again goes by a new id: that, and the one it has here
   std::unordered_map<RequestId, Routed> routed_;
 };
 

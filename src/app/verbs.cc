@@ -153,7 +153,7 @@ int list_models(const VerbOptions& options) {
 int list_placements(const VerbOptions& options) {
   return fetch_and_print(options, "/placements", [&](const json& body) {
     std::vector<std::vector<std::string>> rows{{"MODEL", "STATE", "CONTEXT", "SLOTS", "HELD", "SPEED", "LAYERS ON"}};
-    std::string sentences;  // why a model moves or has moved: too long for a column
+    std::string sentences;  // why a model moves, has moved or was loaded again: too long for a column
     for (const json& placement : body.value("placements", json::array())) {
       std::uint64_t held = 0;
       for (const json& stage : placement.value("stages", json::array()))
@@ -166,7 +166,12 @@ int list_placements(const VerbOptions& options) {
            std::to_string(number_of(placement, "context_tokens")), std::to_string(number_of(placement, "sequences")),
            format_bytes(held), speed_text(placement), stages_text(placement)});
     }
+    for (const json& waiting : body.value("waiting", json::array()))
+      sentences +=
+          std::format("  {} under way at {} wait for {} to be loaded again: {}\n", number_of(waiting, "requests"),
+                      text_of(waiting, "node"), text_of(waiting, "model"), text_of(waiting, "detail"));
     if (rows.size() == 1) {
+      std::print("{}", sentences);
       std::println("Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");
       return;
     }

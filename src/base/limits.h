@@ -45,6 +45,10 @@ inline constexpr auto peer_silence_lost = 4s;  // "loss noticed within 5 s" leav
 inline constexpr auto handshake_time_max = 5s;
 static_assert(peer_silence_lost + 2 * heartbeat_interval <= 5s);
 
+// --- Requests whose placement was lost -----------------------------------------------------------
+inline constexpr auto resume_wait_max = 120s;    // for machines that can hold the model: a restart takes a minute
+inline constexpr std::uint32_t resumes_max = 3;  // without a new token between them: the request may be the cause
+
 // --- The API (ecosystem limits) ------------------------------------------------------------------
 inline constexpr std::size_t http_header_bytes_max = 32u << 10, http_body_bytes_max = 64u << 20;
 inline constexpr auto http_header_time_max = 10s;

@@ -53,12 +53,12 @@ class Head {
   }
 
   Status serve();
-  void fail_all(const Error& cause);
+  void fail_all(const Error& cause, GoesOn goes_on);
 
  private:
   void obey(Command command);
   void submit(GenerateRequest request);
-  void refuse(RequestId id, Error cause);
+  void refuse(RequestId id, Error cause, GoesOn goes_on = GoesOn::no);
   Status check_request(const GenerateRequest& request) const;
   Result<bool> begin_step();
   Status send(const StepBatch& batch, Clock::time_point begun);
@@ -122,19 +122,23 @@ void Head::submit(GenerateRequest request) {
   if (!status) refuse(id, std::move(status).error());
 }
 
-void Head::refuse(RequestId id, Error cause) {
+void Head::refuse(RequestId id, Error cause, GoesOn goes_on) {
   TokenEvent refused;
   refused.id = id;
   refused.finish = FinishReason::failed;
   refused.error = std::move(cause);
+  refused.goes_on = goes_on;
   send_events({refused});
 }
 
 // Requests that have arrived and were not yet looked at end too.
-void Head::fail_all(const Error& cause) {
-  send_events(scheduler_->fail_all(cause));
+void Head::fail_all(const Error& cause, GoesOn goes_on) {
+  auto ended = scheduler_->fail_all(cause);
+  for (auto& event : ended)
+    if (event.finish == FinishReason::failed) event.goes_on = goes_on;
+  send_events(ended);
   while (const auto command = node_.try_next())
-    if (const auto* request = std::get_if<GenerateRequest>(&*command)) refuse(request->id, cause);
+    if (const auto* request = std::get_if<GenerateRequest>(&*command)) refuse(request->id, cause, goes_on);
 }
 
 // What only this model can tell. A token outside the vocabulary would fail the whole step, and with it everyone's
@@ -146,7 +150,8 @@ Status Head::check_request(const GenerateRequest& request) const {
   const auto vocabulary = static_cast<TokenId>(stage_.spec().vocabulary);
   const auto known = [&](TokenId token) { return token >= 0 && token < vocabulary; };
   const auto biased = [](const auto& bias) { return bias.first; };
-  if (!std::ranges::all_of(request.prompt, known) || !std::ranges::all_of(request.sampling.logit_bias, known, biased))
+  if (!std::ranges::all_of(request.prompt, known) || !std::ranges::all_of(request.resumed, known) ||
+      !std::ranges::all_of(request.sampling.logit_bias, known, biased))
     return fail(Code::invalid_argument,
                 "[pipeline] expected tokens from 0 to {} but got one outside; tokenize with this "
                 "model's own vocabulary",
@@ -294,11 +299,11 @@ Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, co
   Head head(stage, ring, group, node, plan);
   auto status = head.serve();
   if (node.ended()) {
-    head.fail_all(node.end_cause());
+    head.fail_all(node.end_cause(), GoesOn::no);
     return {};
   }
   if (!status) {
-    head.fail_all(status.error());
+    head.fail_all(status.error(), GoesOn::broken_off);
     ring.send_lost(status.error());
   }
   return status;

@@ -112,6 +112,7 @@ class StageUnderTest {
 
 struct Answer {
   std::vector<TokenId> tokens;
+  std::vector<std::int32_t> indexes;
   TokenEvent end;
 };
 
@@ -129,7 +130,7 @@ std::map<std::uint64_t, Answer> read_answers(Link& node, std::size_t count) {
     const auto event = decode_token_event(frame.body).value();
     auto& answer = answers[event.id.value];
     EXPECT_EQ(answer.end.finish, FinishReason::none) << "an event after the last one";
-    if (event.has_token) answer.tokens.push_back(event.token);
+    if (event.has_token) answer.tokens.push_back(event.token), answer.indexes.push_back(event.index);
     if (event.finish == FinishReason::none) continue;
     answer.end = event;
     --count;
@@ -171,6 +172,25 @@ TEST(Pipeline, OneTwoAndThreeStagesGiveTheSameTokensForManyRequestsAtOnce) {
       EXPECT_EQ(answer.end.finish, FinishReason::length);
     }
     EXPECT_TRUE(stages[0]->finish()) << "the node's end is no failure";
+  }
+}
+
+TEST(Pipeline, AResumedAnswerGivesOnlyItsNewTokensOnAnyNumberOfStages) {
+  const auto prompt = counting(3, 40);
+  const auto whole = scripted_answer({}, prompt, 20);
+  for (const std::uint32_t count : {1u, 2u, 3u}) {
+    auto stages = make_ring(count, 2);
+    for (auto& stage : stages) stage->start();
+    auto asked = request(1, prompt, 20);
+    asked.resumed.assign(whole.begin(), whole.begin() + 17);
+    stages[0]->send(asked);
+    const auto answer = read_answers(stages[0]->node(), 1).at(1);
+    EXPECT_EQ(answer.tokens, std::vector<TokenId>(whole.begin() + 17, whole.end()));
+    EXPECT_THAT(answer.indexes, ElementsAre(17, 18, 19));
+    asked.id = RequestId{2};
+    asked.resumed[3] = 251;
+    stages[0]->send(asked);
+    EXPECT_EQ(read_answers(stages[0]->node(), 1).at(2).end.error.value().code, Code::invalid_argument);
   }
 }
 

@@ -103,8 +103,15 @@ Status FifoScheduler::submit(GenerateRequest request, Now) {
   const auto room = options_.context_tokens - static_cast<std::uint32_t>(request.prompt.size());
   request.tokens_max = std::min(request.tokens_max, room);
   sequence->tokens = request.prompt;
+  sequence->tokens.insert(sequence->tokens.end(), request.resumed.begin(), request.resumed.end());
+  sequence->generated = static_cast<std::uint32_t>(request.resumed.size());
   sequence->request = std::move(request);
   ids_.insert(sequence->request.id);
+  // Its context was larger where it was begun: what was told fills this one.
+  if (sequence->generated >= sequence->request.tokens_max) {
+    events_.push_back(end(*sequence, FinishReason::length));
+    return {};
+  }
   queue_.push_back(std::move(sequence));
   return {};
 }
@@ -198,7 +205,7 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
   for (const auto& sequence : running_) {
     if (sequence->answering()) continue;
     waiting.push_back(sequence);
-    described.push_back({sequence->request.request_class, sequence->prompt_left()});
+    described.push_back({sequence->request.request_class, sequence->reading_left()});
   }
   const auto order = turns_.next(described);
   auto room = options_.step_rows_max - static_cast<std::uint32_t>(batch.rows.size());  // a waiting one leaves a row
@@ -210,14 +217,14 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
   };
   const bool crowd = waiting.size() >= crowd_min;
   const std::uint32_t chunk = crowd ? pace_.chunk_in_crowd() : chunk_rows;
-  const auto left = first->prompt_left();
+  const auto left = first->reading_left();
   step.reading_rows = in_step(crowd ? std::min(chunk, left) : chunk_of(*first, now), left);
   add_rows(first, step.reading_rows, batch);
 
   room = std::min(room, chunk) - std::min({step.reading_rows, room, chunk});
   std::size_t newest = order.front();
   for (const auto index : order | std::views::drop(1)) {
-    auto rows = waiting[index]->prompt_left();
+    auto rows = waiting[index]->reading_left();
     if (rows > room && crowd && room >= chunk_rows_min) rows = room = in_step(room, rows);
     if (rows > room) continue;
     add_rows(waiting[index], rows, batch);
@@ -230,7 +237,7 @@ void FifoScheduler::read_prompts(StepBatch& batch, Now now) {
 }
 
 std::uint32_t FifoScheduler::chunk_of(const Sequence& sequence, Now now) const {
-  const auto left = sequence.prompt_left();
+  const auto left = sequence.reading_left();
   if (has_company(sequence, now)) return std::min(left, sequence.pace.chunk_in_company());
   return chunk_alone(sequence.computed - sequence.reused, left, options_.step_rows_max);
 }
@@ -325,7 +332,7 @@ void FifoScheduler::accept(const WantedRow& row, const RowResult& result, std::v
                    .token = result.token,
                    .logprob = result.logprob,
                    .top = result.top,
-                   .prompt_reused = sequence.reused,
+                   .prompt_reused = sequence.prompt_reused(),
                    .finish = FinishReason::none,
                    .error = {}};
   if (row.score_token < 0) return accept_answer(sequence, row.position, std::move(event), events);
@@ -388,7 +395,7 @@ void FifoScheduler::admit(StepBatch& batch) {
 // False where no slot is to be had. Moves it to those that run otherwise.
 bool FifoScheduler::admit(Owned& waiting, StepBatch& batch) {
   Sequence& sequence = *waiting;
-  const auto claim = slots_.claim(sequence.request.prompt, sequence.request.cache_scope, sequence.reuse_max(), batch);
+  const auto claim = slots_.claim(sequence.reading(), sequence.request.cache_scope, sequence.reuse_max(), batch);
   if (!claim) return false;
   sequence.slot = claim->slot;
   sequence.reused = sequence.computed = claim->reused;
@@ -401,13 +408,13 @@ bool FifoScheduler::admit(Owned& waiting, StepBatch& batch) {
 bool FifoScheduler::waits_for_prefix(const Sequence& sequence) const {
   const auto& request = sequence.request;
   if (request.cache_scope == 0) return false;
-  const auto known = slots_.common_prefix(request.prompt, request.cache_scope, sequence.reuse_max());
+  const auto known = slots_.common_prefix(sequence.reading(), request.cache_scope, sequence.reuse_max());
   return std::ranges::any_of(running_, [&](const Owned& other) {
     if (other->answering() || other->request.cache_scope != request.cache_scope ||
         other->request.request_class > request.request_class)
       return false;
-    const auto prefix = std::span(request.prompt).first(std::min(sequence.reuse_max(), other->prompt_length()));
-    const auto common = std::ranges::mismatch(prefix, other->request.prompt).in1 - prefix.begin();
+    const auto prefix = sequence.reading().first(std::min(sequence.reuse_max(), other->reading_length()));
+    const auto common = std::ranges::mismatch(prefix, other->reading()).in1 - prefix.begin();
     return common >= std::ptrdiff_t{known} + reuse_min;
   });
 }
@@ -422,7 +429,7 @@ TokenEvent FifoScheduler::end(Sequence& sequence, FinishReason reason, std::opti
           .token = 0,
           .logprob = 0,
           .top = {},
-          .prompt_reused = sequence.reused,
+          .prompt_reused = sequence.prompt_reused(),
           .finish = reason,
           .error = std::move(error)};
 }

@@ -155,6 +155,9 @@ class FakeModel {
       const auto& held = under_way.wanted[row];
       const bool same = rows[row].score_token >= 0 || std::ranges::equal(rows[row].tokens, held);
       EXPECT_TRUE(same) << "history and cache differ";
+      if (rows[row].score_token < 0) {
+        EXPECT_EQ(rows[row].generated, held.size() - rows[row].request->prompt.size()) << "what randomness depends on";
+      }
       results.push_back({next_(held), -1.0f, {}});
     }
     return results;
@@ -771,6 +774,72 @@ TEST(Scheduler, FailAllEndsEverythingOnceAndTheSchedulerGoesOn) {
   EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
 }
 
+// --- Answers that were begun elsewhere ---
+
+// As if the first `count` tokens of its answer had been made by a placement that was lost.
+GenerateRequest resumed(GenerateRequest asked, std::size_t count, std::uint32_t context_tokens = 4096,
+                        NextToken next = next_token) {
+  asked.prompt_logprobs = false;
+  asked.resumed = answer_alone(asked, context_tokens, next);
+  asked.resumed.resize(std::min({asked.resumed.size(), count, std::size_t{asked.tokens_max - 1}}));
+  return asked;
+}
+
+// Submits it to a model that has told its first tokens, and gives the whole answer.
+std::vector<TokenId> whole_answer(FakeModel& model, const GenerateRequest& asked) {
+  model.answers[asked.id] = asked.resumed;
+  EXPECT_TRUE(model.scheduler().submit(asked, {}));
+  model.run();
+  return model.answers[asked.id];
+}
+
+TEST(Scheduler, AResumedAnswerGoesOnWithItsNextTokenAndEndsWhereTheUnbrokenOneDoes) {
+  auto asked = request(1, counting(50), 40);
+  for (const std::size_t told : {1u, 7u, 39u}) {
+    FakeModel model({});
+    EXPECT_EQ(whole_answer(model, resumed(asked, told)), answer_alone(asked, 4096)) << told;
+    EXPECT_EQ(model.ends.at(asked.id).finish, FinishReason::length);
+    EXPECT_EQ(model.ends.at(asked.id).index, 39);
+  }
+  asked.stop_tokens = {answer_alone(asked, 4096)[20]};
+  FakeModel model({});
+  EXPECT_EQ(whole_answer(model, resumed(asked, 5)), answer_alone(asked, 4096));
+  EXPECT_EQ(model.ends.at(asked.id).finish, FinishReason::stop);
+}
+
+TEST(Scheduler, AResumedAnswerIsReadInPiecesWithItsPrompt) {
+  FakeModel model({.step_rows_max = 16});
+  auto asked = request(1, counting(10), 200);
+  EXPECT_EQ(whole_answer(model, resumed(asked, 100)), answer_alone(asked, 4096));
+}
+
+TEST(Scheduler, ResumedChoicesShareTheirPromptAndWhatTheyHadInCommon) {
+  FakeModel model({.sequences = 2});
+  std::vector<GenerateRequest> choices;
+  for (std::uint64_t id = 1; id <= 2; ++id) {
+    auto choice = shared(id, counting(100));
+    choice.tokens_max = 60;
+    choices.push_back(resumed(choice, 10 * id));
+    model.answers[choice.id] = choices.back().resumed;
+    ASSERT_TRUE(model.scheduler().submit(choices.back(), {}));
+  }
+  EXPECT_EQ(model.begin()->rows.size(), 110u);
+  model.finish();
+  EXPECT_EQ(model.begin()->rows.size(), 1u + 10u) << "the answer of the first, and what is new in the second";
+  model.finish();
+  model.run();
+  for (const auto& choice : choices) EXPECT_EQ(model.answers[choice.id], answer_alone(choice, 4096));
+  EXPECT_EQ(model.ends.at(RequestId{2}).prompt_reused, 100u) << "of the prompt, however much of the answer was too";
+}
+
+TEST(Scheduler, AResumedAnswerThatFillsASmallerContextEndsThere) {
+  FakeModel model({.context_tokens = 20});
+  auto asked = resumed(request(1, counting(10), 100), 15);
+  EXPECT_EQ(whole_answer(model, asked).size(), 15u);
+  EXPECT_EQ(model.ends.at(asked.id).finish, FinishReason::length);
+  EXPECT_TRUE(model.scheduler().idle());
+}
+
 // What one seed did, for comparison with what each of its requests would have been answered alone.
 struct Story {
   std::map<RequestId, GenerateRequest> asked;
@@ -792,11 +861,14 @@ GenerateRequest random_request(std::mt19937_64& random, std::uint64_t id, const 
   return made;
 }
 
-void act(std::mt19937_64& random, FakeModel& model, const SchedulerOptions& options, Story& story) {
+void act(std::mt19937_64& random, FakeModel& model, const SchedulerOptions& options, NextToken next, Story& story) {
   const auto dice = random() % 10;
   if (dice < 4 && story.asked.size() < 60) {
-    const auto asked = random_request(random, story.asked.size() + 1, options);
-    if (model.scheduler().submit(asked, {})) story.asked.emplace(asked.id, asked);
+    auto asked = random_request(random, story.asked.size() + 1, options);
+    if (random() % 3 == 0) asked = resumed(asked, 1 + random() % 30, options.context_tokens, next);
+    if (!model.scheduler().submit(asked, {})) return;
+    model.answers[asked.id] = asked.resumed;
+    story.asked.emplace(asked.id, asked);
   } else if (dice == 4 && !story.asked.empty()) {
     const RequestId id{1 + random() % story.asked.size()};
     if (!model.ends.contains(id)) story.cancelled.insert(id);
@@ -818,9 +890,9 @@ void play(std::uint64_t seed, bool in_flight) {
   Story story;
   Scheduler::Now now{};
   for (int turn = 0; turn < 400 && !testing::Test::HasFatalFailure(); ++turn) {
-    act(random, model, options, story);
+    act(random, model, options, next, story);
     model.begin(now);
-    act(random, model, options, story);  // while steps are under way
+    act(random, model, options, next, story);  // while steps are under way
     now += std::chrono::milliseconds(clock() % 400);
     // As a ring: a step more, or one that comes back, whichever happens to be first.
     while (model.under_way() > 0 && (model.under_way() == steps_max || clock() % 2)) model.finish(now);

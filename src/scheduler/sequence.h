@@ -5,6 +5,7 @@
 // scheduler's.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -24,13 +25,13 @@ struct Sequence {
   GenerateRequest request;
   std::vector<TokenId> tokens;  // prompt and answer; in a step with guesses, those too
   SeqId slot;
-  std::uint32_t reused = 0;    // positions that were in the cache on admission
-  std::uint32_t computed = 0;  // positions in the cache once the steps under way are done
-  std::uint32_t generated = 0;
-  bool awaits_token = false;  // a step under way chooses its next token; until then it is in no other
-  bool ended = false;         // its last event is out; the struct lives on until its steps are over
+  std::uint32_t reused = 0;     // positions that were in the cache on admission
+  std::uint32_t computed = 0;   // positions in the cache once the steps under way are done
+  std::uint32_t generated = 0;  // those that were resumed with it included
+  bool awaits_token = false;    // a step under way chooses its next token; until then it is in no other
+  bool ended = false;           // its last event is out; the struct lives on until its steps are over
 
-  // While the prompt is read.
+  // While the prompt is read, and what was resumed after it.
   ReadingPace pace;
   std::optional<Now> overtaken_at;  // when rows of a later prompt were last read instead
 
@@ -47,10 +48,14 @@ struct Sequence {
 
   std::uint32_t prompt_length() const { return static_cast<std::uint32_t>(request.prompt.size()); }
   std::uint32_t text_length() const { return prompt_length() + generated; }  // without guesses
-  bool answering() const { return computed >= prompt_length(); }
-  std::uint32_t prompt_left() const { return answering() ? 0 : prompt_length() - computed; }
+  // What is read before the first new token: the prompt, and of a resumed answer what was made of it elsewhere.
+  std::uint32_t reading_length() const { return prompt_length() + static_cast<std::uint32_t>(request.resumed.size()); }
+  std::span<const TokenId> reading() const { return std::span(tokens).first(reading_length()); }
+  std::uint32_t prompt_reused() const { return std::min(reused, prompt_length()); }
+  bool answering() const { return computed >= reading_length(); }
+  std::uint32_t reading_left() const { return answering() ? 0 : reading_length() - computed; }
   // Positions that need not be computed: the last token always is, for its logits; of a scored prompt every token.
-  std::uint32_t reuse_max() const { return request.prompt_logprobs ? 0 : prompt_length() - 1; }
+  std::uint32_t reuse_max() const { return request.prompt_logprobs ? 0 : reading_length() - 1; }
 
   // Looks up what may come next and guesses as much of it as pays in a step that has `rows` rows, its own among them,
   // and room for `room` more.

@@ -47,6 +47,8 @@ class Backend {
   using OnToken = std::function<void(TokenEvent)>;
   virtual void generate(GenerateRequest request, OnToken on_token) = 0;
   virtual void cancel(RequestId id) = 0;
+  // Its model was lost, and it goes on once that is loaded again.
+  virtual bool waits(RequestId id) = 0;
 
   virtual bool ready() = 0;              // a model can answer
   virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (docs/api.md)

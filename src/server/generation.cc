@@ -71,7 +71,10 @@ void Generation::read_body() {
 void Generation::open_model() {
   if (order_->stream) {
     stream_ = std::make_shared<SseWriter>(exchange_, host_->loop, host_->limits.stream_keepalive);
-    stream_->watch_silence();
+    stream_->watch_silence([weak = weak_from_this()] {
+      const auto self = weak.lock();
+      return self && self->waits() ? "waiting" : "keep-alive";
+    });
   }
   host_->backend.open(order_->model, [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
     if (self->ended_) return;
@@ -203,6 +206,11 @@ void Generation::take(std::size_t index, const TokenEvent& event) {
     host_->backend.cancel(running.id);
     finish_choice(running, FinishReason::stop);
   }
+}
+
+// For its model, which was lost, to be loaded again.
+bool Generation::waits() const {
+  return std::ranges::any_of(running_, [&](const auto& each) { return !each->done && host_->backend.waits(each->id); });
 }
 
 void Generation::deliver(Running& running, ChoicePiece piece) {

@@ -54,6 +54,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
 
   void take(std::size_t index, const TokenEvent& event);
+  bool waits() const;
   void deliver(Running& running, ChoicePiece piece);
   void finish_choice(Running& running, FinishReason reason);
   void finish();

@@ -243,6 +243,21 @@ TEST(Chat, HeadersGoOutBeforeTheFirstTokenAndCommentsWhileSilent) {
   EXPECT_THAT(client.read_until("[DONE]"), HasSubstr("\"content\":\"x\""));
 }
 
+TEST(Chat, CommentsSayWhereAnAnswerWaitsForItsModelToBeLoadedAgain) {
+  ServerUnderTest server({.stream_keepalive = 10ms, .stream_grace = 1ms});
+  TestClient client(server.port());
+  client.send(post_request(path, chat("[manual]", {{"stream", true}}).dump()));
+  client.read_until(": keep-alive\n\n");
+  server.on_loop([&] { server.backend().is_waiting = true; });
+  client.read_until(": waiting\n\n");
+  server.on_loop([&] {
+    auto& held = *server.backend().held.front();
+    server.backend().emit(held, "x");
+    server.backend().end(held, FinishReason::stop);
+  });
+  EXPECT_THAT(client.read_until("[DONE]"), HasSubstr("\"content\":\"x\""));
+}
+
 TEST(Chat, AStreamThatWaitsForItsModelStaysAlive) {
   ServerUnderTest server({.stream_keepalive = 10ms});
   TestClient client(server.port());

@@ -36,6 +36,7 @@ class ScriptedBackend : public Backend {
   void open(const std::string& model, OnOpen on_open) override;
   void generate(GenerateRequest request, OnToken on_token) override;
   void cancel(RequestId id) override;
+  bool waits(RequestId) override { return is_waiting; }
   bool ready() override { return is_ready; }
   nlohmann::json cluster() override;
   void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
@@ -63,7 +64,7 @@ class ScriptedBackend : public Backend {
   bool wait_for_cancelled(std::size_t count);
   std::size_t cancelled_count();
 
-  bool is_ready = true;
+  bool is_ready = true, is_waiting = false;
   std::uint32_t context_tokens = 4096;
   std::function<void(const GenerateRequest&)> on_generate;  // sees every request
 

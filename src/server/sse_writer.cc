@@ -1,5 +1,6 @@
 #include "server/sse_writer.h"
 
+#include <format>
 #include <utility>
 
 namespace flotilla {
@@ -12,7 +13,10 @@ SseWriter::SseWriter(std::shared_ptr<HttpExchange> exchange, const boost::asio::
       keepalive_(keepalive),
       last_(std::chrono::steady_clock::now()) {}
 
-void SseWriter::watch_silence() { wait(); }
+void SseWriter::watch_silence(Word word) {
+  word_ = std::move(word);
+  wait();
+}
 
 // One timer that looks back, instead of one that every token sets anew.
 void SseWriter::wait() {
@@ -28,7 +32,7 @@ void SseWriter::time_is_up() {
   const auto now = std::chrono::steady_clock::now();
   if (now - last_ >= keepalive_) {
     start();
-    exchange_->send(": keep-alive\n\n");
+    exchange_->send(std::format(": {}\n\n", word_()));
     last_ = now;
   }
   wait();

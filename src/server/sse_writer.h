@@ -8,7 +8,9 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+#include <functional>
 #include <memory>
+#include <string_view>
 
 #include "server/http_exchange.h"
 #include "server/json_body.h"
@@ -21,7 +23,9 @@ class SseWriter : public std::enable_shared_from_this<SseWriter> {
   SseWriter(std::shared_ptr<HttpExchange> exchange, const boost::asio::any_io_executor& loop,
             std::chrono::milliseconds keepalive);
 
-  void watch_silence();                                // once, after construction
+  // Once, after construction. `word` says what a comment says: one word or two.
+  using Word = std::function<std::string_view()>;
+  void watch_silence(Word word);
   void start();                                        // the headers; again does nothing
   void start_within(std::chrono::milliseconds grace);  // unless something happens before
   void event(const Json& data);                        // starts where needed
@@ -36,6 +40,7 @@ class SseWriter : public std::enable_shared_from_this<SseWriter> {
   std::shared_ptr<HttpExchange> exchange_;  // empty after the end
   boost::asio::steady_timer silence_, grace_;
   std::chrono::milliseconds keepalive_;
+  Word word_;
   std::chrono::steady_clock::time_point last_;
   bool started_ = false;
 };

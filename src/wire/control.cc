@@ -45,6 +45,7 @@ void describe(Map& map, Is<LoadModel> auto& m) {
   map.field("sequences", m.sequences, Within{0u, limits::sequences_max});
   map.added("moves", m.moves);
   map.added("why_moved", m.why_moved, Text::prose);
+  map.added("any_will_do", m.any_will_do);
 }
 
 template <class Map>

@@ -25,9 +25,12 @@ struct LoadModel {
   std::string mode = "auto";             // auto | pipeline | tensor
   std::uint32_t context_tokens = 0;      // per sequence; 0: default
   std::uint32_t sequences = 0;           // 0: default
-  // Where a placement moves: how often it has lately, this time included, and the sentence that says why. 0: a client asks.
+  // Where a placement moves: how often it has lately, this time included. 0: a client asks.
   std::uint32_t moves = 0;
-  std::string why_moved;
+  std::string why_moved;                 // or why it is loaded again: a sentence, the placement's detail
+  // For requests whose placement was lost: whatever is loaded or being loaded meanwhile will do, and the wishes count only
+  // where nothing is.
+  bool any_will_do = false;
 };
 struct LoadProgress { std::uint64_t ticket = 0; std::string text; std::uint64_t done_bytes = 0, total_bytes = 0; };
 struct LoadResult { std::uint64_t ticket = 0; bool ok = false; Placement placement; std::string code, message; };

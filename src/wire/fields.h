@@ -129,6 +129,10 @@ class MapReader {
     field(key, number, Within{Number{0}, static_cast<Number>(last)});
     if (!complaint_.any()) value = static_cast<Enum>(number);
   }
+  template <class Enum>
+  void added_choice(const char* key, Enum& value, Enum last) {
+    if (find(key, false) != nullptr) choice(key, value, last);
+  }
   template <class T, class Rule = Plain>
   void list(const char* key, std::vector<T>& values, Count count, Rule rule = {}) {
     const Json* json = find(key, true);
@@ -230,6 +234,10 @@ class MapWriter {
   template <class Enum>
   void choice(const char* key, Enum value, Enum) {
     map_[key] = static_cast<std::underlying_type_t<Enum>>(value);
+  }
+  template <class Enum>
+  void added_choice(const char* key, Enum value, Enum last) {
+    choice(key, value, last);
   }
   template <class T, class Rule = Plain>
   void list(const char* key, const std::vector<T>& values, Count, Rule rule = {}) {

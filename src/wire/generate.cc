@@ -55,10 +55,17 @@ void describe(Map& map, Is<GenerateRequest> auto& m) {
   map.field("prompt", m.prompt, Packed{});
   map.must(!m.prompt.empty(), "expected at least one token in {}.prompt but got none");
   map.field("tokens_max", m.tokens_max, Within{1, INT32_MAX});  // the scheduler cuts it down to the context
+  map.added("resumed", m.resumed, Packed{});
+  map.must(m.resumed.size() < m.tokens_max,
+           "expected fewer tokens in {}.resumed than in its tokens_max but got as many");
+  map.must(m.prompt.size() + m.resumed.size() <= limits::context_tokens_max,
+           "expected the tokens of {}.resumed to fit a context with the prompt but got more");
   map.list("stop_tokens", m.stop_tokens, Count{0, stop_tokens_max}, Within{0, token_max});
   map.field("sampling", m.sampling);
   map.field("top_logprobs", m.top_logprobs, Within{-1, limits::top_logprobs_max});
   map.field("prompt_logprobs", m.prompt_logprobs);
+  map.must(m.resumed.empty() || !m.prompt_logprobs,
+           "expected no wish for the prompt's scores with {}.resumed but got one");
   map.added("cache_scope", m.cache_scope);
   map.added("speculate", m.speculate);
   map.choice("request_class", m.request_class, RequestClass::batch);
@@ -76,6 +83,7 @@ void describe(Map& map, Is<TokenEvent> auto& m) {
   map.added("prompt_reused", m.prompt_reused, Within{0u, limits::context_tokens_max});
   map.choice("finish", m.finish, FinishReason::failed);
   map.optional("error", m.error);
+  map.added_choice("goes_on", m.goes_on, GoesOn::broken_off);
 }
 
 template <class Map>

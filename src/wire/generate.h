@@ -1,5 +1,6 @@
 // The request and its answer as tokens: what the entry node asks of the head, and what the head says back.
-// The entry node keeps the request and every TokenEvent as the request's journal: from them a broken ring can be resumed.
+// The entry node keeps the request with every token that came of it, the request's journal: sent anew, with those tokens
+// as `resumed`, it goes on where it broke off.
 #pragma once
 
 #include <cstdint>
@@ -43,6 +44,8 @@ struct GenerateRequest {
   PlacementId placement;                // which loaded model answers
   std::uint32_t choice = 0;
   std::vector<TokenId> prompt;          // not empty
+  std::vector<TokenId> resumed;         // of the answer, made and told before: fewer than tokens_max; the next is index
+                                        // resumed.size(), and all counts (budget, penalties, usage) are of the whole answer
   std::uint32_t tokens_max = 0;         // generated tokens at most; > 0
   std::vector<TokenId> stop_tokens;     // end-of-generation set; the stop token itself is not sent as a TokenEvent
   SamplingParams sampling;
@@ -60,6 +63,13 @@ struct GenerateRequest {
 bool likeliest_is_enough(const GenerateRequest& request);
 
 enum class FinishReason : std::uint8_t { none = 0, stop = 1, length = 2, cancelled = 3, failed = 4 };
+
+// Of a request that failed: whether it may go on elsewhere, with what was told of it.
+enum class GoesOn : std::uint8_t {
+  no = 0,         // it would fail there too, or the model was unloaded
+  not_begun = 1,  // it came to a placement that was gone
+  broken_off = 2, // its placement was lost while it ran, possibly by its doing
+};
 
 struct TokenLogprob {
   TokenId token = 0;
@@ -80,6 +90,7 @@ struct TokenEvent {
   std::uint32_t prompt_reused = 0;      // prompt tokens that were in the cache already, in every event
   FinishReason finish = FinishReason::none;
   std::optional<Error> error;           // with FinishReason::failed
+  GoesOn goes_on = GoesOn::no;          // the same
 };
 
 struct CancelRequest {

@@ -58,7 +58,8 @@ NodeInfo some_node() {
                     .layer_seconds = 2e-5,
                     .attention_bytes_per_second = 1e10,
                     .attention_prompt_bytes_per_second = 3e10},
-          .links = {{node(8), 1e-4, 1.2e8, "eth0"}}};
+          .links = {{node(8), 1e-4, 1.2e8, "eth0"}},
+          .waiting = {{"tiny", 3, "2 GiB are missing"}}};
 }
 
 GenerateRequest some_request() {
@@ -118,6 +119,7 @@ TEST(Messages, RequestsAndEventsReadBack) {
   event.top = {{99, -0.1234567f}, {7, -12.5f}};
   event.finish = FinishReason::failed;
   event.error = Error{Code::unavailable, "stage 1 is gone"};
+  event.goes_on = GoesOn::broken_off;
   const auto read = decode_token_event(encode(event));
   ASSERT_TRUE(read) << read.error().message;
   EXPECT_EQ(read->id, event.id);
@@ -127,6 +129,7 @@ TEST(Messages, RequestsAndEventsReadBack) {
   EXPECT_EQ(read->logprob, event.logprob);
   EXPECT_EQ(read->top, event.top);
   EXPECT_EQ(read->finish, FinishReason::failed);
+  EXPECT_EQ(read->goes_on, GoesOn::broken_off);
   ASSERT_TRUE(read->error);
   EXPECT_EQ(read->error->code, Code::unavailable);
   EXPECT_EQ(read->error->message, "stage 1 is gone");
@@ -209,6 +212,30 @@ TEST(Requests, TheLikeliestIsEnoughOnlyWhereNothingElseOfTheLogitsCounts) {
   EXPECT_FALSE(with([](auto& request) { request.sampling.frequency_penalty = -0.5f; }));
 }
 
+TEST(Messages, AResumedAnswerIsShorterThanItsBudgetAndFitsAContextWithItsPrompt) {
+  GenerateRequest request = some_request();
+  request.prompt_logprobs = false;
+  request.resumed = {9, 0, 1048575};
+  EXPECT_EQ(decode_generate_request(encode(request)).value(), request);
+  GenerateRequest whole = request, scored = request, long_one = request;
+  whole.tokens_max = 3;
+  scored.prompt_logprobs = true;
+  long_one.tokens_max = INT32_MAX;
+  long_one.resumed.assign(limits::context_tokens_max - 3, 7);
+  for (const auto& refused : {whole, scored, long_one}) {
+    const auto read = decode_generate_request(encode(refused));
+    ASSERT_FALSE(read);
+    EXPECT_EQ(read.error().code, Code::corrupt);
+    EXPECT_THAT(read.error().message, HasSubstr("generate.resumed"));
+  }
+  long_one.resumed.pop_back();
+  EXPECT_LE(encode(long_one).size(), limits::control_body_bytes_max);
+  EXPECT_TRUE(decode_generate_request(encode(long_one)));
+  json older = json_of(encode(request));
+  older.erase("resumed");
+  EXPECT_TRUE(decode_generate_request(bytes_from(older))->resumed.empty());
+}
+
 TEST(Messages, TheLongestPromptFitsAControlFrame) {
   GenerateRequest request = some_request();
   request.prompt.assign(limits::context_tokens_max, static_cast<TokenId>(limits::vocabulary_max) - 1);
@@ -245,7 +272,7 @@ TEST(Messages, AFieldThatAnOlderReleaseDoesNotSendHasItsDefault) {
 TEST(Messages, AMissingFieldIsRefusedByName) {
   const json whole = json_of(encode(some_node()));
   for (const auto& [key, value] : whole.items()) {
-    if (key == "rates" || key == "links") continue;  // an older release does not send them
+    if (key == "rates" || key == "links" || key == "waiting") continue;  // an older release does not send them
     json map = whole;
     map.erase(key);
     const auto info = decode_node_info(bytes_from(map));

@@ -58,6 +58,13 @@ void describe(Map& map, Is<LinkRate> auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<WaitingRequests> auto& m) {
+  map.field("model", m.model, Text::name);
+  map.field("requests", m.requests);
+  map.field("detail", m.detail, Text::prose);
+}
+
+template <class Map>
 void describe(Map& map, Is<NodeInfo> auto& m) {
   map.field("id", m.id);
   map.field("name", m.name, Text::name);
@@ -73,6 +80,7 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.field("cluster_port", m.cluster_port);
   map.added("rates", m.rates);
   map.added_list("links", m.links, Count{0, links_max});
+  map.added_list("waiting", m.waiting, Count{0, models_max});
 }
 
 std::string_view to_string(PlacementState state) {

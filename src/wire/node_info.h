@@ -92,6 +92,14 @@ struct Placement {
   NodeId head() const { return stages.front().nodes.front(); }
 };
 
+// Requests that entered at a node and wait there until their model, which was lost, is loaded again.
+struct WaitingRequests {
+  std::string model;
+  std::uint32_t requests = 0;
+  std::string detail;  // what they wait for, a sentence
+  bool operator==(const WaitingRequests&) const = default;
+};
+
 struct NodeInfo {
   NodeId id;
   std::string name;                     // unique in a cluster by agreement; the id decides
@@ -106,6 +114,7 @@ struct NodeInfo {
   std::uint16_t api_port = 0, cluster_port = 0;
   MachineRates rates;
   std::vector<LinkRate> links;
+  std::vector<WaitingRequests> waiting;
   bool operator==(const NodeInfo&) const = default;
 };
 

@@ -1,0 +1,170 @@
+#include "app/reload_desk.h"
+
+#include <algorithm>
+
+#include "app/fleet.h"
+#include "base/log.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Who was lost together comes together, and the machines left have told by then that their memory is free.
+constexpr auto pause_first = 50ms;
+constexpr auto pause_max = 1s;
+
+// Whether another machine, or the same one a moment later, may do what failed now.
+bool may_pass(Code code) {
+  switch (code) {
+    case Code::no_memory:  // a machine that is away may come back
+    case Code::not_found:  // so may one that has the file
+    case Code::unavailable:
+    case Code::closed:
+    case Code::timeout:
+    case Code::busy:
+    case Code::no_space:
+      return true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+void ReloadDesk::want(const LostModel& lost, Wish wish, OnFound on_found) {
+  const Key key{lost.model, lost.fingerprint};
+  const auto [found, is_new] = searches_.try_emplace(key, context_.loop);
+  Search& search = found->second;
+  search.lost = lost;
+  search.waiters.push_back({std::move(wish), std::move(on_found)});
+  if (!is_new) return;
+  search.began = now_();
+  wait(key, search);
+}
+
+void ReloadDesk::leave(RequestId request) {
+  for (auto it = searches_.begin(); it != searches_.end();) {
+    const auto current = it++;
+    std::erase_if(current->second.waiters, [&](const Waiter& waiter) { return waiter.wish.request == request; });
+    end_idle(current->first, current->second);
+  }
+}
+
+std::vector<WaitingRequests> ReloadDesk::waiting() const {
+  std::vector<WaitingRequests> list;
+  for (const auto& [key, search] : searches_)
+    if (!search.waiters.empty())
+      list.push_back({key.first, static_cast<std::uint32_t>(search.waiters.size()), search.detail});
+  return list;
+}
+
+// True where the search is over; then it is no more.
+bool ReloadDesk::end_idle(const Key& key, Search& search) {
+  if (!search.waiters.empty() || search.is_asking) return false;
+  const bool was_told = search.tries > 0;
+  searches_.erase(Key(key));
+  if (was_told) context_.changed();
+  return true;
+}
+
+void ReloadDesk::wait(const Key& key, Search& search) {
+  search.pause = std::clamp<Clock::duration>(2 * search.pause, pause_first, pause_max);
+  search.timer.expires_after(search.pause);
+  search.timer.async_wait([this, key](const boost::system::error_code& error) {
+    if (!error) ask(key);
+  });
+}
+
+// Every node that has requests of it asks the same head first, so that there is one new placement and not several.
+void ReloadDesk::ask(const Key& key) {
+  Search& search = searches_.at(key);
+  give_up_late(search);
+  if (end_idle(key, search)) return;
+  const std::string& why = search.waiters.back().wish.why;
+  LoadModel order;
+  order.model = search.lost.model;
+  order.context_tokens = search.lost.context_tokens;
+  order.sequences = search.lost.sequences;
+  order.why_moved = "loaded again: " + why;
+  order.any_will_do = true;
+  search.is_asking = true;
+  if (search.tries++ == 0) {
+    search.detail = why;
+    log(LogLevel::warning, "app", "{} is to be loaded again, and {} wait for it: {}", key.first, search.waiters.size(),
+        why);
+    context_.changed();
+  }
+  const ClusterView view = context_.view();
+  const Member* head = view.find(search.lost.head);
+  const auto on_done = [this, key](const Result<Placement>& loaded) { on_answer(key, loaded); };
+  const bool is_here = head && head->state != MemberState::seen;
+  if (!is_here || search.head_was_asked || placement_of(view, order.model))
+    return loads_.load(std::move(order), nullptr, on_done);
+  search.head_was_asked = true;
+  loads_.ask(search.lost.head, std::move(order), nullptr, on_done);
+}
+
+void ReloadDesk::on_answer(const Key& key, const Result<Placement>& loaded) {
+  const auto found = searches_.find(key);
+  if (found == searches_.end()) return;
+  Search& search = found->second;
+  search.is_asking = false;
+  if (loaded) {
+    on_loaded(search, *loaded);
+  } else if (!may_pass(loaded.error().code)) {
+    serve(search, [](const Waiter&) { return true; }, [&](const Waiter&) { return loaded; });
+  } else if (search.detail != loaded.error().message) {
+    search.detail = loaded.error().message;
+    log(LogLevel::info, "app", "{} is not loaded again yet: {}", key.first, search.detail);
+    context_.changed();
+  }
+  if (!end_idle(key, search)) wait(key, search);
+}
+
+// The view may be older than the news that a placement is gone: who knows better asks again.
+void ReloadDesk::on_loaded(Search& search, const Placement& placement) {
+  if (placement.fingerprint != search.lost.fingerprint)
+    return serve(
+        search, [](const Waiter&) { return true; },
+        [&](const Waiter&) -> Result<Placement> {
+          return fail(Code::unavailable,
+                      "[app] {} was lost, and what is loaded by that name now is another file; send the "
+                      "request again",
+                      placement.model);
+        });
+  if (placement.state != PlacementState::ready) return;
+  const auto before = search.waiters.size();
+  serve(
+      search, [&](const Waiter& waiter) { return waiter.wish.gone != placement.id; },
+      [&](const Waiter&) { return placement; });
+  std::string machines;
+  for (const PlacedStage& stage : placement.stages)
+    for (const NodeId& node : stage.nodes) machines += (machines.empty() ? "" : ", ") + name_of(context_.view(), node);
+  if (const auto served = before - search.waiters.size(); served > 0)
+    log(LogLevel::warning, "app", "{} is there again on {} after {:.2f} s, and {} go on", placement.model, machines,
+        std::chrono::duration<double>(now_() - search.began).count(), served);
+}
+
+void ReloadDesk::give_up_late(Search& search) {
+  serve(
+      search, [now = now_()](const Waiter& waiter) { return now >= waiter.wish.until; },
+      [&](const Waiter& waiter) -> Result<Placement> {
+        return fail(Code::unavailable,
+                    "[app] expected {} to be loaded again within {} s but it was not ({}; before: {})",
+                    search.lost.model, limits::resume_wait_max / 1s, search.detail, waiter.wish.why);
+      });
+}
+
+// Who is served may want again at once, so all of them are taken out before.
+void ReloadDesk::serve(Search& search, const std::function<bool(const Waiter&)>& is_served,
+                       const std::function<Result<Placement>(const Waiter&)>& answer) {
+  const auto served = std::ranges::stable_partition(search.waiters, std::not_fn(is_served));
+  std::vector<std::pair<OnFound, Result<Placement>>> answers;
+  for (const Waiter& waiter : served) answers.emplace_back(waiter.on_found, answer(waiter));
+  search.waiters.erase(served.begin(), served.end());
+  for (const auto& [on_found, result] : answers)
+    boost::asio::post(context_.loop, [on_found, result] { on_found(result); });
+}
+
+}  // namespace flotilla

@@ -1,0 +1,252 @@
+#!/usr/bin/env python3
+"""A stream outlives the runner, the machine or the head that computes it: the client reads the same tokens as without, and
+a pause. The pauses are printed.
+
+    FLOTILLA_BINARY=build/flotilla tests/process/test_resume.py [TEST...]
+"""
+
+import os
+import signal
+import sys
+import threading
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+
+from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+
+MIB = 1 << 20
+RESERVE_BYTES = 60 * MIB
+TOKENS, STRUCK_AT = 80, 10
+RING = {"nodes": ["a", "b"], "context": 512, "sequences": 4}
+QUESTION = {
+    "model": SMOLLM2,
+    "prompt": "The lighthouse keeper opened the door and saw",
+    "max_tokens": TOKENS,
+    "temperature": 0,
+    "ignore_eos": True,
+    "return_token_ids": True,
+}
+SAMPLED = {"temperature": 0.9, "top_p": 0.95, "seed": 11, "presence_penalty": 0.4, "repetition_penalty": 1.1}
+
+
+class Streamed:
+    """A streamed answer, read to its end. `strike` is called once, when every choice has STRUCK_AT tokens."""
+
+    def __init__(self, node, strike=None, **fields):
+        body = dict(QUESTION, **fields)
+        self.ids = [[] for _ in range(body.get("n", 1))]
+        self.texts = [""] * len(self.ids)
+        self.finishes = [None] * len(self.ids)
+        self.logprobs = []
+        self.usage = self.error = self.struck_at = self.pause = None
+        stream = node.stream("/v1/completions", body)
+        for event in stream:
+            self.take(event)
+            if strike and self.struck_at is None and min(map(len, self.ids)) >= STRUCK_AT:
+                self.told = sum(map(len, self.ids))
+                strike()
+                self.struck_at = time.monotonic()
+        self.done = stream.done
+        stream.close()
+
+    def take(self, event):
+        self.error = event.get("error", self.error)
+        self.usage = event.get("usage") or self.usage
+        for choice in event.get("choices", []):
+            index = choice["index"]
+            self.ids[index] += choice.get("token_ids") or []
+            self.texts[index] += choice["text"]
+            self.finishes[index] = choice["finish_reason"] or self.finishes[index]
+            self.logprobs += (choice.get("logprobs") or {}).get("token_logprobs", [])
+        self.measure_pause()
+
+    def measure_pause(self):
+        """The longest time without a token after the blow: what was under way yet may come first."""
+        now = time.monotonic()
+        if self.struck_at:
+            gap = now - max(self.last, self.struck_at)
+            self.pause = max(self.pause or 0, gap)
+        self.last = now
+
+
+def kill_runner(node):
+    [pid] = node.runner_pids()
+    os.kill(pid, signal.SIGKILL)
+
+
+def both_have_the_file(**options):
+    return Fleet(["a", "b"], {"a": [MODELS_FOLDER], "b": [MODELS_FOLDER]}, ["--threads", "1"], **options)
+
+
+class GoesOn(unittest.TestCase):
+    def assert_same(self, unbroken, broken):
+        self.assertIsNone(broken.error)
+        self.assertTrue(broken.done)
+        self.assertIsNotNone(broken.struck_at, "the blow fell before the end")
+        self.assertEqual(unbroken.ids, broken.ids)
+        self.assertEqual(unbroken.texts, broken.texts)
+        self.assertEqual(unbroken.finishes, broken.finishes)
+        print("\n%s: a pause of %.2f s" % (self.id().split(".")[-1], broken.pause), file=sys.stderr)
+
+    def detail(self, node):
+        return [p.get("detail", "") for p in node.placements() if p["state"] == "ready"][0]
+
+    def strike(self, blow, entry="a", ring=RING, **fields):
+        """The same question without and with a blow; gives the fleet's last words of the placement."""
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **ring)
+            unbroken = Streamed(fleet[entry], **fields)
+            broken = Streamed(fleet[entry], lambda: blow(fleet), **fields)
+            self.assert_same(unbroken, broken)
+            [placement] = [p for p in fleet[entry].placements() if p["state"] == "ready"]
+            return unbroken, broken, placement
+
+    def test_where_a_workers_runner_is_killed(self):
+        _, _, placement = self.strike(lambda fleet: kill_runner(fleet["b"]))
+        self.assertEqual([["a"], ["b"]], [stage["nodes"] for stage in placement["stages"]], "as it was loaded before")
+        self.assertEqual(2, placement["epoch"])
+        self.assertIn("loaded again: ", placement["detail"])
+        self.assertIn("on b was ended by signal 9", placement["detail"])
+
+    def test_where_the_heads_runner_is_killed(self):
+        self.strike(lambda fleet: kill_runner(fleet["a"]))
+
+    def test_where_a_workers_machine_is_killed(self):
+        _, _, placement = self.strike(lambda fleet: fleet["b"].kill())
+        self.assertEqual([["a"]], [stage["nodes"] for stage in placement["stages"]])
+        self.assertIn("b, which held layers of " + SMOLLM2, placement["detail"])
+
+    def test_where_the_heads_machine_is_killed_and_the_client_came_in_elsewhere(self):
+        ring = dict(RING, nodes=["b", "a"])
+        _, _, placement = self.strike(lambda fleet: fleet["b"].kill(), entry="a", ring=ring)
+        self.assertEqual([["a"]], [stage["nodes"] for stage in placement["stages"]])
+
+    def test_where_a_machine_says_goodbye(self):
+        self.strike(lambda fleet: fleet["b"].process.terminate())
+
+    def test_with_seeded_sampling_and_penalties(self):
+        self.strike(lambda fleet: kill_runner(fleet["b"]), **SAMPLED)
+
+    def test_with_two_choices(self):
+        unbroken, _, _ = self.strike(lambda fleet: kill_runner(fleet["b"]), n=2, **SAMPLED)
+        self.assertNotEqual(unbroken.ids[0], unbroken.ids[1])
+
+    def test_with_log_probabilities_and_the_usage_of_one_answer(self):
+        fields = {"logprobs": 2, "stream_options": {"include_usage": True}, "cache_prompt": False}
+        unbroken, broken, _ = self.strike(lambda fleet: kill_runner(fleet["b"]), **fields)
+        self.assertEqual(TOKENS, len(broken.logprobs))
+        for mine, other in zip(unbroken.logprobs, broken.logprobs):
+            self.assertAlmostEqual(mine, other, delta=0.02)
+        self.assertEqual(unbroken.usage, broken.usage)
+
+    def test_to_a_stop_string(self):
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **RING)
+            text = Streamed(fleet["a"]).texts[0]
+            stop = text[len(text) // 2 :][:12]
+            unbroken = Streamed(fleet["a"], stop=stop)
+            broken = Streamed(fleet["a"], lambda: kill_runner(fleet["b"]), stop=stop)
+            self.assert_same(unbroken, broken)
+            self.assertEqual(["stop"], broken.finishes)
+
+    def test_twice_in_one_answer_and_for_all_clients_at_once(self):
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **RING)
+            questions = [{}, dict(SAMPLED), {"prompt": "Once upon a time", "max_tokens": 300}]
+            unbroken = [Streamed(fleet["a"], **fields) for fields in questions]
+            answers = [None] * len(questions)
+
+            def ask(index):
+                answers[index] = Streamed(fleet["ab"[index % 2]], **questions[index])
+
+            threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(questions))]
+            for thread in threads:
+                thread.start()
+            for _ in range(2):
+                wait_until(lambda: self.answering(fleet["a"]) > 0, 60, "answers under way")
+                kill_runner(fleet["b"])
+                wait_until(lambda: self.answering(fleet["a"]) == 0, 60, "the loss noticed")
+            for thread in threads:
+                thread.join(120)
+            for mine, other in zip(unbroken, answers):
+                self.assertIsNone(other.error)
+                self.assertEqual(mine.ids, other.ids)
+
+    def answering(self, node):
+        return sum(p.get("stats", {}).get("tokens", 0) for p in node.placements() if p["state"] == "ready")
+
+    def test_of_an_answer_that_is_not_streamed(self):
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **RING)
+            ask = dict(QUESTION, max_tokens=200)
+            unbroken = fleet["a"].post("/v1/completions", ask).json()["choices"][0]
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(fleet["a"].post("/v1/completions", ask)))
+            before = self.answering(fleet["a"])
+            thread.start()
+            wait_until(lambda: self.answering(fleet["a"]) > before, 60, "an answer under way")
+            kill_runner(fleet["b"])
+            thread.join(120)
+            self.assertEqual(200, answers[0].status, answers[0])
+            self.assertEqual(unbroken, answers[0].json()["choices"][0])
+
+
+class Waits(unittest.TestCase):
+    def test_for_the_machine_without_which_the_model_does_not_fit_and_everyone_sees_it(self):
+        offered = self.memory_for_most_layers()
+        with both_have_the_file(node_flags={name: ["--memory", str(offered)] for name in "ab"}) as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, context=512, sequences=2)
+            unbroken = Streamed(fleet["a"])
+            seen = []
+
+            def strike():
+                fleet["b"].kill()
+                thread.start()
+
+            def return_later():
+                wait_until(lambda: self.waiting(fleet["a"]), 30, "a request seen waiting")
+                seen.extend(self.waiting(fleet["a"]))
+                fleet["b"].start()
+
+            thread = threading.Thread(target=return_later)
+            broken = Streamed(fleet["a"], strike)
+            thread.join()
+            self.assertIsNone(broken.error)
+            self.assertEqual(unbroken.ids, broken.ids)
+            self.assertEqual((SMOLLM2, "a", 1), (seen[0]["model"], seen[0]["node"], seen[0]["requests"]))
+            self.assertIn("are missing", seen[0]["detail"])
+            self.assertEqual([], self.waiting(fleet["a"]))
+            print("\na machine was away: a pause of %.2f s" % broken.pause, file=sys.stderr)
+
+    def waiting(self, node):
+        return [w for w in node.get("/cluster").json()["waiting"] if "are missing" in w["detail"]]
+
+    def memory_for_most_layers(self):
+        """So much that a machine holds 20 of 30 layers, head or not."""
+        with Fleet(["a", "b"], {"a": [MODELS_FOLDER]}, ["--threads", "1"]) as fleet:
+            fleet.wait_joined()
+            query = "/plan?model=%s&nodes=a,b&context=512&sequences=2&layers=20,10" % SMOLLM2
+            stage = fleet["a"].get(query).json()["stages"][0]
+        return sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes")) + RESERVE_BYTES + MIB
+
+
+class Unloaded(unittest.TestCase):
+    def test_a_model_that_is_unloaded_ends_its_answers_and_stays_away(self):
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **RING)
+            broken = Streamed(fleet["b"], lambda: fleet["a"].unload(SMOLLM2), max_tokens=400)
+            self.assertIn("unloaded", broken.error["message"])
+            self.assertEqual([], fleet["a"].placements())
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
