@@ -1,6 +1,7 @@
 #include "app/node.h"
 
 #include <algorithm>
+#include <boost/asio/ip/host_name.hpp>
 #include <fstream>
 #include <map>
 #include <mutex>
@@ -73,11 +74,13 @@ std::uint64_t microseconds_since_1970() {
 }
 
 // The names by which clients on this network know the machine: its host's, the fleet's, each also as multicast DNS has
-// it.
+// it, and the host's with its domain where it knows that.
 std::vector<std::string> names_of(const NodeOptions& options, const std::string& name) {
   std::vector<std::string> names = options.api_names;
   if (options.api_host != "0.0.0.0" && options.api_host != "::") names.push_back(options.api_host);
   for (const std::string& own : {machine_name(), name}) names.insert(names.end(), {own, own + ".local"});
+  boost::system::error_code none;
+  names.push_back(boost::asio::ip::host_name(none));
   return names;
 }
 
