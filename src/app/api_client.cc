@@ -67,9 +67,15 @@ struct CurlHandle {
 
 constexpr long connect_timeout_ms = 3000;
 
-// `post_body` absent: GET. Answers the body, which is empty where on_line took it.
-Result<std::string> transfer(const std::string& url, const std::optional<std::string>& post_body,
-                             const ApiClient::OnLine* on_line) {
+struct Request {
+  std::string url;
+  const std::string& key;
+  std::optional<std::string> post_body;  // absent: GET
+};
+
+// Answers the body, which is empty where on_line took it.
+Result<std::string> transfer(const Request& request, const ApiClient::OnLine* on_line) {
+  const auto& [url, key, post_body] = request;
   CurlHandle handle;
   Transfer state{.on_line = on_line};
   curl_easy_setopt(handle.curl, CURLOPT_URL, url.c_str());
@@ -80,10 +86,11 @@ Result<std::string> transfer(const std::string& url, const std::optional<std::st
   curl_easy_setopt(handle.curl, CURLOPT_WRITEDATA, &state);
   if (post_body) {
     handle.headers = curl_slist_append(handle.headers, "Content-Type: application/json");
-    curl_easy_setopt(handle.curl, CURLOPT_HTTPHEADER, handle.headers);
     curl_easy_setopt(handle.curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(post_body->size()));
     curl_easy_setopt(handle.curl, CURLOPT_POSTFIELDS, post_body->c_str());
   }
+  if (!key.empty()) handle.headers = curl_slist_append(handle.headers, ("Authorization: Bearer " + key).c_str());
+  curl_easy_setopt(handle.curl, CURLOPT_HTTPHEADER, handle.headers);
   const CURLcode outcome = curl_easy_perform(handle.curl);
   if (state.hung_up) return std::string();
   if (outcome == CURLE_COULDNT_CONNECT || outcome == CURLE_COULDNT_RESOLVE_HOST)
@@ -116,7 +123,7 @@ Result<json> parsed(const std::string& url, Result<std::string> body) {
 
 }  // namespace
 
-ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {
+ApiClient::ApiClient(std::string base_url, std::string key) : base_url_(std::move(base_url)), key_(std::move(key)) {
   static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
   (void)once;
   if (!base_url_.contains("://")) base_url_ = "http://" + base_url_;
@@ -125,22 +132,26 @@ ApiClient::ApiClient(std::string base_url) : base_url_(std::move(base_url)) {
 
 Result<json> ApiClient::get(std::string_view path) {
   const std::string url = base_url_ + std::string(path);
-  return parsed(url, transfer(url, std::nullopt, nullptr));
+  return parsed(url, transfer({.url = url, .key = key_, .post_body = {}}, nullptr));
 }
 
 Result<json> ApiClient::post(std::string_view path, const json& body) {
   FLOTILLA_TRY(const std::string text, serialized(body));
   const std::string url = base_url_ + std::string(path);
-  return parsed(url, transfer(url, text, nullptr));
+  return parsed(url, transfer({.url = url, .key = key_, .post_body = text}, nullptr));
 }
 
 Status ApiClient::post_lines(std::string_view path, const json& body, const OnLine& on_line) {
   FLOTILLA_TRY(const std::string text, serialized(body));
-  FLOTILLA_TRY([[maybe_unused]] const auto rest, transfer(base_url_ + std::string(path), text, &on_line));
+  const Request request{.url = base_url_ + std::string(path), .key = key_, .post_body = text};
+  FLOTILLA_TRY([[maybe_unused]] const auto rest, transfer(request, &on_line));
   return {};
 }
 
-bool ApiClient::answers() { return get("/health").has_value(); }
+bool ApiClient::answers() {
+  const auto health = get("/health");
+  return health || health.error().code != Code::unavailable;
+}
 
 std::string ApiClient::escaped(std::string_view text) {
   const std::unique_ptr<char, decltype(&curl_free)> escaped(

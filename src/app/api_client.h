@@ -15,7 +15,9 @@ namespace flotilla {
 
 class ApiClient {
  public:
-  explicit ApiClient(std::string base_url);  // "http://localhost:52415"
+  // "http://localhost:52415"; a key goes with every request, to this address and, since redirects are not followed, to
+  // no other.
+  explicit ApiClient(std::string base_url, std::string key = {});
 
   Result<nlohmann::json> get(std::string_view path);
   Result<nlohmann::json> post(std::string_view path, const nlohmann::json& body);
@@ -24,13 +26,14 @@ class ApiClient {
   using OnLine = std::function<bool(std::string_view line)>;
   Status post_lines(std::string_view path, const nlohmann::json& body, const OnLine& on_line);
 
-  bool answers();  // GET /health succeeds
+  bool answers();  // a node does, be it to refuse
   const std::string& base_url() const { return base_url_; }
+  const std::string& key() const { return key_; }
 
   static std::string escaped(std::string_view text);  // for a query or a path
 
  private:
-  std::string base_url_;
+  std::string base_url_, key_;
 };
 
 }  // namespace flotilla

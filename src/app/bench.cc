@@ -12,6 +12,7 @@
 #include "app/bar_chart.h"
 #include "app/bench_report.h"
 #include "app/bench_streams.h"
+#include "app/client_key.h"
 #include "app/interrupt.h"
 #include "app/load_request.h"
 #include "app/model_name.h"
@@ -325,6 +326,7 @@ class Bench {
   Result<std::vector<AnswerTimes>> streams(std::uint32_t count, std::uint32_t prompt, std::uint32_t tokens,
                                            std::uint64_t seed) const {
     return run_streams({.api_url = options_.verb.api_url,
+                        .key = client_.key(),
                         .model = model_,
                         .streams = count,
                         .prompt_tokens = std::min(prompt, options_.prompt_tokens),
@@ -392,7 +394,7 @@ int write_picture(const BenchOptions& options, const BenchReport& report) {
 }  // namespace
 
 int run_bench(const BenchOptions& given) {
-  ApiClient client(given.verb.api_url);
+  ApiClient client(given.verb.api_url, client_key(given.verb));
   const auto model = resolve_model_name(client, given.cluster.model);
   if (!model) return report(model.error());
   BenchOptions options = given;

@@ -42,7 +42,7 @@ std::size_t tokens_of(const json& event, std::optional<Error>& error) {
 }
 
 Result<AnswerTimes> ask(const StreamsOrder& order, std::uint32_t stream, Clock::time_point began) {
-  ApiClient client(order.api_url);
+  ApiClient client(order.api_url, order.key);
   AnswerTimes answer;
   std::optional<Error> error;
   const json body = request_of(order, stream);

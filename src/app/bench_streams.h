@@ -11,7 +11,7 @@
 namespace flotilla {
 
 struct StreamsOrder {
-  std::string api_url, model;
+  std::string api_url, key, model;  // key: the API's; empty where it needs none
   std::uint32_t streams = 1, prompt_tokens = 512, tokens = 128, vocabulary = 0;
   std::uint64_t seed = 1;  // the same seed asks the same prompts
 };

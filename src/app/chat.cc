@@ -12,6 +12,7 @@
 
 #include "app/api_client.h"
 #include "app/borrowed_node.h"
+#include "app/client_key.h"
 #include "app/interrupt.h"
 #include "app/load_request.h"
 #include "app/model_name.h"
@@ -166,12 +167,13 @@ int run_chat(const ChatOptions& options) {
   const std::string prompt = from_input ? std::string(std::istreambuf_iterator<char>(std::cin), {}) : options.prompt;
   if (const auto readable = check_utf8("the prompt", prompt); !readable) return report(readable.error());
   if (const auto readable = check_utf8("--system", options.system); !readable) return report(readable.error());
-  ApiClient client(options.verb.api_url);
+  ApiClient client(options.verb.api_url, client_key(options.verb));
   std::optional<BorrowedNode> borrowed;
   if (!client.answers()) {
-    auto node = BorrowedNode::start(options.verb.api_url, options.home, options.model_folders);
+    auto node = BorrowedNode::start(options.verb.api_url, options.verb.home, options.model_folders);
     if (!node) return report(node.error());
     borrowed = std::move(*node);
+    client = ApiClient(options.verb.api_url, client_key(options.verb));  // that node's own key is new
     std::println(
         stderr,
         "No node was running, so one was started for this conversation. `flotilla serve` keeps one for longer.");

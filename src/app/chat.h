@@ -16,8 +16,7 @@ struct ChatOptions {
   double temperature = 0.7;
   long max_tokens = 0;                               // 0: what is left of the context
   long seed = -1;                                    // -1: random
-  std::vector<std::filesystem::path> model_folders;  // for the node that `run` starts where none answers
-  std::filesystem::path home;
+  std::vector<std::filesystem::path> model_folders;  // for the node that `run` starts where none answers, in verb.home
 };
 
 int run_chat(const ChatOptions& options);

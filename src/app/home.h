@@ -2,6 +2,8 @@
 //
 //   HOME/node.json     {"id": "…"} made on the first start; never copied between machines
 //   HOME/lock          held while a node runs
+//   HOME/keys.json     hashes of the API's keys (key_file.h); changed only by who holds HOME/keys.lock
+//   HOME/local.json    the key of this user's own commands, while a node runs (local_key.h)
 //   HOME/peers.txt     addresses of nodes met before (cluster)
 //   HOME/models/       models searched besides --models folders
 //   HOME/parts/        layers taken from other nodes (hub)

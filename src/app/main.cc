@@ -11,6 +11,7 @@
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/home.h"
+#include "app/key_flags.h"
 #include "app/measure_main.h"
 #include "app/measure_verb.h"
 #include "app/runner_main.h"
@@ -24,6 +25,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "base/words.h"
+#include "server/authority.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -93,6 +95,13 @@ Result<HostPort> parse_host_port(const std::string& text) {
   return HostPort{host, static_cast<std::uint16_t>(number)};
 }
 
+Result<std::string> parse_api_name(const std::string& text) {
+  const auto name = parse_authority(text);
+  if (name && name->port.empty()) return name->host;
+  return fail(Code::invalid_argument, "[app] expected a host's name without a port, such as studio.lan, but got '{}'",
+              text);
+}
+
 struct ServeFlags {
   ServeOptions options;
   LogFlags log;
@@ -122,6 +131,22 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_API")
       ->check(validator_of(parse_host_port, "HOST:PORT"))
       ->capture_default_str();
+  verb->add_option("--api-name", node.api_names,
+                   "A name under which clients reach the API, besides this machine's own; may be repeated")
+      ->envname("FLOTILLA_API_NAME")
+      ->check(validator_of(parse_api_name, "NAME"))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb->add_option("--cors-origin", node.cors_origins,
+                   "A site whose pages may use the API, such as https://chat.example; may be repeated")
+      ->envname("FLOTILLA_CORS_ORIGIN")
+      ->check(validator_of(parse_origin, "ORIGIN"))
+      ->delimiter(',')
+      ->allow_extra_args(false);
+  verb->add_flag(
+          "--no-auth", node.no_auth,
+          "While no key exists (flotilla key), let everybody use the API who reaches it, from other machines too")
+      ->envname("FLOTILLA_NO_AUTH");
   verb->add_option("--cluster-port", node.cluster_port, "TCP port for the other nodes")
       ->envname("FLOTILLA_CLUSTER_PORT")
       ->capture_default_str();
@@ -162,8 +187,9 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
   verb->add_flag("--no-replan", flags->no_replan,
                  "Leave models that this machine heads where they are, also where others have become quicker")
       ->envname("FLOTILLA_NO_REPLAN");
-  verb->add_option("--link-model", node.runner.link_model,
-                   "Slow the ring's links to a model, for experiments, and plan for such: 1gbe, wifi, delay=1ms,rate=1g …")
+  verb->add_option(
+          "--link-model", node.runner.link_model,
+          "Slow the ring's links to a model, for experiments, and plan for such: 1gbe, wifi, delay=1ms,rate=1g …")
       ->envname("FLOTILLA_LINK_MODEL")
       ->group("Experiments");
   verb->add_option("--spin-us", node.runner.spin_us,
@@ -198,6 +224,13 @@ void add_client_flags(CLI::App& verb, bool json, const std::shared_ptr<ClientFla
   flags->verb.api_url = "http://localhost:52415";
   verb.add_option("--api", flags->verb.api_url, "The node to ask, as a URL")
       ->envname("FLOTILLA_API_URL")
+      ->capture_default_str();
+  verb.add_option("--key", flags->verb.key,
+                  "Key to its API, where it asks for one; rather in the environment, which others cannot see")
+      ->envname("FLOTILLA_KEY");
+  flags->verb.home = default_home();
+  verb.add_option("--home", flags->verb.home, "Home of this machine's node, also of one that `run` starts")
+      ->envname("FLOTILLA_HOME")
       ->capture_default_str();
   if (json) verb.add_flag("--json", flags->verb.json, "Print JSON, for scripts");
 }
@@ -283,7 +316,6 @@ void add_run(CLI::App& app, int& exit_code) {
       "run smollm2 -");
   const auto flags = add_client_flags(*verb, false);
   ChatOptions& chat = flags->chat;
-  chat.home = default_home();
   verb->add_option("MODEL", chat.model, "A model's name, or a beginning of it that fits only one")->required();
   verb->add_option("PROMPT", chat.prompt, "What to ask; - reads it from standard input; none begins a conversation");
   verb->add_option("--system", chat.system, "Instructions for the model");
@@ -296,9 +328,6 @@ void add_run(CLI::App& app, int& exit_code) {
       ->envname("FLOTILLA_MODELS")
       ->delimiter(',')
       ->allow_extra_args(false);
-  verb->add_option("--home", chat.home, "Home of the node started where none runs")
-      ->envname("FLOTILLA_HOME")
-      ->capture_default_str();
   verb->callback([flags, &exit_code] {
     flags->chat.verb = flags->verb;
     exit_code = run_chat(flags->chat);
@@ -382,9 +411,10 @@ void add_gauge(CLI::App& app, int& exit_code) {
 
 void add_measure(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("measure", "What this machine can do, measured by its node");
-  verb->footer("Examples:\n  flotilla measure             what its node knows; measured first where it knows nothing\n"
-               "  flotilla measure --again     anew; takes some seconds in which nothing should run beside it\n"
-               "  flotilla measure --json | jq .memory_bytes_per_second");
+  verb->footer(
+      "Examples:\n  flotilla measure             what its node knows; measured first where it knows nothing\n"
+      "  flotilla measure --again     anew; takes some seconds in which nothing should run beside it\n"
+      "  flotilla measure --json | jq .memory_bytes_per_second");
   const auto flags = add_client_flags(*verb, true);
   const auto again = std::make_shared<bool>(false);
   verb->add_flag("--again", *again, "Measure anew");
@@ -420,6 +450,7 @@ int run(int argc, char** argv) {
                  unload_model);
   add_measure(app, exit_code);
   add_bench(app, exit_code);
+  add_key(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);
   try {

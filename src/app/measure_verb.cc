@@ -7,6 +7,7 @@
 #include <print>
 
 #include "app/api_client.h"
+#include "app/client_key.h"
 #include "app/rates_json.h"
 #include "app/terminal.h"
 
@@ -38,7 +39,7 @@ int measure_node(const VerbOptions& options, bool again) {
   const bool shows_progress = is_terminal(STDERR_FILENO);
   std::optional<Error> failure;
   json rates;
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto done = client.post_lines("/measure", {{"again", again}}, [&](std::string_view line) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return true;

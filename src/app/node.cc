@@ -1,12 +1,14 @@
 #include "app/node.h"
 
 #include <algorithm>
+#include <boost/asio/ip/host_name.hpp>
 #include <fstream>
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "app/fleet.h"
+#include "app/local_key.h"
 #include "app/machine.h"
 #include "app/node_json.h"
 #include "app/rates_json.h"
@@ -71,6 +73,17 @@ std::uint64_t microseconds_since_1970() {
           .count());
 }
 
+// The names by which clients on this network know the machine: its host's, the fleet's, each also as multicast DNS has
+// it, and the host's with its domain where it knows that.
+std::vector<std::string> names_of(const NodeOptions& options, const std::string& name) {
+  std::vector<std::string> names = options.api_names;
+  if (options.api_host != "0.0.0.0" && options.api_host != "::") names.push_back(options.api_host);
+  for (const std::string& own : {machine_name(), name}) names.insert(names.end(), {own, own + ".local"});
+  boost::system::error_code none;
+  names.push_back(boost::asio::ip::host_name(none));
+  return names;
+}
+
 NodeOptions with_defaults(NodeOptions options) {
   if (!options.memory_bytes) options.memory_bytes = memory_available_bytes() / 5 * 4;
   if (options.threads == 0) options.threads = processors_allowed();
@@ -79,9 +92,10 @@ NodeOptions with_defaults(NodeOptions options) {
 
 }  // namespace
 
-Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store,
-           HandshakeIdentity identity)
+Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, KeyWatch keys,
+           std::unique_ptr<Store> store, HandshakeIdentity identity)
     : home_(std::move(home)),
+      keys_(std::move(keys)),
       options_(options),
       store_(std::move(store)),
       context_(loop, *store_, std::move(identity)),
@@ -118,11 +132,15 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
   const NodeOptions options = with_defaults(given);
   FLOTILLA_TRY(Home home, Home::open(options.home));
+  FLOTILLA_TRY(KeyWatch keys, KeyWatch::start(home.path()));
   FLOTILLA_TRY(HandshakeIdentity identity, make_identity(options, home));
   StoreOptions store_options{.home = home.path(), .folders = options.model_folders};
   store_options.folders.push_back(home.models());
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
-  std::unique_ptr<Node> node(new Node(loop, options, std::move(home), std::move(store), std::move(identity)));
+  std::unique_ptr<Node> node(
+      new Node(loop, options, std::move(home), std::move(keys), std::move(store), std::move(identity)));
+  // Before the cluster: a node whose API may not open is never seen by others. Nobody is answered until the loop runs.
+  FLOTILLA_TRY_STATUS(node->open_api());
 
   ClusterOptions cluster{.identity = node->context_.identity,
                          .cluster_port = options.cluster_port,
@@ -145,15 +163,36 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   if (!joined && (joined.error().code == Code::busy || joined.error().code == Code::permission))  // the port's errors
     return fail(joined.error().code, "{} with --cluster-port", joined.error().message);
   FLOTILLA_TRY(node->cluster_, std::move(joined));
-  FLOTILLA_TRY(node->server_, Server::start(loop, {.host = options.api_host, .port = options.api_port}, *node));
-  node->publish();  // now with the port the API really has
+  node->publish();
   node->watch_models();
   node->links_.begin(options.measure);
   if (options.replan) node->moves_.begin();
   return node;
 }
 
+Status Node::open_api() {
+  ServerOptions server{.host = options_.api_host,
+                       .port = options_.api_port,
+                       .limits = {},
+                       .gate = {.names = names_of(options_, context_.identity.name),
+                                .origins = options_.cors_origins,
+                                .no_auth = options_.no_auth},
+                       .keys = [this]() -> const ApiKeys& { return keys_.now(); }};
+  auto started = Server::start(context_.loop, std::move(server), *this);
+  if (!started && started.error().code == Code::unauthorized && home_.path() != default_home())
+    return fail(Code::unauthorized, "{} (a key of this node: flotilla key create --home {})", started.error().message,
+                home_.path().string());
+  FLOTILLA_TRY(server_, std::move(started));
+  // Without it commands on this machine need a key of somebody's, where there are keys: no reason not to serve.
+  if (const auto local = make_local_key(home_.path(), options_.api_host, server_->port()))
+    keys_.set_local(*local);
+  else
+    log(LogLevel::warning, "app", "commands on this machine will need --key: {}", local.error().message);
+  return {};
+}
+
 Node::~Node() {
+  if (server_) forget_local_key(home_.path());
   {
     const std::scoped_lock lock(bulk_links_->mutex);
     bulk_links_->closing = true;

@@ -27,6 +27,7 @@
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
+#include "app/key_watch.h"
 #include "app/link_desk.h"
 #include "app/load_desk.h"
 #include "app/measure_desk.h"
@@ -45,6 +46,8 @@ struct NodeOptions {
   std::filesystem::path home;
   std::string name;  // empty: the host's
   std::string api_host = "127.0.0.1";
+  std::vector<std::string> api_names, cors_origins;  // as in GateRules, besides what this machine is called anyway
+  bool no_auth = false;
   std::uint16_t api_port = 0, cluster_port = 0, discovery_port = 0;
   std::vector<std::string> peers;
   bool discovery = true;
@@ -89,8 +92,9 @@ class Node : public Backend {
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
  private:
-  Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, std::unique_ptr<Store> store,
-       HandshakeIdentity identity);
+  Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, KeyWatch keys,
+       std::unique_ptr<Store> store, HandshakeIdentity identity);
+  Status open_api();
   NodeInfo describe() const;
   void publish();
   void watch_models();
@@ -103,6 +107,7 @@ class Node : public Backend {
   void on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open);
 
   Home home_;
+  KeyWatch keys_;
   NodeOptions options_;
   std::unique_ptr<Store> store_;
   NodeContext context_;

@@ -1,8 +1,10 @@
 #include "app/serve.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/signal_set.hpp>
@@ -15,6 +17,7 @@
 
 #include "app/terminal.h"
 #include "app/verbs.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "cluster/view.h"
 
@@ -122,10 +125,19 @@ class LeaveWatch {
   std::array<char, 16> bytes_{};
 };
 
+// Systems give a process few descriptors unless it asks; connections of clients must not use up those of the fleet.
+void ask_for_descriptors() {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= limits::open_files_wanted) return;
+  files.rlim_cur = std::min<rlim_t>(limits::open_files_wanted, files.rlim_max);
+  ::setrlimit(RLIMIT_NOFILE, &files);
+}
+
 }  // namespace
 
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  ask_for_descriptors();
   boost::asio::io_context loop;
   auto started = Node::start(loop, options.node);
   if (!started) return report(started.error());
@@ -139,6 +151,10 @@ int serve(const ServeOptions& options) {
     std::println(stderr,
                  "--trust-lan: every machine on this network that says the same may join, read prompts and use this "
                  "one. For a lab only.");
+
+  if (options.node.no_auth && is_terminal(STDERR_FILENO))
+    std::println(stderr, "--no-auth: while there is no key (flotilla key create), everybody who reaches {} may use it.",
+                 node->api_url());
 
   bool leaving = false;
   const auto leave = [&](const char* reason) {

@@ -24,8 +24,24 @@ std::vector<std::string> verbs_of(const CLI::App& app) {
   return names;
 }
 
+// "key create" of a verb below a verb.
+std::string name_of(const CLI::App& verb) {
+  const CLI::App* above = verb.get_parent();
+  return above && above->get_parent() ? above->get_name() + " " + verb.get_name() : verb.get_name();
+}
+
 std::string help_hint(const CLI::App* verb) {
-  return std::format("\n`flotilla {}--help` explains.", verb ? verb->get_name() + " " : "");
+  return std::format("\n`flotilla {}--help` explains.", verb ? name_of(*verb) + " " : "");
+}
+
+// Of a verb that has verbs of its own, where none of them was said.
+std::string verb_below_missing(const CLI::App& verb, const std::vector<std::string>& rest) {
+  const std::vector<std::string> known = verbs_of(verb);
+  if (!rest.empty() && !rest.front().starts_with('-'))
+    return std::format("unknown verb '{} {}'{}", verb.get_name(), rest.front(), did_you_mean(rest.front(), known));
+  std::string names;
+  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
+  return std::format("{} needs one of: {}", verb.get_name(), names);
 }
 
 std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI::App* verb) {
@@ -33,9 +49,9 @@ std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI
   const std::string name = flag.substr(flag.find_first_not_of('-'));
   const std::vector<std::string> known = flags_of(verb ? *verb : app);
   if (verb && flag.starts_with("--") && std::ranges::contains(known, name))
-    return std::format("{} belongs after the verb: flotilla {} {}", flag, verb->get_name(), word);
+    return std::format("{} belongs after the verb: flotilla {} {}", flag, name_of(*verb), word);
   if (verb && flag.starts_with("--") && std::ranges::contains(flags_of(app), name))
-    return std::format("{} belongs before the verb: flotilla {} … {}", flag, word, verb->get_name());
+    return std::format("{} belongs before the verb: flotilla {} … {}", flag, word, name_of(*verb));
   const std::string near = nearest(name, known);
   return std::format("unknown flag {}{}", flag, near.empty() ? "" : std::format("; did you mean --{}?", near));
 }
@@ -69,6 +85,10 @@ std::string usage_error(const CLI::App& app, const ConfigFile& config, const CLI
   const std::vector<CLI::App*> chosen = app.get_subcommands();
   const CLI::App* verb = chosen.empty() ? nullptr : chosen.front();
   const std::vector<std::string> rest = app.remaining(true);
+  if (verb && !verbs_of(*verb).empty()) {
+    if (verb->get_subcommands().empty()) return verb_below_missing(*verb, rest) + help_hint(verb);
+    verb = verb->get_subcommands().front();
+  }
   const auto flag = std::ranges::find_if(rest, [](const std::string& word) {
     return word.starts_with('-') && word.find_first_not_of('-') != std::string::npos;
   });

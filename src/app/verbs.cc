@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "app/api_client.h"
+#include "app/client_key.h"
 #include "app/json_fields.h"
 #include "app/load_request.h"
 #include "app/model_name.h"
@@ -51,7 +52,7 @@ void next_step(const VerbOptions& options, std::string_view text) {
 // Every listing goes this way: fetch, print as JSON, or draw.
 template <class Draw>
 int fetch_and_print(const VerbOptions& options, const std::string& path, const Draw& draw) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto body = client.get(path);
   if (!body) return report(body.error());
   if (options.json)
@@ -197,7 +198,7 @@ int list_nodes(const VerbOptions& options) {
 }
 
 int show_model(const VerbOptions& options, const std::string& model) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto name = resolve_model_name(client, model);
   if (!name) return report(name.error());
   return fetch_and_print(options, "/models/" + ApiClient::escaped(*name), [&](const json& body) {
@@ -215,7 +216,7 @@ int show_model(const VerbOptions& options, const std::string& model) {
 }
 
 int show_plan(const VerbOptions& options, const LoadWishes& given) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   LoadWishes wishes = given;
   const auto name = resolve_model_name(client, given.model);
   if (!name) return report(name.error());
@@ -227,7 +228,7 @@ int show_plan(const VerbOptions& options, const LoadWishes& given) {
 }
 
 int load_model(const VerbOptions& options, const LoadWishes& given) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   LoadWishes wishes = given;
   const auto name = resolve_model_name(client, given.model);
   if (!name) return report(name.error());
@@ -243,7 +244,7 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
 }
 
 int unload_model(const VerbOptions& options, const std::string& model) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto name = resolve_model_name(client, model);
   if (!name) return report(name.error());
   const auto body = client.post("/unload", {{"model", *name}});

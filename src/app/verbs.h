@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -13,6 +14,8 @@ namespace flotilla {
 
 struct VerbOptions {
   std::string api_url;
+  std::string key;             // empty: none was given (client_key.h)
+  std::filesystem::path home;  // of this machine's node
   bool json = false;
 };
 

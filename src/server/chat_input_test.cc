@@ -134,6 +134,7 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
       {{{"messages", nullptr}}, "messages", "at least one message"},
       {{{"messages", json::array()}}, "messages", "at least one message"},
       {{{"messages", "hi"}}, "messages", "an array"},
+      {{{"messages", std::vector<json>(4097, {{"role", "user"}, {"content", "x"}})}}, "messages", "at most 4096"},
       {{{"messages", {1}}}, "messages[0]", "an object but got 1"},
       {{{"messages", {{{"role", "user"}}}}}, "messages[0].content", "content"},
       {{{"messages", {{{"content", "x"}}}}}, "messages[0].role", "system, developer, user"},

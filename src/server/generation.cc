@@ -134,8 +134,9 @@ ApiResult<void> Generation::check_bytes() const {
 // token would tell what others have asked. Alike on every node, so that it does not matter where a client enters.
 std::uint64_t Generation::cache_scope() const {
   if (!order_->cache_prompt) return 0;
-  const auto& authorization = exchange_->request().authorization;
-  const auto key = std::format("{}:{}{}", authorization.size(), authorization, order_->cache_salt);
+  const auto& request = exchange_->request();
+  const auto key = std::format("{}:{}{}:{}{}", request.authorization.size(), request.authorization,
+                               request.api_key.size(), request.api_key, order_->cache_salt);
   const Digest digest = sha256(std::as_bytes(std::span(key)));
   std::uint64_t scope = 0;
   std::memcpy(&scope, digest.data(), sizeof scope);

@@ -4,6 +4,7 @@
 // closes its connection, so that no client waits for ever. Thread: the loop's (dropping it: any).
 #pragma once
 
+#include <boost/asio/ip/address.hpp>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -21,8 +22,16 @@ struct HttpRequest {
   std::map<std::string, std::string> query;  // percent-decoded; the last of equal names counts
   std::string path_rest;                     // what the route's {…} stands for
   std::string content_type;                  // lower case, without parameters
-  std::string authorization;                 // as it came; empty where there is none
   std::string body;
+
+  // What the gate looks at, each as it came and empty where there is none.
+  std::string host;                                        // of the target where that names one, else the Host header
+  std::string authorization, api_key;                      // api_key: the x-api-key header
+  std::string origin, fetch_site;                          // fetch_site: Sec-Fetch-Site
+  std::string wanted_method, wanted_headers;               // of a page that asks beforehand: Access-Control-Request-…
+  boost::asio::ip::address remote_address, local_address;  // the connection's ends, plain (peer_address.h)
+
+  std::vector<std::pair<std::string, std::string>> answer_headers;  // set by the router: on every answer to this
 };
 
 struct HttpAnswer {

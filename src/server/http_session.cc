@@ -8,7 +8,8 @@
 #include <utility>
 
 #include "base/words.h"
-#include "server/http_target.h"
+#include "server/http_header.h"
+#include "server/peer_address.h"
 #include "server/session_exchange.h"
 
 namespace flotilla {
@@ -26,20 +27,15 @@ constexpr std::size_t ahead_bytes_max = 16u << 10, read_piece_bytes = 4096;
 constexpr std::chrono::milliseconds drain_time{2000};
 constexpr std::size_t drain_bytes_max = 64u << 20;
 
-std::string media_type(std::string_view value) {
-  auto type = lower_case(value.substr(0, value.find(';')));
-  while (!type.empty() && type.back() == ' ') type.pop_back();
-  return type;
-}
-
-ApiError refusal(Code code, unsigned status, std::string message) {
-  return {.error = {code, "[server] " + std::move(message)}, .param = {}, .name = {}, .status = status};
+HttpAnswer refusal(Code code, unsigned status, std::string message) {
+  return error_answer({.error = {code, "[server] " + std::move(message)}, .param = {}, .name = {}, .status = status});
 }
 
 }  // namespace
 
-HttpSession::HttpSession(asio::ip::tcp::socket socket, std::shared_ptr<HttpHost> host)
+HttpSession::HttpSession(asio::ip::tcp::socket socket, const asio::ip::address& remote, std::shared_ptr<HttpHost> host)
     : socket_(std::move(socket)),
+      remote_(remote),
       host_(std::move(host)),
       read_timer_(socket_.get_executor()),
       write_timer_(socket_.get_executor()),
@@ -112,6 +108,7 @@ void HttpSession::watched(const error_code& error, std::size_t bytes) {
 void HttpSession::read_header() {
   state_ = State::reading;
   timed_out_ = false;
+  request_ = {};
   parser_.emplace();
   parser_->header_limit(static_cast<std::uint32_t>(host_->limits.header_bytes_max));
   parser_->body_limit(host_->limits.body_bytes_max);
@@ -125,9 +122,15 @@ void HttpSession::header_read(const error_code& error) {
   if (state_ == State::closed) return;
   if (error) return read_failed(error);
   const auto& header = parser_->get();
-  if (const auto encoding = lower_case(header[http::field::content_encoding]); !encoding.empty() && encoding != "identity") {
-    return refuse(
-        refusal(Code::unsupported, 415, "expected a body without Content-Encoding but got \"" + encoding + "\""));
+  auto request = check_header(header, host_->limits);
+  if (!request) return refuse(error_answer(request.error()));
+  request_ = *std::move(request);
+  request_.remote_address = remote_;
+  error_code ignored;
+  request_.local_address = plain_address(socket_.local_endpoint(ignored).address());
+  // A body can be large: it is read only from who may send one. What has none is refused where it is served.
+  if (!parser_->is_done()) {
+    if (auto refused = host_->refusal(request_)) return refuse(std::move(*refused));
   }
   if (lower_case(header[http::field::expect]) == "100-continue") push("HTTP/1.1 100 Continue\r\n\r\n");
   set_read_timer(host_->limits.body_time_max);
@@ -141,23 +144,14 @@ void HttpSession::request_read(const error_code& error) {
   if (error) return read_failed(error);
   read_timer_.cancel();
   auto message = parser_->release();
-  auto target = parse_target(std::string_view(message.target().data(), message.target().size()));
-  if (!target)
-    return refuse(refusal(Code::invalid_argument, 400, "expected a path that begins with / and is well escaped UTF-8"));
-
   keep_alive_ = message.keep_alive();
-  HttpRequest request{.method = std::string(message.method_string()),
-                      .path = std::move(target->path),
-                      .query = std::move(target->query),
-                      .path_rest = {},
-                      .content_type = media_type(message[http::field::content_type]),
-                      .authorization = std::string(message[http::field::authorization]),
-                      .body = std::move(message.body())};
+  request_.body = std::move(message.body());
   const bool http_1_0 = message.version() < 11;
   parser_.reset();
   state_ = State::answering;
-  host_->serve(std::make_shared<SessionExchange>(
-      shared_from_this(), std::move(request), SessionExchange::Form{.http_1_0 = http_1_0, .keep_alive = keep_alive_}));
+  host_->serve(
+      std::make_shared<SessionExchange>(shared_from_this(), std::exchange(request_, {}),
+                                        SessionExchange::Form{.http_1_0 = http_1_0, .keep_alive = keep_alive_}));
   if (state_ == State::answering) watch();
 }
 
@@ -180,11 +174,11 @@ void HttpSession::read_failed(const error_code& error) {
 }
 
 // An answer to what never became a request, after which the connection cannot be trusted to be in step.
-void HttpSession::refuse(const ApiError& error) {
+void HttpSession::refuse(HttpAnswer answer) {
   read_timer_.cancel();
   state_ = State::answering;
-  SessionExchange exchange(shared_from_this(), {}, {.http_1_0 = false, .keep_alive = false});
-  exchange.answer(error_answer(error));
+  SessionExchange exchange(shared_from_this(), std::exchange(request_, {}), {.http_1_0 = false, .keep_alive = false});
+  exchange.answer(std::move(answer));
 }
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
@@ -255,6 +249,7 @@ void HttpSession::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
   host_->sessions.erase(this);
+  host_->connections.forget(remote_);
   error_code ignored;
   socket_.close(ignored);
   read_timer_.cancel();

@@ -17,6 +17,7 @@
 #include <string>
 #include <unordered_map>
 
+#include "server/connection_count.h"
 #include "server/http_exchange.h"
 #include "server/openai_errors.h"
 #include "server/server.h"
@@ -29,13 +30,18 @@ class HttpSession;
 struct HttpHost {
   ServerLimits limits;
   std::function<void(std::shared_ptr<HttpExchange>)> serve;
+  // What is answered in place of reading a body, by the headers alone; nothing where it may come.
+  std::function<std::optional<HttpAnswer>(HttpRequest&)> refusal;
+  ConnectionCount connections;
   std::unordered_map<HttpSession*, std::weak_ptr<HttpSession>> sessions;
   bool stopping = false;
 };
 
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
-  HttpSession(boost::asio::ip::tcp::socket socket, std::shared_ptr<HttpHost> host);
+  // `remote` is counted among the host's connections, and no longer once this is closed.
+  HttpSession(boost::asio::ip::tcp::socket socket, const boost::asio::ip::address& remote,
+              std::shared_ptr<HttpHost> host);
   void start();
   void stop();         // an open answer is told so and may end; then the connection closes
   void client_gone();  // closes at once and tells the answer's maker
@@ -52,8 +58,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void header_read(const boost::system::error_code& error);
   void request_read(const boost::system::error_code& error);
   void read_failed(const boost::system::error_code& error);
-  void serve(HttpRequest request);
-  void refuse(const ApiError& error);
+  void refuse(HttpAnswer answer);
 
   void push(std::string bytes);
   void write_next();
@@ -68,12 +73,14 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void set_write_timer();
 
   boost::asio::ip::tcp::socket socket_;
+  const boost::asio::ip::address remote_;
   std::shared_ptr<HttpHost> host_;
   boost::asio::steady_timer read_timer_, write_timer_;
   State state_ = State::idle;
 
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
+  HttpRequest request_;  // being read
   bool watching_ = false, timed_out_ = false, keep_alive_ = true;
   std::size_t drained_bytes_ = 0;
 

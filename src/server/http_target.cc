@@ -53,14 +53,16 @@ bool parse_query(std::string_view text, std::map<std::string, std::string>& quer
 }  // namespace
 
 std::optional<HttpTarget> parse_target(std::string_view target) {
+  HttpTarget parsed;
   if (const auto scheme = target.find("://"); scheme != std::string_view::npos && target.starts_with("http")) {
-    const auto slash = target.find('/', scheme + 3);
-    target = slash == std::string_view::npos ? std::string_view("/") : target.substr(slash);
+    const auto slash = std::min(target.find('/', scheme + 3), target.size());
+    parsed.authority = target.substr(scheme + 3, slash - scheme - 3);
+    if (parsed.authority.empty()) return std::nullopt;  // it would count as none, and Host in its place
+    target = slash == target.size() ? std::string_view("/") : target.substr(slash);
   }
   if (!target.starts_with('/')) return std::nullopt;
   target = target.substr(0, target.find('#'));
   const auto question = target.find('?');
-  HttpTarget parsed;
   if (question != std::string_view::npos && !parse_query(target.substr(question + 1), parsed.query))
     return std::nullopt;
   auto path = percent_decode(target.substr(0, question), false);

@@ -21,8 +21,10 @@ TEST(HttpTarget, IsTakenApartAndDecoded) {
   EXPECT_EQ(target->query.at("model"), "c");
   EXPECT_EQ(target->query.at("flag"), "");
   EXPECT_EQ(parse_target("http://host:1/a?b=%41")->query.at("b"), "A");
+  EXPECT_EQ(parse_target("http://host:1/a?b=%41")->authority, "host:1");
   EXPECT_EQ(parse_target("http://host")->path, "/");
-  for (const auto* bad : {"", "*", "models", "/%", "/%4", "/%zz", "/?a=%", "/%ff", "/?a=%c3", "/?%ed%a0%80=1"})
+  for (const auto* bad :
+       {"", "*", "models", "http:///a", "/%", "/%4", "/%zz", "/?a=%", "/%ff", "/?a=%c3", "/?%ed%a0%80=1"})
     EXPECT_FALSE(parse_target(bad)) << bad;
 }
 
@@ -184,13 +186,13 @@ TEST(Http, ChunkedBodiesAndExpectContinueWork) {
   ServerUnderTest server;
   TestClient client(server.port());
   const auto body = chat("hi").dump();
-  client.send(
-      std::format("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json; charset=utf-8\r\n"
-                  "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
-                  body.size(), body));
+  client.send(std::format(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json; charset=utf-8\r\n"
+      "Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{}\r\n0\r\n\r\n",
+      body.size(), body));
   EXPECT_EQ(client.read().status, 200);
   client.send(
-      std::format("POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+      std::format("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
                   "Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
                   body.size()));
   EXPECT_THAT(client.read_until("\r\n\r\n"), HasSubstr("100 Continue"));
@@ -217,10 +219,11 @@ TEST(Http, OnlyJsonIsTakenSoThatNoPageCanPost) {
     client.send(post_request("/v1/chat/completions", chat("hi").dump(), type));
     EXPECT_EQ(client.read().status, 415) << type;
   }
-  client.send("POST /unload HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+  client.send("POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_EQ(client.read().status, 415);
   client.send(
-      "POST /unload HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: "
+      "POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Encoding: "
+      "gzip\r\nContent-Length: "
       "2\r\n\r\n{}");
   EXPECT_EQ(client.read().status, 415);
 }
@@ -237,7 +240,7 @@ TEST(Http, ATooLargeBodyIs413AlsoWhenItComesInChunks) {
   }
   TestClient client(server.port());
   client.send(
-      "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: "
+      "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: "
       "chunked\r\n\r\n");
   for (int i = 0; i < 20; ++i) client.send(std::format("{:x}\r\n{}\r\n", 100, std::string(100, ' ')));
   EXPECT_EQ(client.read().status, 413);
@@ -246,8 +249,24 @@ TEST(Http, ATooLargeBodyIs413AlsoWhenItComesInChunks) {
 TEST(Http, TooLargeHeadersAre431) {
   ServerUnderTest server({.header_bytes_max = 2000});
   TestClient client(server.port());
-  client.send("GET / HTTP/1.1\r\nHost: a\r\nX: " + std::string(5000, 'x') + "\r\n\r\n");
+  client.send("GET / HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(5000, 'x') + "\r\n\r\n");
   EXPECT_EQ(client.read().status, 431);
+}
+
+TEST(Http, ATargetTooLongIs414AndTooManyHeadersAre431) {
+  ServerUnderTest server;
+  TestClient target(server.port());
+  target.send(get_request("/" + std::string(8200, 'a')));
+  EXPECT_EQ(target.read().status, 414);
+  std::string headers;
+  for (int i = 0; i < 99; ++i) headers += std::format("X-{}: 1\r\n", i);
+  TestClient most(server.port()), more(server.port());
+  most.send(get_request("/health", headers));  // and Host: a hundred
+  EXPECT_EQ(most.read().status, 200);
+  more.send(get_request("/health", headers + "X-99: 1\r\n"));
+  const auto refused = more.read();
+  EXPECT_EQ(refused.status, 431);
+  EXPECT_THAT(refused.body, HasSubstr("at most 100 headers but got 101"));
 }
 
 TEST(Http, ASlowHeaderIsGivenUp) {
@@ -263,7 +282,8 @@ TEST(Http, ASlowHeaderIsGivenUp) {
 TEST(Http, ASlowBodyIsGivenUpByItsOwnTime) {
   ServerUnderTest server({.header_time_max = 60s, .body_time_max = 50ms});
   TestClient body(server.port());
-  body.send("POST /unload HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{");
+  body.send(
+      "POST /unload HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{");
   EXPECT_EQ(body.read().status, 408);
   EXPECT_TRUE(body.ended());
 }
@@ -290,6 +310,15 @@ TEST(Http, ConnectionsBeyondTheBoundAreTurnedAwayAndComeBackWhenThereIsRoom) {
     later.send(get_request("/health"));
     status = later.read().status;
   }
+}
+
+TEST(Http, OneHostIsNamedExactlyOnce) {
+  ServerUnderTest server;
+  TestClient none(server.port()), two(server.port());
+  none.send("GET /health HTTP/1.1\r\n\r\n");
+  EXPECT_EQ(none.read().status, 400);
+  two.send(get_request("/health", "Host: evil.example\r\n"));
+  EXPECT_EQ(two.read().status, 400);
 }
 
 TEST(Http, ABusyPortSaysSoAndWhatToDo) {

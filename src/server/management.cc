@@ -174,18 +174,22 @@ void ready(HttpExchange& exchange, Backend& backend) {
 
 void add_management_routes(Router& router, Backend& backend, const ServerLimits& limits) {
   const auto depth_max = limits.json_depth_max;
-  router.add("GET", "/health", [](const Exchange& exchange) { answer_json(*exchange, {{"status", "ok"}}); });
-  router.add("GET", "/ready", [&backend](const Exchange& exchange) { ready(*exchange, backend); });
-  router.add("GET", "/cluster", [&backend](const Exchange& exchange) { answer_json(*exchange, backend.cluster()); });
-  router.add("GET", "/placements",
+  constexpr auto lists = Access::of(Scope::infer, Scope::models), models = Access::of(Scope::models),
+                 admin = Access::of(Scope::admin);
+  router.add("GET", "/health", Access::open(),
+             [](const Exchange& exchange) { answer_json(*exchange, {{"status", "ok"}}); });
+  router.add("GET", "/ready", Access::open(), [&backend](const Exchange& exchange) { ready(*exchange, backend); });
+  router.add("GET", "/cluster", admin,
+             [&backend](const Exchange& exchange) { answer_json(*exchange, backend.cluster()); });
+  router.add("GET", "/placements", models,
              [&backend](const Exchange& exchange) { answer_json(*exchange, backend.placements()); });
-  router.add("GET", "/models/{model}", [&backend](Exchange exchange) { show(std::move(exchange), backend); });
-  router.add("GET", "/plan", [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
-  router.add("POST", "/load",
+  router.add("GET", "/models/{model}", lists, [&backend](Exchange exchange) { show(std::move(exchange), backend); });
+  router.add("GET", "/plan", models, [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
+  router.add("POST", "/load", models,
              [&backend, depth_max](Exchange exchange) { load(std::move(exchange), backend, depth_max); });
-  router.add("POST", "/measure",
+  router.add("POST", "/measure", admin,
              [&backend, depth_max](Exchange exchange) { measure(std::move(exchange), backend, depth_max); });
-  router.add("POST", "/unload",
+  router.add("POST", "/unload", models,
              [&backend, depth_max](Exchange exchange) { unload(std::move(exchange), backend, depth_max); });
 }
 

@@ -53,8 +53,8 @@ bool is_json(std::string_view type) {
 
 }  // namespace
 
-void Router::add(std::string method, std::string path, Handler handler) {
-  routes_.push_back({std::move(method), std::move(path), std::move(handler)});
+void Router::add(std::string method, std::string path, Access access, Handler handler) {
+  routes_.push_back({std::move(method), std::move(path), access, std::move(handler)});
 }
 
 const Router::Route* Router::find(std::string_view method, std::string_view path) const {
@@ -62,6 +62,10 @@ const Router::Route* Router::find(std::string_view method, std::string_view path
     if (route.method == method && matches(route.path, path)) return &route;
   }
   return nullptr;
+}
+
+const Router::Route* Router::route_of(const HttpRequest& request) const {
+  return find(request.method == "HEAD" ? std::string_view("GET") : request.method, request.path);
 }
 
 std::string Router::allowed(std::string_view path) const {
@@ -73,11 +77,33 @@ std::string Router::allowed(std::string_view path) const {
   return methods;
 }
 
+// A browser asks whether a page of another site may send what it wants to; that question carries no key.
+bool Router::asks_beforehand(const HttpRequest& request) const {
+  return request.method == "OPTIONS" && !request.wanted_method.empty() && gate_.names_origin(request.origin);
+}
+
+std::optional<HttpAnswer> Router::refusal(HttpRequest& request) const {
+  request.answer_headers = gate_.headers_for(request);
+  if (const auto* route = route_of(request)) return gate_.refusal(request, route->access);
+  return gate_.refusal(request, asks_beforehand(request) ? Access::open() : Access::any_key());
+}
+
+HttpAnswer Router::options_answer(const HttpRequest& request, const std::string& methods) const {
+  HttpAnswer answer{.status = 204, .content_type = {}, .body = {}, .headers = {{"Allow", methods}}};
+  if (!asks_beforehand(request)) return answer;
+  answer.headers.emplace_back("Access-Control-Allow-Methods", methods);
+  answer.headers.emplace_back("Access-Control-Max-Age", "600");
+  // As wished: clients have headers of their own (x-stainless-…), and none of ours grants anything but the key.
+  if (!request.wanted_headers.empty())
+    answer.headers.emplace_back("Access-Control-Allow-Headers", request.wanted_headers);
+  return answer;
+}
+
 void Router::serve(std::shared_ptr<HttpExchange> exchange) const {
   auto& request = exchange->request();
-  const std::string_view method = request.method == "HEAD" ? std::string_view("GET") : request.method;
-  if (const auto* route = find(method, request.path)) {
-    if (method == "POST" && !is_json(request.content_type)) {
+  if (auto refused = refusal(request)) return exchange->answer(std::move(*refused));
+  if (const auto* route = route_of(request)) {
+    if (route->method == "POST" && !is_json(request.content_type)) {
       return exchange->answer(error_answer(wrong_media_type(request.content_type)));
     }
     if (route->path.ends_with('}')) request.path_rest = request.path.substr(prefix(route->path).size());
@@ -85,15 +111,15 @@ void Router::serve(std::shared_ptr<HttpExchange> exchange) const {
   }
   const auto methods = allowed(request.path);
   if (methods.empty()) return exchange->answer(error_answer(unknown_route(request.method, request.path)));
-  HttpAnswer answer{.status = 204, .content_type = {}, .body = {}, .headers = {}};
-  if (request.method != "OPTIONS") answer = error_answer(wrong_method(request.method, request.path, methods));
+  if (request.method == "OPTIONS") return exchange->answer(options_answer(request, methods));
+  auto answer = error_answer(wrong_method(request.method, request.path, methods));
   answer.headers.emplace_back("Allow", methods);
   exchange->answer(std::move(answer));
 }
 
 std::vector<RouteInfo> Router::routes() const {
   std::vector<RouteInfo> infos;
-  for (const auto& route : routes_) infos.push_back({route.method, route.path});
+  for (const auto& route : routes_) infos.push_back({route.method, route.path, route.access});
   return infos;
 }
 

@@ -15,6 +15,7 @@
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
 #include "server/openai_models.h"
+#include "server/peer_address.h"
 #include "server/router.h"
 
 namespace flotilla {
@@ -74,12 +75,25 @@ Result<tcp::acceptor> listen(asio::io_context& loop, const tcp::endpoint& endpoi
   return acceptor;
 }
 
+// Loopback is for this machine's own programs; whoever opens another address says who may come.
+Status check_exposure(const tcp::endpoint& endpoint, const ServerOptions& options) {
+  const bool has_key = options.keys && !options.keys().empty();
+  if (plain_address(endpoint.address()).is_loopback() || has_key || options.gate.no_auth) return {};
+  return fail(
+      Code::unauthorized,
+      "[server] expected an API key before others can reach this machine at {0}, but there is none; make one with "
+      "`flotilla key create`, or keep the API on this machine with --api 127.0.0.1:{1}, or, where everybody who "
+      "reaches {0} may use the models and load and unload them, say --no-auth",
+      options.host, options.port);
+}
+
 std::string greeting(const std::string& host, std::uint16_t port) {
   const bool any = host == "0.0.0.0" || host == "::";
   const auto base = std::format("http://{}:{}", any ? "localhost" : host.contains(':') ? "[" + host + "]" : host, port);
   return std::format(
       "Flotilla is running.\n\n"
-      "OpenAI API   {0}/v1        (chat/completions, completions, models; any API key)\n"
+      "OpenAI API   {0}/v1        (chat/completions, completions, models; any API key while this node has none of its "
+      "own)\n"
       "Models       {0}/v1/models\n"
       "Cluster      {0}/cluster\n"
       "Health       {0}/health and {0}/ready\n\n"
@@ -88,13 +102,17 @@ std::string greeting(const std::string& host, std::uint16_t port) {
 }
 
 // One bounded attempt, then the socket closes: there is no room for a session.
-void turn_away(tcp::socket socket) {
-  const auto body =
-      dump(error_body(ApiError::from({Code::unavailable, "[server] too many connections; try again in a moment"})));
+void turn_away(tcp::socket socket, ConnectionCount::Verdict why) {
+  const bool full = why == ConnectionCount::Verdict::full;
+  const Error error = full ? Error{Code::unavailable, "[server] too many connections; try again in a moment"}
+                           : Error{Code::busy,
+                                   "[server] too many connections from this address; close some, or send several "
+                                   "requests over one"};
+  const auto body = dump(error_body(ApiError::from(error)));
   const auto answer = std::format(
-      "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: 1\r\n"
+      "HTTP/1.1 {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nRetry-After: 1\r\n"
       "Connection: close\r\n\r\n{}",
-      body.size(), body);
+      full ? "503 Service Unavailable" : "429 Too Many Requests", body.size(), body);
   error_code ignored;
   socket.non_blocking(true, ignored);
   socket.write_some(asio::buffer(answer), ignored);
@@ -107,11 +125,13 @@ class ListeningServer : public Server {
       : acceptor_(std::make_shared<tcp::acceptor>(std::move(acceptor))),
         http_(std::make_shared<HttpHost>()),
         generation_(
-            std::make_shared<GenerationHost>(GenerationHost{acceptor_->get_executor(), backend, options.limits})) {
+            std::make_shared<GenerationHost>(GenerationHost{acceptor_->get_executor(), backend, options.limits})),
+        router_(std::make_shared<Router>(Gate(options.gate, options.keys))) {
     http_->limits = options.limits;
     add_routes(options.host, backend);
     // A copy: connections may outlive this object by a turn of the loop.
     http_->serve = [router = router_](Exchange exchange) { router->serve(std::move(exchange)); };
+    http_->refusal = [router = router_](HttpRequest& request) { return router->refusal(request); };
     accept(acceptor_, http_);
   }
 
@@ -134,19 +154,21 @@ class ListeningServer : public Server {
     error_code ignored;
     port_ = acceptor_->local_endpoint(ignored).port();
     auto& router = *router_;
-    router.add("GET", "/", [text = greeting(host, port_)](const Exchange& exchange) {
+    constexpr auto infers = Access::of(Scope::infer), lists = Access::of(Scope::infer, Scope::models);
+    router.add("GET", "/", lists, [text = greeting(host, port_)](const Exchange& exchange) {
       exchange->answer({.content_type = "text/plain; charset=utf-8", .body = text, .headers = {}});
     });
     for (const std::string prefix : {"/v1", ""}) {
-      router.add("POST", prefix + "/chat/completions", [host = generation_](Exchange exchange) {
+      router.add("POST", prefix + "/chat/completions", infers, [host = generation_](Exchange exchange) {
         Generation::start(std::move(exchange), std::make_unique<OpenAiChat>(), host);
       });
-      router.add("POST", prefix + "/completions", [host = generation_](Exchange exchange) {
+      router.add("POST", prefix + "/completions", infers, [host = generation_](Exchange exchange) {
         Generation::start(std::move(exchange), std::make_unique<OpenAiCompletions>(), host);
       });
-      router.add("GET", prefix + "/models", [&backend](const Exchange& exchange) { list_models(*exchange, backend); });
+      router.add("GET", prefix + "/models", lists,
+                 [&backend](const Exchange& exchange) { list_models(*exchange, backend); });
     }
-    router.add("GET", "/v1/models/{model}",
+    router.add("GET", "/v1/models/{model}", lists,
                [&backend](const Exchange& exchange) { retrieve_model(*exchange, backend); });
     add_management_routes(router, backend, http_->limits);
   }
@@ -158,13 +180,21 @@ class ListeningServer : public Server {
         log(LogLevel::warning, "server", "cannot take a connection: {}; trying again", error.message());
         return accept_later(acceptor, http);
       }
-      if (http->sessions.size() >= http->limits.connections_max) {
-        turn_away(std::move(socket));
-      } else {
-        std::make_shared<HttpSession>(std::move(socket), http)->start();
-      }
+      welcome(std::move(socket), http);
       accept(acceptor, http);
     });
+  }
+
+  static void welcome(tcp::socket socket, const std::shared_ptr<HttpHost>& http) {
+    error_code gone;
+    const auto remote = plain_address(socket.remote_endpoint(gone).address());
+    if (gone) return;
+    const auto& limits = http->limits;
+    const auto verdict = http->connections.add(remote, {.near_max = limits.connections_max,
+                                                        .far_max = limits.connections_max,
+                                                        .per_address_max = limits.connections_per_address_max});
+    if (verdict != ConnectionCount::Verdict::welcome) return turn_away(std::move(socket), verdict);
+    std::make_shared<HttpSession>(std::move(socket), remote, http)->start();
   }
 
   static void accept_later(const std::shared_ptr<tcp::acceptor>& acceptor, const std::shared_ptr<HttpHost>& http) {
@@ -190,7 +220,7 @@ class ListeningServer : public Server {
   std::shared_ptr<tcp::acceptor> acceptor_;
   std::shared_ptr<HttpHost> http_;
   std::shared_ptr<GenerationHost> generation_;
-  std::shared_ptr<Router> router_ = std::make_shared<Router>();
+  std::shared_ptr<Router> router_;
   std::uint16_t port_ = 0;
 };
 
@@ -198,6 +228,7 @@ class ListeningServer : public Server {
 
 Result<std::unique_ptr<Server>> Server::start(asio::io_context& loop, ServerOptions options, Backend& backend) {
   FLOTILLA_TRY(const auto endpoint, resolve(loop, options));
+  FLOTILLA_TRY_STATUS(check_exposure(endpoint, options));
   FLOTILLA_TRY(auto acceptor, listen(loop, endpoint));
   return std::make_unique<ListeningServer>(std::move(acceptor), std::move(options), backend);
 }

@@ -1,6 +1,6 @@
 // Decides how bytes over HTTP become requests and answers bytes: routes, the OpenAI dialect, server-sent events, limits
 // on input. In: HTTP.  Out: calls on Backend.  Owns: the listening socket and its sessions.  Thread: the loop's. Never:
-// computes, waits, or answers a field it did not understand as if it had.
+// computes, waits, answers around the gate, or answers a field it did not understand as if it had.
 //
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
 //   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
@@ -18,12 +18,15 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "server/backend.h"
+#include "server/gate.h"
 
 namespace flotilla {
 
 // What a client may cost us. Tests set smaller ones.
 struct ServerLimits {
-  std::size_t header_bytes_max = limits::http_header_bytes_max;
+  std::size_t target_bytes_max = limits::http_target_bytes_max;
+  std::size_t header_bytes_max = limits::http_header_bytes_max;  // the request line counted
+  std::size_t header_fields_max = limits::http_header_fields_max;
   std::size_t body_bytes_max = limits::http_body_bytes_max;
   std::size_t json_depth_max = limits::json_depth_max;
   std::size_t stream_events_queued_max =
@@ -31,7 +34,10 @@ struct ServerLimits {
   std::size_t choices_running_max = limits::requests_queued_max;  // beyond, 429
   // Of one request, all its choices as they go to the head's node: what a connection takes of them at once.
   std::size_t request_bytes_max = limits::offered_bytes_max;
-  std::size_t connections_max = 1024;                             // beyond, 503 and closed
+  // Connections from this machine, and as many from all others together; beyond, 503 and closed. From each of those
+  // per_address_max; beyond, 429 and closed.
+  std::size_t connections_max = limits::http_connections_max;
+  std::size_t connections_per_address_max = limits::http_connections_per_address_max;
   std::chrono::milliseconds header_time_max =
       limits::http_header_time_max;                  // from the connection or the header's first byte
   std::chrono::milliseconds body_time_max{120'000};  // for a whole body
@@ -46,15 +52,19 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
   ServerLimits limits;
+  GateRules gate;
+  Gate::KeySource keys;  // asked for at each request; none: there are no keys
 };
 
 struct RouteInfo {
   std::string method, path;
+  Access access;
 };
 
 class Server {
  public:
-  // busy where the port is taken (who could have it, which flag changes it).
+  // busy where the port is taken (who could have it, which flag changes it); unauthorized where others can reach the
+  // address and there is neither a key nor gate.no_auth.
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& loop, ServerOptions options, Backend& backend);
   virtual ~Server() = default;
   virtual std::uint16_t port() const = 0;

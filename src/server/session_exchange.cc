@@ -9,6 +9,15 @@
 #include "server/http_session.h"
 
 namespace flotilla {
+namespace {
+
+// Answers are data, and somebody's: no browser takes them for a page or a script, shows them in a frame, lets another
+// site's page embed them, or keeps them.
+constexpr std::string_view safety_headers =
+    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nCross-Origin-Resource-Policy: same-origin\r\n"
+    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+
+}  // namespace
 
 SessionExchange::SessionExchange(std::shared_ptr<HttpSession> session, HttpRequest request, Form form)
     : session_(std::move(session)), request_(std::move(request)), form_(form) {}
@@ -24,9 +33,9 @@ std::string SessionExchange::head(unsigned status, std::string_view content_type
   const auto reason = boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(status));
   std::string head = std::format("HTTP/1.1 {} {}\r\nServer: flotilla\r\nX-Request-Id: req_{:016x}\r\n", status,
                                  std::string_view(reason.data(), reason.size()), random_u64());
-  if (!content_type.empty()) {
-    head += std::format("Content-Type: {}\r\nX-Content-Type-Options: nosniff\r\n", content_type);
-  }
+  head += safety_headers;
+  for (const auto& [name, value] : request_.answer_headers) head += std::format("{}: {}\r\n", name, value);
+  if (!content_type.empty()) head += std::format("Content-Type: {}\r\n", content_type);
   if (!keep_alive) {
     head += "Connection: close\r\n";
   } else if (form_.http_1_0) {
@@ -50,7 +59,7 @@ void SessionExchange::start_stream(std::string_view content_type) {
   if (!session_) return;
   if (form_.http_1_0) form_.keep_alive = false;  // no chunks there: the end of the connection ends the answer
   std::string bytes = head(200, content_type, form_.keep_alive);
-  bytes += "Cache-Control: no-cache\r\nX-Accel-Buffering: no\r\n";
+  bytes += "X-Accel-Buffering: no\r\n";
   bytes += form_.http_1_0 ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n";
   session_->push(std::move(bytes));
 }

@@ -127,8 +127,8 @@ Response TestClient::read(bool has_body) {
   return response;
 }
 
-std::string get_request(std::string_view path) {
-  return std::format("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path);
+std::string get_request(std::string_view path, std::string_view more) {
+  return std::format("GET {} HTTP/1.1\r\nHost: localhost\r\n{}\r\n", path, more);
 }
 
 std::string post_request(std::string_view path, std::string_view body, std::string_view type, std::string_view more) {
@@ -146,9 +146,10 @@ Response TestClient::post(std::string_view path, const nlohmann::json& body) {
   return read();
 }
 
-ServerUnderTest::ServerUnderTest(ServerLimits limits, std::chrono::milliseconds token_pause)
+ServerUnderTest::ServerUnderTest(ServerLimits limits, std::chrono::milliseconds token_pause, ServerOptions options)
     : backend_(std::make_unique<ScriptedBackend>(loop_, token_pause)) {
-  auto server = Server::start(loop_, {.limits = limits}, *backend_);
+  options.limits = limits;
+  auto server = Server::start(loop_, std::move(options), *backend_);
   check(server.has_value(), "a free port is found");
   server_ = std::move(*server);
   port_ = server_->port();
@@ -171,6 +172,12 @@ void ServerUnderTest::on_loop(const std::function<void()>& work) {
     ran.set_value();
   });
   ran.get_future().wait();
+}
+
+std::vector<RouteInfo> ServerUnderTest::routes() {
+  std::vector<RouteInfo> routes;
+  on_loop([&] { routes = server_->routes(); });
+  return routes;
 }
 
 void ServerUnderTest::stop() {

@@ -49,18 +49,21 @@ class TestClient {
   std::string buffer_;
 };
 
-std::string get_request(std::string_view path);
 // `more` stands among the headers: whole lines, each with its end.
+std::string get_request(std::string_view path, std::string_view more = {});
 std::string post_request(std::string_view path, std::string_view body, std::string_view type = "application/json",
                          std::string_view more = {});
 
 // A server over a scripted backend on a loop of its own thread.
 class ServerUnderTest {
  public:
-  explicit ServerUnderTest(ServerLimits limits = {}, std::chrono::milliseconds token_pause = {});
+  // `limits` in place of those in `options`.
+  explicit ServerUnderTest(ServerLimits limits = {}, std::chrono::milliseconds token_pause = {},
+                           ServerOptions options = {});
   ~ServerUnderTest();
   std::uint16_t port() const { return port_; }
   ScriptedBackend& backend() { return *backend_; }
+  std::vector<RouteInfo> routes();
   void on_loop(const std::function<void()>& work);  // waits until it has run
   void stop();                                      // Server::stop()
   void destroy();                                   // the Server, not the backend

@@ -99,8 +99,11 @@ class Node:
 
     measures = False  # itself and its links; it would disturb what else is measured or timed
 
-    def __init__(self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None):
+    def __init__(
+        self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None, api_host="127.0.0.1"
+    ):
         self.name, self.flags, self.models, self.kernels = name, list(flags), list(models), kernels
+        self.api_host = api_host
         self.home = home or os.path.join(folder, name)
         self.api_port, self.cluster_port = api_port or free_port(), cluster_port or free_port()
         self.log_path = os.path.join(folder, name + ".log")
@@ -115,7 +118,7 @@ class Node:
             "--name",
             self.name,
             "--api",
-            "127.0.0.1:%d" % self.api_port,
+            "%s:%d" % (self.api_host, self.api_port),
             "--cluster-port",
             str(self.cluster_port),
         ]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Machines that find each other, on networks built for the purpose.
+"""Machines that find each other, and strangers that may not come in, on networks built for the purpose.
 
     netns_test.py BINARY [scenario...]
 
@@ -298,9 +298,64 @@ def direct_cable_beside_a_switch(network, binary):
     return claim("a pulled cable gives way to the switch", back, machines, 20) and chosen
 
 
+# Opens connections until one is answered unasked, which is how one too many is; prints how many there were before it.
+CROWD = """
+import socket, sys
+crowd = []
+while len(crowd) < 100:
+    crowd.append(socket.create_connection(("10.77.0.1", 52415), 5))
+    crowd[-1].sendall(b"GET /health HTTP/1.1\\r\\nHost: 10.77.0.1\\r\\n\\r\\n")
+    if b" 429 " in crowd[-1].recv(4096).split(b"\\r\\n")[0]:
+        break
+print(len(crowd) - 1)
+"""
+
+
+def strangers_at_the_door(network, binary):
+    """What only another machine can try: an API that is open to the network, from outside."""
+    if "probe" in os.path.basename(binary):
+        return True  # the cluster room alone has no API
+    hosts = [network.host(name) for name in ("a", "b")]
+    network.bridge(network.host("switch"), hosts)
+    serve = f"{binary} serve --home {{home}} --no-measure --no-discovery --api 0.0.0.0:52415"
+    machine = Machine(hosts[0], "a", ["sh", "-c", f"{binary} key create --home {{home}} --name ann >{{home}}/key && exec {serve}"])
+    network.machines.append(machine)
+
+    def status(host, address, path, *headers):
+        words = [word for header in headers for word in ("-H", header)]
+        return run("ip", "netns", "exec", host, "sh", "-c", 'curl -s -o /dev/null -m 5 -w "%{http_code}" "$@" || true',
+                   "curl", *words, f"http://{address}:52415{path}")
+
+    def claims(expected):
+        good = True
+        for sentence, host, address, path, headers, wanted in expected:
+            got = status(host, address, path, *headers)
+            good = good and got == wanted
+            print(f"{'ok  ' if got == wanted else 'FAIL'} {sentence}: {got}" + ("" if got == wanted else f", not {wanted}"))
+        return good
+
+    home, away = (hosts[0], "127.0.0.1"), (hosts[1], "10.77.0.1")
+    if wait_until(lambda: status(*away, "/health") == "200", 15) is None:
+        return claim("a stranger reaches a node whose API is open", None, [])
+    key = "x-api-key: " + open(os.path.join(machine.home, "key")).read().strip()
+    local = json.load(open(os.path.join(machine.home, "local.json")))["key"]
+    good = claims([
+        ("a stranger without a key is refused", *away, "/v1/models", [], "401"),
+        ("a stranger with one comes in", *away, "/v1/models", [key], "200"),
+        ("the key of the node's own user is worth nothing from outside", *away, "/cluster", [f"x-api-key: {local}"], "401"),
+        ("and everything inside", *home, "/cluster", [f"x-api-key: {local}"], "200"),
+        ("a name that was pointed here is refused", *away, "/v1/models", [key, "Host: evil.example"], "403")])
+    crowd = run("ip", "netns", "exec", hosts[1], sys.executable, "-c", CROWD).strip()
+    print(f"{'ok  ' if crowd == '64' else 'FAIL'} one address has 64 connections: {crowd}")
+    run(binary, "key", "revoke", "ann", "--home", machine.home)
+    return claims([
+        ("once the last key is revoked, strangers stay outside", *away, "/v1/models", [key], "401"),
+        ("and this machine needs none", *home, "/cluster", [], "200")]) and good and crowd == "64"
+
+
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
              cable_with_ipv4_link_local, pulled_cable_is_noticed,
-             direct_cable_beside_a_switch]
+             direct_cable_beside_a_switch, strangers_at_the_door]
 
 
 def skip(reason):

@@ -1,0 +1,49 @@
+#include "app/local_key.h"
+
+#include <boost/asio/ip/address.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "app/json_fields.h"
+#include "base/replace_file.h"
+#include "server/api_keys.h"
+#include "server/authority.h"
+
+namespace flotilla {
+namespace {
+
+using nlohmann::json;
+
+std::filesystem::path path_in(const std::filesystem::path& home) { return home / "local.json"; }
+
+bool is_loopback(const std::string& host) {
+  boost::system::error_code error;
+  return host == "localhost" || boost::asio::ip::make_address(host, error).is_loopback();
+}
+
+}  // namespace
+
+Result<Digest> make_local_key(const std::filesystem::path& home, const std::string& api_host, std::uint16_t api_port) {
+  const std::string text = make_key_text();
+  const json content{{"host", api_host}, {"port", std::to_string(api_port)}, {"key", text}};
+  FLOTILLA_TRY_STATUS(replace_file(path_in(home), content.dump() + '\n', 0600));
+  return key_digest(text);
+}
+
+void forget_local_key(const std::filesystem::path& home) {
+  std::error_code ignored;
+  std::filesystem::remove(path_in(home), ignored);
+}
+
+std::string local_key_for(const std::filesystem::path& home, const std::string& api_url) {
+  std::ifstream file(path_in(home));
+  const json content = json::parse(file, nullptr, false);
+  if (!content.is_object()) return "";
+  const auto begin = api_url.starts_with("http://") ? api_url.find("://") + 3 : 0;
+  const auto authority = parse_authority(api_url.substr(begin, api_url.find('/', begin) - begin));
+  if (!authority || authority->port != text_of(content, "port")) return "";
+  if (!is_loopback(authority->host) && authority->host != text_of(content, "host")) return "";
+  return text_of(content, "key");
+}
+
+}  // namespace flotilla
