@@ -123,8 +123,8 @@ void ReloadDesk::ask(const Key& key) {
   search.is_asking = true;
   if (search.tries++ == 0) {
     search.detail = why;
-    log(LogLevel::warning, "app", "{} is to be loaded again, and {} wait for it: {}", key.first, search.waiters.size(),
-        why);
+    log(LogLevel::warning, "app", "{} is to be loaded again; answers that wait for it: {}; {}", key.first,
+        search.waiters.size(), why);
     context_.changed();
   }
   const ClusterView view = context_.view();
@@ -174,8 +174,8 @@ void ReloadDesk::on_loaded(Search& search, const Placement& placement) {
   for (const PlacedStage& stage : placement.stages)
     for (const NodeId& node : stage.nodes) machines += (machines.empty() ? "" : ", ") + name_of(context_.view(), node);
   if (const auto served = before - search.waiters.size(); served > 0)
-    log(LogLevel::warning, "app", "{} is there again on {} after {:.2f} s, and {} go on", placement.model, machines,
-        std::chrono::duration<double>(now_() - search.began).count(), served);
+    log(LogLevel::warning, "app", "{} is there again on {} after {:.2f} s; answers that go on: {}", placement.model,
+        machines, std::chrono::duration<double>(now_() - search.began).count(), served);
 }
 
 void ReloadDesk::give_up_late(Search& search) {
