@@ -415,9 +415,7 @@ std::vector<ModelListing> Node::models() {
 }
 
 void Node::open(const std::string& model, OnOpen on_open) {
-  LoadModel order;
-  order.model = model;
-  loads_.load(std::move(order), nullptr, [this, model, on_open](const Result<Placement>& placement) {
+  reloads_.open(model, [this, model, on_open](const Result<Placement>& placement) {
     if (!placement) return on_open(fail(placement.error()));
     requests_.on_opened(*placement);
     on_ready_model(model, *placement, on_open);

@@ -1,6 +1,7 @@
 #include "app/reload_desk.h"
 
 #include <algorithm>
+#include <memory>
 
 #include "app/fleet.h"
 #include "base/log.h"
@@ -13,6 +14,8 @@ using namespace std::chrono_literals;
 // Who was lost together comes together, and the machines left have told by then that their memory is free.
 constexpr auto pause_first = 50ms;
 constexpr auto pause_max = 1s;
+constexpr auto open_pause = 200ms;
+constexpr std::uint32_t open_tries_max = 5;
 
 // Whether another machine, or the same one a moment later, may do what failed now.
 bool may_pass(Code code) {
@@ -49,6 +52,35 @@ void ReloadDesk::leave(RequestId request) {
     std::erase_if(current->second.waiters, [&](const Waiter& waiter) { return waiter.wish.request == request; });
     end_idle(current->first, current->second);
   }
+}
+
+void ReloadDesk::open(const std::string& model, OnFound on_found) { try_to_open(model, on_found, open_tries_max); }
+
+void ReloadDesk::try_to_open(const std::string& model, const OnFound& on_found, std::uint32_t tries_left) {
+  LoadModel order;
+  order.model = model;
+  order.any_will_do = true;
+  loads_.load(std::move(order), nullptr, [this, model, on_found, tries_left](const Result<Placement>& loaded) {
+    if (loaded) return on_found(loaded);
+    Error cause = loaded.error();
+    if (cause.code == Code::cancelled) return cause.code = Code::unavailable, on_found(fail(cause));  // unloaded
+    if (may_pass(cause.code) && join(model, on_found)) return;
+    const bool has_left = cause.code == Code::unavailable || cause.code == Code::closed || cause.code == Code::busy;
+    if (!has_left || tries_left == 0) return on_found(loaded);
+    const auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, open_pause);
+    timer->async_wait([this, model, on_found, tries_left, timer](const boost::system::error_code& error) {
+      if (!error) try_to_open(model, on_found, tries_left - 1);
+    });
+  });
+}
+
+// False where nobody waits for the model.
+bool ReloadDesk::join(const std::string& model, const OnFound& on_found) {
+  const auto found = std::ranges::find(searches_, model, [](const auto& entry) { return entry.first.first; });
+  if (found == searches_.end() || found->second.waiters.empty()) return false;
+  const std::string why = found->second.waiters.front().wish.why;
+  found->second.waiters.push_back({{.why = why, .until = now_() + limits::resume_wait_max}, on_found});
+  return true;
 }
 
 std::vector<WaitingRequests> ReloadDesk::waiting() const {
@@ -91,8 +123,8 @@ void ReloadDesk::ask(const Key& key) {
   search.is_asking = true;
   if (search.tries++ == 0) {
     search.detail = why;
-    log(LogLevel::warning, "app", "{} is to be loaded again, and {} wait for it: {}", key.first, search.waiters.size(),
-        why);
+    log(LogLevel::warning, "app", "{} is to be loaded again; answers that wait for it: {}; {}", key.first,
+        search.waiters.size(), why);
     context_.changed();
   }
   const ClusterView view = context_.view();
@@ -142,8 +174,8 @@ void ReloadDesk::on_loaded(Search& search, const Placement& placement) {
   for (const PlacedStage& stage : placement.stages)
     for (const NodeId& node : stage.nodes) machines += (machines.empty() ? "" : ", ") + name_of(context_.view(), node);
   if (const auto served = before - search.waiters.size(); served > 0)
-    log(LogLevel::warning, "app", "{} is there again on {} after {:.2f} s, and {} go on", placement.model, machines,
-        std::chrono::duration<double>(now_() - search.began).count(), served);
+    log(LogLevel::warning, "app", "{} is there again on {} after {:.2f} s; answers that go on: {}", placement.model,
+        machines, std::chrono::duration<double>(now_() - search.began).count(), served);
 }
 
 void ReloadDesk::give_up_late(Search& search) {

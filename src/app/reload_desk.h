@@ -44,6 +44,9 @@ class ReloadDesk {
   using OnFound = std::function<void(const Result<Placement>&)>;
   void want(const LostModel& lost, Wish wish, OnFound on_found);
   void leave(RequestId request);  // it is not wanted any more
+  // For who comes now: what is ready, else loaded. Where others wait for the model, with them; where a machine goes
+  // away in the midst of it, once more.
+  void open(const std::string& model, OnFound on_found);
 
   std::vector<WaitingRequests> waiting() const;
 
@@ -67,6 +70,8 @@ class ReloadDesk {
   };
   using Key = std::pair<std::string, std::string>;  // model and fingerprint
 
+  void try_to_open(const std::string& model, const OnFound& on_found, std::uint32_t tries_left);
+  bool join(const std::string& model, const OnFound& on_found);
   void wait(const Key& key, Search& search);
   void ask(const Key& key);
   void on_answer(const Key& key, const Result<Placement>& loaded);

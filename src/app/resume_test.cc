@@ -269,6 +269,34 @@ TEST_F(Resumes, AMachineThatReturnsEndsTheWait) {
   EXPECT_THAT(reloads_.waiting(), IsEmpty());
 }
 
+TEST_F(Resumes, WhoComesMeanwhileWaitsWithThem) {
+  ask(1);
+  lose({1});
+  answer(ordered(), fail(Code::no_memory, "[planner] 2 GiB are missing"));
+  for (Member& member : view_.members) member.info.memory_free_bytes = 0;
+  bool is_open = false;
+  reloads_.open("tiny", [&](const Result<Placement>& found) { is_open = found.has_value(); });
+  turn_until([&] { return reloads_.waiting()[0].requests == 2; });
+  for (Member& member : view_.members) member.info.memory_free_bytes = 8ull << 30;
+  load_again();
+  turn_until([&] { return is_open; });
+}
+
+TEST_F(Resumes, WhoComesAsksOnceMoreWhereAMachineGoesAwayWhileTheModelIsLoaded) {
+  view_.members[1].info.placements.clear();
+  std::vector<Result<Placement>> found;
+  reloads_.open("tiny", [&](const Result<Placement>& result) { found.push_back(result); });
+  answer(ordered(), fail(Code::unavailable, "[app] island, which held layers of tiny, is gone"));
+  EXPECT_TRUE(found.empty());
+  answer(ordered(), placed_on(harbour_));
+  ASSERT_EQ(found.size(), 1u);
+  EXPECT_TRUE(found[0]);
+  reloads_.open("tiny", [&](const Result<Placement>& result) { found.push_back(result); });
+  answer(ordered(), fail(Code::cancelled, "[app] tiny was unloaded"));
+  ASSERT_EQ(found.size(), 2u);
+  EXPECT_EQ(found[1].error().code, Code::unavailable) << "and not brought back";
+}
+
 TEST_F(Resumes, OneOrderIsMadeHoweverManyWait) {
   for (const std::uint64_t id : {1, 2, 3}) ask(id);
   sent_.clear();

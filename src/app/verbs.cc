@@ -169,8 +169,8 @@ int list_placements(const VerbOptions& options) {
     }
     for (const json& waiting : body.value("waiting", json::array()))
       sentences +=
-          std::format("  {} under way at {} wait for {} to be loaded again: {}\n", number_of(waiting, "requests"),
-                      text_of(waiting, "node"), text_of(waiting, "model"), text_of(waiting, "detail"));
+          std::format("  {} is to be loaded again; answers at {} that wait for it: {}; {}\n", text_of(waiting, "model"),
+                      text_of(waiting, "node"), number_of(waiting, "requests"), text_of(waiting, "detail"));
     if (rows.size() == 1) {
       std::print("{}", sentences);
       std::println("Nothing is loaded. Next: flotilla load MODEL; flotilla list shows what there is");

@@ -7,6 +7,7 @@ a pause. The pauses are printed.
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -15,7 +16,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
-from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
 
 MIB = 1 << 20
 RESERVE_BYTES = 60 * MIB
@@ -205,7 +206,7 @@ class Waits(unittest.TestCase):
             fleet.wait_joined()
             fleet["a"].load(SMOLLM2, context=512, sequences=2)
             unbroken = Streamed(fleet["a"])
-            seen = []
+            seen, said = [], []
 
             def strike():
                 fleet["b"].kill()
@@ -214,6 +215,7 @@ class Waits(unittest.TestCase):
             def return_later():
                 wait_until(lambda: self.waiting(fleet["a"]), 30, "a request seen waiting")
                 seen.extend(self.waiting(fleet["a"]))
+                said.append(self.ps(fleet["a"]))
                 fleet["b"].start()
 
             thread = threading.Thread(target=return_later)
@@ -223,8 +225,14 @@ class Waits(unittest.TestCase):
             self.assertEqual(unbroken.ids, broken.ids)
             self.assertEqual((SMOLLM2, "a", 1), (seen[0]["model"], seen[0]["node"], seen[0]["requests"]))
             self.assertIn("are missing", seen[0]["detail"])
+            self.assertIn("answers at a that wait for it: 1; [planner]", said[0])
             self.assertEqual([], self.waiting(fleet["a"]))
+            self.assertIn("loaded again: ", self.ps(fleet["a"]))
             print("\na machine was away: a pause of %.2f s" % broken.pause, file=sys.stderr)
+
+    def ps(self, node):
+        words = [BINARY, "ps", "--api", "http://127.0.0.1:%d" % node.api_port]
+        return subprocess.run(words, stdout=subprocess.PIPE, check=True, timeout=30).stdout.decode()
 
     def waiting(self, node):
         return [w for w in node.get("/cluster").json()["waiting"] if "are missing" in w["detail"]]
