@@ -106,6 +106,7 @@ struct NodeInfo {
   std::uint16_t api_port = 0, cluster_port = 0;
   MachineRates rates;
   std::vector<LinkRate> links;
+  bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
   bool operator==(const NodeInfo&) const = default;
 };
 
