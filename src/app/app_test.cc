@@ -42,9 +42,9 @@ TEST(Home, KeepsItsIdentity) {
   {
     const auto home = Home::open(scratch.path() / "home");
     ASSERT_TRUE(home) << home.error().message;
-    first = home->node_id();
+    first = home->standing()->node();
   }
-  EXPECT_EQ(Home::open(scratch.path() / "home")->node_id(), first);
+  EXPECT_EQ(Home::open(scratch.path() / "home")->standing()->node(), first);
 }
 
 TEST(Home, ASecondNodeInTheSameHomeIsToldSo) {

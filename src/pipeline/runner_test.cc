@@ -1,6 +1,7 @@
 // Claims about whole runners: real sockets, the node's protocol, threads of this process or processes of their own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <memory>
 #include <thread>
 
+#include "io/socket_calls.h"
 #include "pipeline/local_ring.h"
 #include "pipeline/ring_hello.h"
 #include "pipeline/runner.h"
@@ -227,10 +229,13 @@ Bytes hello_bytes(const RingHello& hello, FrameKind kind = FrameKind::ring_hello
 
 // Whether the door's other side closed it, whatever TLS said before.
 bool is_closed(const Descriptor& socket) {
+  const auto until = std::chrono::steady_clock::now() + patience;
   std::array<char, 4096> said;
-  ssize_t count = 0;
-  while ((count = ::recv(socket.get(), said.data(), said.size(), 0)) > 0) continue;
-  return count == 0 || errno == ECONNRESET;
+  while (poll_until(socket.get(), POLLIN, until) > 0) {
+    const auto count = ::recv(socket.get(), said.data(), said.size(), 0);
+    if (count <= 0) return count == 0 || errno == ECONNRESET;
+  }
+  return false;
 }
 
 TEST(Runner, WrongRingKeyIsTurnedAwayAndSoIsEveryOtherStranger) {
