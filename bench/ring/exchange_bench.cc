@@ -3,7 +3,7 @@
 // Two processes, a core each, joined by a TCP connection over loopback. In turns: bytes alone go to and fro (half of
 // such a round is the link's own time, one way), and both sides sum as many values as the same bytes hold, as a tensor
 // group does twice a layer (pipeline/link_collective.h). The difference is what the exchange itself costs: headers,
-// checksums, adding up, and that both sides send at once. Medians of rounds.
+// checksums, encryption (but for --clear), adding up, and that both sides send at once. Medians of rounds.
 #include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -16,7 +16,8 @@
 #include <print>
 #include <vector>
 
-#include "io/tcp_link.h"
+#include "base/sha256.h"
+#include "io/secure_socket.h"
 #include "median.h"
 #include "pipeline/group.h"
 #include "pipeline/link_collective.h"
@@ -33,7 +34,7 @@ struct BenchOptions {
   std::vector<std::uint32_t> values = {576, 2048, 4096};
   std::vector<std::uint32_t> cores = {0, 1};
   std::uint32_t rounds = 9, exchanges = 2000;
-  bool bf16 = false, json = false;
+  bool bf16 = false, json = false, clear = false;
   ActivationType type() const { return bf16 ? ActivationType::bf16 : ActivationType::f32; }
 };
 
@@ -108,7 +109,7 @@ std::vector<Figures> measure(Side& side, const BenchOptions& bench) {
   return all;
 }
 
-Side make_side(std::uint32_t member, ActivationType type, Descriptor bare, Descriptor of_group) {
+Side make_side(std::uint32_t member, ActivationType type, Descriptor bare, SecureSocket of_group) {
   PrepareStage plan;
   plan.activation_type = type;
   plan.members = 2;
@@ -149,7 +150,15 @@ int run(const BenchOptions& bench) {
     if (!socket) return 1;
     sockets.push_back(*std::move(socket));
   }
-  Side side = make_side(child == 0 ? 1 : 0, bench.type(), std::move(sockets[0]), std::move(sockets[1]));
+  SecureSocket of_group(std::move(sockets[1]));
+  if (!bench.clear) {
+    auto secured =
+        shake_hands(std::move(of_group.socket), TlsContext::of_shared_key(bytes_of("a key for measuring it")),
+                    child == 0 ? TlsRole::initiator : TlsRole::responder, Clock::now() + std::chrono::seconds(5));
+    if (!secured) return 1;
+    of_group = *std::move(secured);
+  }
+  Side side = make_side(child == 0 ? 1 : 0, bench.type(), std::move(sockets[0]), std::move(of_group));
   const auto all = measure(side, bench);
   if (child == 0) ::_exit(0);
   ::waitpid(child, nullptr, 0);
@@ -168,6 +177,7 @@ int main(int argc, char** argv) {
   app.add_option("--rounds", bench.rounds)->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--exchanges", bench.exchanges, "sums in a round")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_flag("--bf16", bench.bf16, "values travel in two bytes");
+  app.add_flag("--clear", bench.clear, "without the encryption that rings have, to see what it costs");
   app.add_flag("--json", bench.json, "figures of every round, for programs");
   CLI11_PARSE(app, argc, argv);
   return flotilla::run(bench);

@@ -42,9 +42,9 @@ TEST(Home, KeepsItsIdentity) {
   {
     const auto home = Home::open(scratch.path() / "home");
     ASSERT_TRUE(home) << home.error().message;
-    first = home->node_id();
+    first = home->standing()->node();
   }
-  EXPECT_EQ(Home::open(scratch.path() / "home")->node_id(), first);
+  EXPECT_EQ(Home::open(scratch.path() / "home")->standing()->node(), first);
 }
 
 TEST(Home, ASecondNodeInTheSameHomeIsToldSo) {
@@ -67,11 +67,13 @@ TEST(Home, AFileInPlaceOfTheFolderIsExplained) {
 
 TEST(Home, ADamagedIdentityIsNotReplacedSilently) {
   ScratchFolder scratch;
-  std::ofstream(scratch.path() / "node.json") << "{\"id\": 7}";
+  fs::create_directories(scratch.path() / "trust");
+  std::ofstream(scratch.path() / "trust/device.key") << "spoilt";
+  ::chmod((scratch.path() / "trust/device.key").c_str(), 0600);
   const auto home = Home::open(scratch.path());
   ASSERT_FALSE(home);
   EXPECT_EQ(home.error().code, Code::corrupt);
-  EXPECT_TRUE(fs::exists(scratch.path() / "node.json"));
+  EXPECT_TRUE(fs::exists(scratch.path() / "trust/device.key"));
 }
 
 TEST(ApiClient, TextThatIsNoUtf8IsRefusedBeforeAnythingIsSent) {

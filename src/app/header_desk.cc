@@ -30,8 +30,8 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   if (source->node == context_.identity.node) return answer(std::move(stored));
   const Member& member = *view.find(source->node);
   boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted = source->fingerprint,
-                                      host = member.host, port = member.info.cluster_port] {
-    auto link = connect_bulk(context->identity, host, port);
+                                      node = source->node, host = member.host, port = member.info.cluster_port] {
+    auto link = connect_bulk(context->identity, node, host, port);
     auto fetched = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
     boost::asio::post(context->loop, [on_header, fetched = std::move(fetched)] { on_header(fetched); });
   });

@@ -7,10 +7,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
-#include <nlohmann/json.hpp>
-
-#include "base/replace_file.h"
 
 namespace flotilla {
 namespace {
@@ -41,20 +37,6 @@ Result<Descriptor> take_lock(const fs::path& path) {
   return lock;
 }
 
-Result<NodeId> read_identity(const fs::path& path) {
-  std::ifstream file(path);
-  const auto json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object() || !json.contains("id") || !json["id"].is_string())
-    return fail(Code::corrupt,
-                "[app] expected {{\"id\": \"…\"}} in {} but could not read it; delete the file to get a new identity",
-                path.string());
-  return node_id_from_string(json["id"].get<std::string>());
-}
-
-Status write_identity(const fs::path& path, const NodeId& id) {
-  return replace_file(path, nlohmann::json{{"id", to_string(id)}}.dump() + '\n', 0600);
-}
-
 }  // namespace
 
 Result<Home> Home::open(const fs::path& path) {
@@ -63,13 +45,7 @@ Result<Home> Home::open(const fs::path& path) {
   home.path_ = fs::absolute(path);
   FLOTILLA_TRY(home.lock_, take_lock(home.path_ / "lock"));
   FLOTILLA_TRY_STATUS(make_folder(home.models()));
-  const fs::path identity = home.path_ / "node.json";
-  if (fs::exists(identity)) {
-    FLOTILLA_TRY(home.node_id_, read_identity(identity));
-  } else {
-    home.node_id_ = random_node_id();
-    FLOTILLA_TRY_STATUS(write_identity(identity, home.node_id_));
-  }
+  FLOTILLA_TRY(home.standing_, Standing::open(home.path_ / "trust"));
   return home;
 }
 

@@ -1,6 +1,6 @@
 // The node's home folder: who it is, and that nobody else is it at the same time.
 //
-//   HOME/node.json     {"id": "…"} made on the first start; never copied between machines
+//   HOME/trust/        this machine's key, and its place in a cluster (trust/standing.h); never copied between machines
 //   HOME/lock          held while a node runs
 //   HOME/keys.json     hashes of the API's keys (key_file.h); changed only by who holds HOME/keys.lock
 //   HOME/local.json    the key of this user's own commands, while a node runs (local_key.h)
@@ -10,10 +10,12 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 
 #include "base/ids.h"
 #include "base/result.h"
 #include "io/tcp_link.h"
+#include "trust/standing.h"
 
 namespace flotilla {
 
@@ -23,13 +25,13 @@ class Home {
   static Result<Home> open(const std::filesystem::path& path);
 
   const std::filesystem::path& path() const { return path_; }
-  const NodeId& node_id() const { return node_id_; }
+  const std::shared_ptr<Standing>& standing() const { return standing_; }
   std::filesystem::path models() const { return path_ / "models"; }
   std::filesystem::path remembered_peers() const { return path_ / "peers.txt"; }
 
  private:
   std::filesystem::path path_;
-  NodeId node_id_;
+  std::shared_ptr<Standing> standing_;
   Descriptor lock_;
 };
 

@@ -23,7 +23,7 @@ struct Probed {
 };
 
 // Blocking. An address that does not answer, or another machine at it, is no candidate; the others may be.
-Probed probe_all(const HandshakeIdentity& self, const NodeId& peer, const std::vector<PeerAddress>& addresses,
+Probed probe_all(const NodeIdentity& self, const NodeId& peer, const std::vector<PeerAddress>& addresses,
                  const std::atomic<bool>& stop) {
   Probed probed;
   for (const PeerAddress& address : addresses) {

@@ -17,6 +17,7 @@
 #include "app/runner_main.h"
 #include "app/serve.h"
 #include "app/terminal.h"
+#include "app/trust_verbs.h"
 #include "app/usage_error.h"
 #include "app/verbs.h"
 #include "app/version.h"
@@ -119,6 +120,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       app.add_subcommand("serve", "Run this machine's node: find the others, hold its layers, answer clients");
   verb->footer(
       "Examples:\n  flotilla serve                              one machine\n"
+      "  flotilla serve --join TOKEN                 join the cluster where flotilla token create made it\n"
       "  flotilla serve --trust-lan                  machines of a lab that trust each other\n"
       "  flotilla serve --cluster-secret key.txt     machines that share a secret file\n"
       "  flotilla serve --memory 8G --models ~/models");
@@ -162,6 +164,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_NO_DISCOVERY");
   verb->add_flag("--trust-lan", node.trust_lan, "Join with every node on this network that also says so (a lab only)")
       ->envname("FLOTILLA_TRUST_LAN");
+  verb->add_option("--join", node.join_token, "Join a cluster by a token of it (flotilla token create); once is enough")
+      ->envname("FLOTILLA_JOIN");
   verb->add_option("--cluster-secret", node.cluster_secret_file,
                    "Join with nodes that have the same secret in this file")
       ->envname("FLOTILLA_CLUSTER_SECRET");
@@ -377,6 +381,66 @@ void add_bench(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_token(CLI::App& app, int& exit_code) {
+  CLI::App* token = app.add_subcommand("token", "Tokens that let machines into this machine's cluster");
+  token->require_subcommand(1);
+  CLI::App* verb = token->add_subcommand("create", "Make a token; the first one makes this machine's cluster");
+  verb->footer("Examples:\n  flotilla token create\n  flotilla token create --ttl 15m --uses 1");
+  const auto flags = add_client_flags(*verb, true);
+  const auto ttl = std::make_shared<std::string>("1h");
+  const auto uses = std::make_shared<std::uint32_t>(20);
+  verb->add_option("--ttl", *ttl, "How long it lets machines in: 90s, 15m, 1h, 7d")
+      ->check(validator_of(seconds_from_text, "TIME"))
+      ->capture_default_str();
+  verb->add_option("--uses", *uses, "How many machines it lets in")
+      ->check(CLI::Range(1u, 1000u))
+      ->capture_default_str();
+  verb->callback([flags, ttl, uses, &exit_code] {
+    exit_code = create_token(flags->verb, seconds_from_text(*ttl).value(), *uses);
+  });
+}
+
+void add_join(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("join", "Bring this machine into a cluster");
+  verb->footer(
+      "With a token that a member made, or by a code that both screens show.\n"
+      "Examples:\n  flotilla join flt1-…              a token of flotilla token create\n"
+      "  flotilla join                     then, on a member that shows the same code: flotilla approve CODE\n"
+      "  flotilla join --peer studio:52414");
+  const auto flags = add_client_flags(*verb, true);
+  const auto join = std::make_shared<JoinFlags>();
+  verb->add_option("TOKEN", join->token, "What flotilla token create printed on a machine of the cluster");
+  verb->add_option("--peer", join->peer, "A machine of the cluster, where discovery cannot reach it: HOST[:PORT]");
+  verb->add_flag("--yes", join->yes, "By code: do not ask whether the other machine shows the same");
+  verb->callback([flags, join, &exit_code] { exit_code = join_cluster(flags->verb, *join); });
+}
+
+void add_approve(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("approve", "Let in the machine that shows this code");
+  verb->footer("Example:\n  flotilla approve 042917");
+  const auto flags = add_client_flags(*verb, true);
+  const auto code = std::make_shared<std::string>();
+  verb->add_option("CODE", *code, "Six digits, on both screens")->required();
+  verb->callback([flags, code, &exit_code] { exit_code = approve_machine(flags->verb, *code); });
+}
+
+void add_revoke(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("revoke", "Put a machine out of the cluster, also one that is away");
+  verb->footer("Example:\n  flotilla revoke laptop");
+  const auto flags = add_client_flags(*verb, true);
+  const auto name = std::make_shared<std::string>();
+  verb->add_option("NAME", *name, "Its name or its device id, as flotilla members shows them")->required();
+  verb->callback([flags, name, &exit_code] { exit_code = revoke_machine(flags->verb, *name); });
+}
+
+void add_leave(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("leave", "Take this machine out of its cluster");
+  const auto flags = add_client_flags(*verb, true);
+  const auto force = std::make_shared<bool>(false);
+  verb->add_flag("--force", *force, "Although it holds the cluster's key");
+  verb->callback([flags, force, &exit_code] { exit_code = leave_cluster(flags->verb, *force); });
+}
+
 // Started by a node, never by hand (pipeline/runner.h).
 void add_runner(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("runner", "Holds one stage; started by a node")->group("");
@@ -448,6 +512,13 @@ int run(int argc, char** argv) {
   add_load(app, exit_code);
   add_model_verb(app, "unload", "Free a model's memory", "Example:\n  flotilla unload smollm2", exit_code,
                  unload_model);
+  add_token(app, exit_code);
+  add_join(app, exit_code);
+  add_approve(app, exit_code);
+  add_listing(app, "members", "Machines of this cluster, and those that want to join",
+              "Examples:\n  flotilla members\n  flotilla members --json | jq .waiting", exit_code, list_members);
+  add_revoke(app, exit_code);
+  add_leave(app, exit_code);
   add_measure(app, exit_code);
   add_bench(app, exit_code);
   add_key(app, exit_code);

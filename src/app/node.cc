@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cluster/bulk.h"
+#include "wire/joining.h"
 
 namespace flotilla {
 
@@ -51,11 +52,12 @@ Result<std::string> read_secret(const std::filesystem::path& path) {
   return secret;
 }
 
-Result<HandshakeIdentity> make_identity(const NodeOptions& options, const Home& home) {
-  HandshakeIdentity identity{.node = home.node_id(),
-                             .name = options.name.empty() ? machine_name() : options.name,
-                             .release = std::string(flotilla_version),
-                             .cluster_port = options.cluster_port};
+Result<NodeIdentity> make_identity(const NodeOptions& options, const Home& home) {
+  NodeIdentity identity{{.node = home.standing()->node(),
+                         .name = options.name.empty() ? machine_name() : options.name,
+                         .release = std::string(flotilla_version),
+                         .cluster_port = options.cluster_port},
+                        home.standing()};
   if (options.trust_lan && !options.cluster_secret_file.empty())
     return fail(Code::invalid_argument,
                 "[app] expected --trust-lan or --cluster-secret but got both; the secret alone is safer");
@@ -93,7 +95,7 @@ NodeOptions with_defaults(NodeOptions options) {
 }  // namespace
 
 Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, KeyWatch keys,
-           std::unique_ptr<Store> store, HandshakeIdentity identity)
+           std::unique_ptr<Store> store, NodeIdentity identity)
     : home_(std::move(home)),
       keys_(std::move(keys)),
       options_(options),
@@ -114,6 +116,8 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
                         .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
                         .prefer_host = [this](const NodeId& node,
                                               std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
+      admits_(context_, [this]() -> Cluster& { return *cluster_; }),
+      joins_(context_, [this]() -> Cluster& { return *cluster_; }),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -131,9 +135,11 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
 
 Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const NodeOptions& given) {
   const NodeOptions options = with_defaults(given);
+  if (const auto token = JoinToken::parse(options.join_token); !options.join_token.empty() && !token)
+    return fail(token.error());
   FLOTILLA_TRY(Home home, Home::open(options.home));
   FLOTILLA_TRY(KeyWatch keys, KeyWatch::start(home.path()));
-  FLOTILLA_TRY(HandshakeIdentity identity, make_identity(options, home));
+  FLOTILLA_TRY(NodeIdentity identity, make_identity(options, home));
   StoreOptions store_options{.home = home.path(), .folders = options.model_folders};
   store_options.folders.push_back(home.models());
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
@@ -155,8 +161,12 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
             if (self->observer_) self->observer_();
           },
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
+      .on_joined = [self](const NodeId& peer) { self->admits_.on_joined(peer); },
+      .on_guest_frame = [self](const Guest& guest, const Frame& frame) { self->admits_.on_guest_frame(guest, frame); },
+      .on_guest_gone = [self](std::uint64_t guest) { self->admits_.on_guest_gone(guest); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
-      .on_bulk = [self](const HandshakePeer& peer, Descriptor socket) { self->on_bulk(peer.node, std::move(socket)); }};
+      .on_bulk = [self](const HandshakePeer& peer,
+                        SecureSocket socket) { self->on_bulk(peer.node, std::move(socket)); }};
   node->measures_.begin();
   node->published_ = node->describe();
   auto joined = Cluster::start(loop, std::move(cluster), node->published_, std::move(events));
@@ -167,6 +177,9 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->watch_models();
   node->links_.begin(options.measure);
   if (options.replan) node->moves_.begin();
+  node->admits_.begin();
+  if (!options.join_token.empty() && node->context_.identity.hello().trust == TrustMode::none)
+    node->joins_.keep_asking(JoinToken::parse(options.join_token).value());
   return node;
 }
 
@@ -226,6 +239,7 @@ NodeInfo Node::describe() const {
   info.rates = measures_.rates();
   info.links = links_.links();
   info.waiting = reloads_.waiting();
+  info.may_sign = context_.identity.standing->may_sign();
   return info;
 }
 
@@ -322,6 +336,14 @@ void Node::on_frame(const NodeId& from, Frame frame) {
       return dispatch(decode_stage_failed(body), frame, [&](const auto& message) { heads_.on_failed(from, message); });
     case FrameKind::stage_stats:
       return dispatch(decode_stage_stats(body), frame, [&](const auto& message) { heads_.on_stats(from, message); });
+    case FrameKind::trust_order:
+      return dispatch(decode_trust_order(body), frame,
+                      [&](auto message) { admits_.on_order(from, std::move(message)); });
+    case FrameKind::trust_answer:
+      return dispatch(decode_trust_answer(body), frame, [&](const auto& message) { admits_.on_answer(from, message); });
+    case FrameKind::revocations:
+      return dispatch(decode_revocations(body), frame,
+                      [&](const auto& message) { admits_.on_revocations(from, message); });
     case FrameKind::generate:
       return requests_.on_generate(from, std::move(frame));
     case FrameKind::cancel:
@@ -345,7 +367,7 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
     if (asker == peer) link->close(cause);
 }
 
-void Node::on_bulk(const NodeId& peer, Descriptor socket) {
+void Node::on_bulk(const NodeId& peer, SecureSocket socket) {
   {
     const std::scoped_lock lock(bulk_links_->mutex);
     if (bulk_links_->waiting == bulk_waiting_max) return;  // closes it; the asker says so and tries again
@@ -375,6 +397,8 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   measures_.stop();
   moves_.stop();
   links_.stop();
+  admits_.stop();
+  joins_.stop();
   server_->stop();
   cluster_->leave(reason, std::move(done));
 }
@@ -517,6 +541,102 @@ std::function<void()> Node::measure(const json& arguments, std::function<void(js
         on_done(rates_json(*rates));
       });
   return [this, asker] { measures_.leave(asker); };
+}
+
+Status Node::leave_cluster(bool force) {
+  const auto standing = context_.identity.standing;
+  if (!standing->cluster()) return fail(Code::unavailable, "[app] this machine belongs to no cluster");
+  if (standing->may_sign() && !force)
+    return fail(Code::invalid_argument,
+                "[app] expected another machine to hold the cluster's key but only this one has it: once it has left, "
+                "nobody can be let in or put out, and the others' memberships end within 30 days; leave with --force");
+  FLOTILLA_TRY_STATUS(standing->leave_cluster());
+  for (const Member& member : view().members)
+    if (member.state == MemberState::joined || member.state == MemberState::suspect)
+      cluster_->put_out(member.info.id, std::format("{} left this cluster", context_.identity.name));
+  publish();
+  return {};
+}
+
+namespace {
+
+std::string text_in(const json& arguments, const char* field) {
+  return arguments.is_object() && arguments.contains(field) && arguments[field].is_string()
+             ? arguments[field].get<std::string>()
+             : std::string();
+}
+
+std::uint32_t number_in(const json& arguments, const char* field, std::uint32_t otherwise) {
+  if (!arguments.is_object() || !arguments.contains(field) || !arguments[field].is_number_unsigned()) return otherwise;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(arguments[field].get<std::uint64_t>(), UINT32_MAX));
+}
+
+bool is_set(const json& arguments, const char* field) {
+  return arguments.is_object() && arguments.contains(field) && arguments[field] == true;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+constexpr std::uint32_t token_seconds_default = 3600, token_uses_default = 20;
+
+}  // namespace
+
+std::function<void()> Node::join(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+  if (const auto code = text_in(arguments, "confirm"); !code.empty()) {
+    const auto confirmed = joins_.confirm(code);
+    on_done(confirmed ? Result<json>(json{{"confirmed", code}}) : fail(confirmed.error()));
+    return {};
+  }
+  JoinDesk::Wish wish{.token = {}, .peer = {}, .confirmed = is_set(arguments, "yes")};
+  if (const auto text = text_in(arguments, "token"); !text.empty()) {
+    auto token = JoinToken::parse(text);
+    if (!token) return on_done(fail(token.error())), std::function<void()>();
+    wish.token = *token;
+  }
+  if (const auto text = text_in(arguments, "peer"); !text.empty()) {
+    auto peer = parse_address(text, limits::cluster_port);
+    if (!peer) return on_done(fail(peer.error())), std::function<void()>();
+    wish.peer = *std::move(peer);
+  }
+  joins_.join(
+      std::move(wish),
+      [on_progress](const JoinDesk::Shown& shown) { on_progress({{"code", shown.code}, {"machine", shown.machine}}); },
+      [on_done](const Result<std::string>& machine) {
+        on_done(machine ? Result<json>(json{{"by", *machine}}) : fail(machine.error()));
+      });
+  return [this] { joins_.cancel(); };
+}
+
+std::function<void()> Node::trust(const std::string& wish, const json& arguments, std::function<void(json)> on_progress,
+                                  OnJson on_done) {
+  if (wish == "members") return on_done(admits_.members()), std::function<void()>();
+  // The API has no keys: whoever reached it could let itself in.
+  if (!is_loopback(options_.api_host)) {
+    on_done(fail(Code::permission,
+                 "[app] expected an API that only this machine reaches but it listens on {}; to let machines in or put "
+                 "them out, start with --api 127.0.0.1:{}",
+                 options_.api_host, options_.api_port));
+    return {};
+  }
+  const auto tell = [on_done](const char* field) {
+    return [on_done, field](const Result<std::string>& text) {
+      on_done(text ? Result<json>(json{{field, *text}}) : fail(text.error()));
+    };
+  };
+  if (wish == "token") {
+    admits_.create_token(number_in(arguments, "ttl_seconds", token_seconds_default),
+                         number_in(arguments, "uses", token_uses_default), tell("token"));
+  } else if (wish == "approve") {
+    admits_.approve(text_in(arguments, "code"), tell("name"));
+  } else if (wish == "revoke") {
+    admits_.revoke(text_in(arguments, "name"), tell("name"));
+  } else if (wish == "leave") {
+    const auto left = leave_cluster(is_set(arguments, "force"));
+    on_done(left ? Result<json>(json{{"left", true}}) : fail(left.error()));
+  } else {
+    return join(arguments, std::move(on_progress), std::move(on_done));
+  }
+  return {};
 }
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {

@@ -8,6 +8,8 @@
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
 //   ReloadDesk   a new placement for those whose own was lost               (entry)
 //   MeasureDesk  what this machine can do                                   (every node)
+//   AdmitDesk    who is let into the cluster, and who is put out           (every member)
+//   JoinDesk     how this machine comes into one                           (newcomer)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
@@ -24,9 +26,11 @@
 #include <string>
 #include <vector>
 
+#include "app/admit_desk.h"
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
+#include "app/join_desk.h"
 #include "app/key_watch.h"
 #include "app/link_desk.h"
 #include "app/load_desk.h"
@@ -53,6 +57,7 @@ struct NodeOptions {
   bool discovery = true;
   bool trust_lan = false;
   std::filesystem::path cluster_secret_file;         // empty: none
+  std::string join_token;                            // join by it as soon as its cluster is found; empty: none
   std::vector<std::filesystem::path> model_folders;  // besides HOME/models
   std::optional<std::uint64_t> memory_bytes;         // offered to models; none: 80 % of what is available at start
   std::uint32_t threads = 0;                         // 0: every allowed processor
@@ -89,21 +94,26 @@ class Node : public Backend {
   nlohmann::json placements() override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                                 OnJson on_done) override;
+  std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,
+                              std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
   void run_aside(std::function<void()> work, std::function<void()> done) override;
 
  private:
   Node(boost::asio::io_context& loop, const NodeOptions& options, Home home, KeyWatch keys,
-       std::unique_ptr<Store> store, HandshakeIdentity identity);
+       std::unique_ptr<Store> store, NodeIdentity identity);
   Status open_api();
   NodeInfo describe() const;
   void publish();
   void watch_models();
+  Status leave_cluster(bool force);
+  std::function<void()> join(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
+                             OnJson on_done);
   bool send(const NodeId& to, Frame frame);
   Status offer(const NodeId& to, Frame frame);
   void deliver_to_self(Frame frame);
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);
-  void on_bulk(const NodeId& peer, Descriptor socket);
+  void on_bulk(const NodeId& peer, SecureSocket socket);
   void on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open);
 
   Home home_;
@@ -120,6 +130,8 @@ class Node : public Backend {
   MoveDesk moves_;
   MeasureDesk measures_;
   LinkDesk links_;
+  AdmitDesk admits_;
+  JoinDesk joins_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;

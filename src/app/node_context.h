@@ -22,7 +22,7 @@ namespace flotilla {
 struct NodeContext {
   boost::asio::io_context& loop;
   Store& store;
-  HandshakeIdentity identity;
+  NodeIdentity identity;
   Epoch next_epoch;  // counter: placements issued by this node
   ActivationType activation_type = ActivationType::f32;
   RunnerSpawnOptions runner;
@@ -40,7 +40,7 @@ struct NodeContext {
   std::function<void(const StageStats&, bool is_alone)> stage_stats = [](const StageStats&, bool) {};
   std::function<void(PlacementId)> stage_ended = [](PlacementId) {};  // that was held here
 
-  NodeContext(boost::asio::io_context& io, Store& models, HandshakeIdentity self)
+  NodeContext(boost::asio::io_context& io, Store& models, NodeIdentity self)
       : loop(io), store(models), identity(std::move(self)) {}
 };
 

@@ -147,10 +147,11 @@ int serve(const ServeOptions& options) {
   table.on_change();
   MeasureLine measure_line(*node);
   node->on_measuring([&](const MeasureDesk::Progress& progress) { measure_line.on_progress(progress); });
-  if (options.node.trust_lan && is_terminal(STDERR_FILENO))
-    std::println(stderr,
-                 "--trust-lan: every machine on this network that says the same may join, read prompts and use this "
-                 "one. For a lab only.");
+  if (options.node.trust_lan)
+    std::println(
+        stderr,
+        "--trust-lan: EVERY machine on this network that says the same may join, read prompts and use this one. "
+        "Traffic is encrypted, but nobody is asked who they are. For a lab only; else: flotilla token create.");
 
   if (options.node.no_auth && is_terminal(STDERR_FILENO))
     std::println(stderr, "--no-auth: while there is no key (flotilla key create), everybody who reaches {} may use it.",

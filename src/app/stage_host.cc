@@ -88,7 +88,7 @@ Result<std::unique_ptr<Link>> connect(NodeContext& context, const PrepareStage& 
   if (source.host.empty())
     return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from",
                 context.identity.name, order.model);
-  return connect_bulk(context.identity, source.host, source.port);
+  return connect_bulk(context.identity, order.source, source.host, source.port);
 }
 
 // Both blocking, on the copy pool. After the second, every byte the stage reads is on this disk and has its digest.

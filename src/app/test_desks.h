@@ -26,7 +26,7 @@ class Desks : public testing::Test {
     std::ofstream(folder_ / "models" / "tiny.gguf", std::ios::binary)
         .write(reinterpret_cast<const char*>(file.data()), static_cast<std::streamsize>(file.size()));
     store_ = Store::open({.home = folder_, .folders = {folder_ / "models"}}).value();
-    context_.emplace(loop_, *store_, HandshakeIdentity{.node = harbour_, .name = "harbour"});
+    context_.emplace(loop_, *store_, NodeIdentity{{.node = harbour_, .name = "harbour"}, Standing::in_memory()});
     context_->send = [this](const NodeId& to, const Frame& frame) {
       if (to == unreachable_) return false;
       sent_.emplace_back(to, frame);

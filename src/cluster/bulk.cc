@@ -1,18 +1,16 @@
 // A bulk connection's opening, on a helper thread: connect, prove, wait for the go-ahead.
 #include "cluster/bulk.h"
 
-#include <cerrno>
-#include <cstring>
-
 #include "base/limits.h"
 #include "cluster/cluster.h"
 #include "io/link.h"
-#include "io/socket_calls.h"
 
 namespace flotilla {
 
-Result<HandshakePeer> introduce_bulk(Link& link, const HandshakeIdentity& self) {
-  auto handshake = Handshake::initiate(self, ConnectionClass::bulk);
+namespace {
+
+Result<HandshakePeer> prove(Link& link, const NodeIdentity& self, ChannelBinding binding) {
+  auto handshake = Handshake::initiate(self.hello(), ConnectionClass::bulk, std::move(binding));
   Frame frame;
   while (true) {
     while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
@@ -29,21 +27,33 @@ Result<HandshakePeer> introduce_bulk(Link& link, const HandshakeIdentity& self) 
               to_string(frame.header.kind));
 }
 
-Status send_go_ahead(const Descriptor& socket) {
-  const auto bytes = encode_header({.kind = bulk_go_ahead}, {});
-  // A socket nothing was sent on for a round trip takes 48 bytes at once.
-  const auto sent = ::send(socket.get(), bytes.data(), bytes.size(), no_signal);
-  if (sent == static_cast<ssize_t>(bytes.size())) return {};
-  return fail(Code::closed, "[cluster] expected a bulk connection to take its go-ahead but got: {}",
-              std::strerror(errno));
+}  // namespace
+
+Result<BulkOpening> introduce_bulk(Descriptor socket, const NodeIdentity& self, TcpLinkOptions options) {
+  const auto until = std::chrono::steady_clock::now() + limits::handshake_time_max;
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), self.standing->tls(), TlsRole::initiator, until));
+  auto binding = self.bind(*secure.tls);
+  BulkOpening opening{.link = make_tcp_link(std::move(secure), options)};
+  FLOTILLA_TRY(opening.peer, prove(*opening.link, self, std::move(binding)));
+  return opening;
 }
 
-Result<std::unique_ptr<Link>> connect_bulk(const HandshakeIdentity& self, const std::string& host,
+Status send_go_ahead(SecureSocket& socket) {
+  const auto bytes = encode_header({.kind = bulk_go_ahead}, {});
+  // A socket nothing was sent on for a round trip takes these few bytes at once: this is the loop's thread.
+  const auto sent = send_exactly(socket, bytes, std::chrono::steady_clock::now());
+  if (sent) return {};
+  return fail(Code::closed, "[cluster] expected a bulk connection to take its go-ahead but got: {}",
+              sent.error().message);
+}
+
+Result<std::unique_ptr<Link>> connect_bulk(const NodeIdentity& self, const NodeId& peer, const std::string& host,
                                            std::uint16_t cluster_port) {
   FLOTILLA_TRY(auto socket, tcp_connect(host, cluster_port, limits::handshake_time_max));
-  auto link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
-  FLOTILLA_TRY_STATUS(introduce_bulk(*link, self));
-  return link;
+  FLOTILLA_TRY(auto opening, introduce_bulk(std::move(socket), self, {.rest_max = bulk_rest_max}));
+  if (opening.peer.node == peer) return std::move(opening.link);
+  return fail(Code::unauthorized, "[cluster] expected another machine at {} but {} answers there", host,
+              opening.peer.name);
 }
 
 }  // namespace flotilla

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 
 #include "base/result.h"
-#include "io/tcp_link.h"
+#include "cluster/node_identity.h"
+#include "io/secure_socket.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
 
@@ -15,9 +17,15 @@ namespace flotilla {
 inline constexpr std::chrono::seconds bulk_rest_max{30};
 inline constexpr FrameKind bulk_go_ahead = FrameKind::pong;  // empty; answers the proof
 
-// The asking side on a fresh connection, blocking: proves itself and waits for the go-ahead. Who answers is given.
-Result<HandshakePeer> introduce_bulk(Link& link, const HandshakeIdentity& self);
+struct BulkOpening {
+  std::unique_ptr<Link> link;
+  HandshakePeer peer;  // who answers
+};
 
-Status send_go_ahead(const Descriptor& socket);  // the accepting side; closed where the asker is gone
+// The asking side on a fresh connection, blocking: TLS, the handshake, and the wait for the go-ahead.
+Result<BulkOpening> introduce_bulk(Descriptor socket, const NodeIdentity& self, TcpLinkOptions options);
+
+// The accepting side; closed where the asker is gone.
+Status send_go_ahead(SecureSocket& socket);
 
 }  // namespace flotilla

@@ -20,6 +20,7 @@
 #include "cluster/printable.h"
 #include "cluster/udp.h"
 #include "io/frame_connection.h"
+#include "wire/joining.h"
 
 namespace flotilla {
 namespace {
@@ -27,6 +28,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t strangers_max = 64;  // connections that have not yet proven themselves
+constexpr std::size_t guests_max = 8;      // that want to join; a person looks at each
+constexpr auto guest_time_max = 10min;
 constexpr auto dial_time_max = 3s;
 constexpr auto interfaces_interval = 2s;
 constexpr auto leave_time_max = 1s;
@@ -121,6 +124,37 @@ class Shell : public Cluster {
     carry_out();
   }
 
+  std::optional<DeviceId> device_of(const NodeId& member) const override {
+    const auto connection = connection_to(member);
+    const auto* tls = connection ? connection->tls() : nullptr;
+    const auto shown = tls ? tls->peer() : std::nullopt;
+    return shown ? std::optional(shown->id()) : std::nullopt;
+  }
+
+  void put_out(const NodeId& member, std::string reason) override {
+    membership_.put_out(member, reason, now());
+    carry_out();
+  }
+
+  void retry() override {
+    discovery_.announce(now());
+    discovery_.retry_all(now());
+    dial_due();
+  }
+
+  std::vector<PeerAddress> doors() const override { return discovery_.all_addresses(); }
+
+  void send_to_guest(std::uint64_t guest, const Frame& frame) override {
+    if (const auto found = channels_.find(guest); found != channels_.end() && found->second.guest)
+      found->second.connection->send(frame);
+  }
+
+  void dismiss_guest(std::uint64_t guest, Error cause) override {
+    if (!channels_.contains(guest)) return;
+    close_channel(guest, cause);
+    events_.on_guest_gone(guest);
+  }
+
   void leave(std::string reason, std::function<void()> done) override {
     if (leaving_) return;
     leaving_ = true;
@@ -141,7 +175,9 @@ class Shell : public Cluster {
   // One TCP connection, from its first byte on.
   struct Channel {
     std::shared_ptr<FrameConnection> connection;
-    std::optional<Handshake> handshake;    // until it is done
+    std::optional<Handshake> handshake;    // from when TLS is established until it is done
+    bool is_proven = false;                // it is
+    std::optional<Guest> guest;            // where it was one of class join
     std::optional<PeerAddress> dialled;    // where we connected to; empty where the peer did
     std::optional<PeerAddress> reachable;  // where the peer can be dialled, once the handshake is done
     std::string host;
@@ -172,8 +208,12 @@ class Shell : public Cluster {
   void end_slow_handshakes(Instant at) {
     std::vector<ConnectionId> slow;
     for (const auto& [id, channel] : channels_)
-      if (channel.handshake && at >= channel.deadline) slow.push_back(id);
+      if (!channel.is_proven && at >= channel.deadline) slow.push_back(id);
     for (const auto id : slow) on_handshake_failed(id, Error{Code::timeout, "did not finish the handshake in time"});
+    std::vector<ConnectionId> waited_long;
+    for (const auto& [id, channel] : channels_)
+      if (channel.guest && at >= channel.deadline) waited_long.push_back(id);
+    for (const auto id : waited_long) refuse_guest(id, Error{Code::timeout, "[cluster] nobody let this machine in"});
   }
 
   // --- Beacons ---
@@ -209,10 +249,9 @@ class Shell : public Cluster {
 
   // --- Connections ---
   void on_stranger(Descriptor socket) {
-    const auto strangers =
-        std::ranges::count_if(channels_, [](const auto& entry) { return entry.second.handshake.has_value(); });
+    const auto strangers = std::ranges::count_if(channels_, [](const auto& entry) { return !entry.second.is_proven; });
     if (static_cast<std::size_t>(strangers) < strangers_max)
-      open_channel(std::move(socket), Handshake::respond(options_.identity), std::nullopt);
+      open_channel(std::move(socket), TlsRole::responder, std::nullopt);
   }
 
   void dial_due() {
@@ -224,9 +263,7 @@ class Shell : public Cluster {
 
   void on_dialled(const PeerAddress& address, Result<Descriptor> socket) {
     if (leaving_) return;
-    if (socket)
-      return open_channel(*std::move(socket), Handshake::initiate(options_.identity, ConnectionClass::control),
-                          address);
+    if (socket) return open_channel(*std::move(socket), TlsRole::initiator, address);
     const bool worth_a_word = discovery_.on_dial_failed(address, now());
     if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
       membership_.on_seen(
@@ -248,18 +285,31 @@ class Shell : public Cluster {
     return channel == channels_.end() || !channel->second.connection->is_open() ? nullptr : channel->second.connection;
   }
 
-  void open_channel(Descriptor socket, Handshake handshake, std::optional<PeerAddress> dialled) {
+  void open_channel(Descriptor socket, TlsRole role, std::optional<PeerAddress> dialled) {
     const ConnectionId id = ++last_connection_;
-    auto connection = FrameConnection::adopt(loop_.get_executor(), std::move(socket));
-    auto& channel = channels_[id];
-    channel = {.connection = connection,
-               .handshake = std::move(handshake),
-               .dialled = std::move(dialled),
-               .reachable = {},
-               .host = connection->remote_host(),
-               .deadline = now() + limits::handshake_time_max};
+    auto connection = FrameConnection::adopt(loop_.get_executor(),
+                                             {std::move(socket), TlsSession(options_.identity.standing->tls(), role)});
+    channels_[id] = {.connection = connection,
+                     .handshake = {},
+                     .dialled = std::move(dialled),
+                     .reachable = {},
+                     .host = connection->remote_host(),
+                     .deadline = now() + limits::handshake_time_max};
+    connection->when_secured(guarded([this, id, role] { begin_handshake(id, role); }));
     connection->start(guarded([this, id](Frame frame) { on_channel_frame(id, std::move(frame)); }),
                       guarded([this, id](const Error& cause) { on_channel_closed(id, cause); }));
+  }
+
+  void begin_handshake(ConnectionId id, TlsRole role) {
+    const auto found = channels_.find(id);
+    if (found == channels_.end()) return;
+    auto& channel = found->second;
+    std::optional<ChannelBinding> binding;
+    if (const auto* tls = channel.connection->tls()) binding = options_.identity.bind(*tls);
+    const auto self = options_.identity.hello();
+    channel.handshake = role == TlsRole::initiator
+                            ? Handshake::initiate(self, ConnectionClass::control, std::move(binding))
+                            : Handshake::respond(self, std::move(binding));
     send_handshake(channel);
   }
 
@@ -278,6 +328,9 @@ class Shell : public Cluster {
         on_handshake_failed(id, status.error());
       else if (channel.handshake->done())
         on_handshake_done(id, channel);
+    } else if (channel.guest) {
+      const Guest guest = *channel.guest;  // it may be dismissed
+      events_.on_guest_frame(guest, frame);
     } else if (const auto from = membership_.node_of(id); from && !membership_.on_frame(id, frame, now())) {
       if (events_.on_frame) events_.on_frame(*from, std::move(frame));
     }
@@ -288,11 +341,34 @@ class Shell : public Cluster {
     const HandshakePeer peer = *channel.handshake->peer();
     if (peer.connection_class == ConnectionClass::bulk) return hand_over_bulk(id, channel, peer);
     channel.handshake.reset();
+    channel.is_proven = true;
+    if (peer.connection_class == ConnectionClass::join) return receive_guest(id, channel, peer);
     channel.reachable = channel.dialled.value_or(PeerAddress{.host = channel.host, .port = peer.cluster_port});
     if (channel.dialled) discovery_.on_dial_done(*channel.dialled, peer.node, now());
     if (peer.node == options_.identity.node)
       return close_channel(id, Error{Code::closed, "[cluster] connected to itself"});
     membership_.on_connected(id, peer, channel.dialled.has_value(), channel.host, now());
+  }
+
+  void receive_guest(ConnectionId id, Channel& channel, const HandshakePeer& peer) {
+    const auto* tls = channel.connection->tls();
+    const auto shown = tls ? tls->peer() : std::nullopt;
+    const auto guests =
+        std::ranges::count_if(channels_, [](const auto& entry) { return entry.second.guest.has_value(); });
+    if (!shown || static_cast<std::size_t>(guests) >= guests_max)
+      return refuse_guest(id, Error{Code::busy,
+                                    "[cluster] too many machines want to join at the same time; try again "
+                                    "in some minutes"});
+    channel.guest =
+        Guest{.id = id, .peer = peer, .key = shown->public_key(), .exporter = tls->exporter(), .host = channel.host};
+    channel.deadline = now() + guest_time_max;
+  }
+
+  void refuse_guest(ConnectionId id, const Error& cause) {
+    if (const auto found = channels_.find(id); found != channels_.end()) {
+      found->second.connection->send(make_refusal(cause));
+      dismiss_guest(id, cause);
+    }
   }
 
   void hand_over_bulk(ConnectionId id, Channel& channel, const HandshakePeer& peer) {
@@ -333,8 +409,11 @@ class Shell : public Cluster {
     }
     const auto found = channels_.find(id);
     if (found == channels_.end()) return;
-    if (found->second.handshake) {
+    if (!found->second.is_proven) {
       on_handshake_failed(id, cause);
+    } else if (found->second.guest) {
+      channels_.erase(found);
+      events_.on_guest_gone(id);
     } else {
       channels_.erase(found);
       membership_.on_closed(id, cause);
@@ -361,7 +440,10 @@ class Shell : public Cluster {
       const auto effects = membership_.take_effects();
       for (const auto& [id, frame] : effects.send)
         if (const auto found = channels_.find(id); found != channels_.end()) found->second.connection->send(frame);
-      for (const auto& node : effects.joined) on_joined(node);
+      for (const auto& node : effects.joined) {
+        on_joined(node);
+        events_.on_joined(node);
+      }
       for (const auto& [id, cause] : effects.close) close_channel(id, cause);
       for (const auto& [node, cause] : effects.lost) on_lost(node, cause);
       for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));

@@ -10,25 +10,36 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "cluster/address.h"
 #include "cluster/interfaces.h"
+#include "cluster/node_identity.h"
 #include "cluster/view.h"
-#include "io/tcp_link.h"
+#include "io/secure_socket.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
 
 namespace flotilla {
 
 struct ClusterOptions {
-  HandshakeIdentity identity;
+  NodeIdentity identity;
   std::uint16_t cluster_port = 0, discovery_port = 0;
   bool discovery = true;                       // beacons; static peers work either way
   std::vector<std::string> peers;              // "host:port", "[v6]:port", "host"
   std::filesystem::path remembered_peers;      // file; missing is empty
+};
+
+// Someone who wants to join: connected by class join, a member of nothing. Whatever it says is a stranger's.
+struct Guest {
+  std::uint64_t id = 0;
+  HandshakePeer peer;
+  PublicKey key;
+  Digest exporter{};
+  std::string host;
 };
 
 // Not to be destroyed from inside one of its events.
@@ -37,8 +48,11 @@ class Cluster {
   struct Events {
     std::function<void()> on_view;                                      // members or their info changed
     std::function<void(const NodeId& from, Frame frame)> on_frame;      // control frames that are not membership's own
+    std::function<void(const NodeId& node)> on_joined = [](const NodeId&) {};
+    std::function<void(const Guest& guest, const Frame& frame)> on_guest_frame = [](const Guest&, const Frame&) {};
+    std::function<void(std::uint64_t guest)> on_guest_gone = [](std::uint64_t) {};
     std::function<void(const NodeId& peer, const Error& cause)> on_lost;  // after it left or fell silent
-    std::function<void(HandshakePeer peer, Descriptor socket)> on_bulk;   // a bulk connection, handshake done; for make_tcp_link()
+    std::function<void(HandshakePeer peer, SecureSocket socket)> on_bulk;  // a bulk connection, handshake done; for make_tcp_link()
   };
 
   // Binds the cluster port (busy: which port, what to do) and begins. `self` is the first NodeInfo.
@@ -54,11 +68,21 @@ class Cluster {
   // Every address a member is known by: that of its connection and those its beacons came from.
   virtual std::vector<PeerAddress> addresses_of(const NodeId& node) const = 0;
   virtual void prefer_host(const NodeId& node, std::string host) = 0;  // Member::host from now on; empty: the connection's
+  // --- Who belongs to us ---
+  virtual std::optional<DeviceId> device_of(const NodeId& member) const = 0;
+  virtual void put_out(const NodeId& member, std::string reason) = 0;
+  // What this machine can prove has changed: everyone who refused it is asked again at once.
+  virtual void retry() = 0;
+  virtual std::vector<PeerAddress> doors() const = 0;  // where a newcomer may ask: addresses of whoever is not joined
+  virtual void send_to_guest(std::uint64_t guest, const Frame& frame) = 0;
+  virtual void dismiss_guest(std::uint64_t guest, Error cause) = 0;  // what was sent to it arrives first
   // Says goodbye to all and closes; `done` once the frames are out or after a second.
   virtual void leave(std::string reason, std::function<void()> done) = 0;
 };
 
-// Opens a bulk connection to a joined node and shakes hands. Blocking: for a helper thread.
-Result<std::unique_ptr<Link>> connect_bulk(const HandshakeIdentity& self, const std::string& host, std::uint16_t cluster_port);
+// Opens a bulk connection to a joined node and shakes hands; unauthorized where another one answers there. Blocking: for a
+// helper thread.
+Result<std::unique_ptr<Link>> connect_bulk(const NodeIdentity& self, const NodeId& peer, const std::string& host,
+                                           std::uint16_t cluster_port);
 
 }  // namespace flotilla

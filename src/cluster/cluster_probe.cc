@@ -31,7 +31,8 @@ int probe(ClusterOptions options, const std::string& name, int seconds) {
   const auto began = std::chrono::steady_clock::now();
   boost::asio::io_context loop;
   NodeInfo self;
-  self.id = options.identity.node = random_node_id();
+  options.identity.standing = Standing::in_memory();
+  self.id = options.identity.node = options.identity.standing->node();
   self.name = options.identity.name = name;
   self.version = options.identity.release = "0.1.0";
   self.incarnation = static_cast<std::uint64_t>(

@@ -26,10 +26,10 @@ using testing::HasSubstr;
 struct TestNode {
   std::unique_ptr<Cluster> cluster;
   NodeInfo info;
-  HandshakeIdentity identity;
+  NodeIdentity identity;
   std::vector<std::string> lost;
   std::vector<std::pair<NodeId, Frame>> frames;
-  std::vector<std::pair<HandshakePeer, Descriptor>> bulk;
+  std::vector<std::pair<HandshakePeer, SecureSocket>> bulk;
   int views = 0;
 
   std::string state_of(const std::string& name) const {
@@ -53,28 +53,32 @@ struct StartOptions {
   std::uint16_t discovery_port = 0;  // 0: no beacons
   std::filesystem::path remembered;
   std::uint16_t cluster_port = 0;
+  std::shared_ptr<Standing> standing;  // of a machine that was here before
 };
+
+// A machine with a key of its own.
+NodeIdentity new_identity(const std::string& name, TrustMode trust = TrustMode::trust_lan, std::string secret = {},
+                          std::shared_ptr<Standing> standing = Standing::in_memory()) {
+  return {{.node = standing->node(), .name = name, .release = "0.1.0", .trust = trust, .secret = std::move(secret)},
+          standing};
+}
 
 class Shells : public testing::Test {
  protected:
   TestNode& start(const std::string& name, StartOptions options = {}) {
     auto& node = *nodes_.emplace_back(std::make_unique<TestNode>());
-    node.info.id = random_node_id();
+    node.identity =
+        new_identity(name, options.trust, options.secret, options.standing ? options.standing : Standing::in_memory());
+    node.info.id = node.identity.node;
     node.info.name = name;
     node.info.version = "0.1.0";
     node.info.incarnation = ++incarnation_;
     node.info.devices = {{.kind = "CPU", .description = "test", .threads = 1, .memory_bytes = 1}};
-    node.identity = {.node = node.info.id,
-                     .name = name,
-                     .release = "0.1.0",
-                     .cluster_port = 0,
-                     .trust = options.trust,
-                     .secret = options.secret};
     Cluster::Events events;
     events.on_view = [&node] { ++node.views; };
     events.on_frame = [&node](const NodeId& from, Frame frame) { node.frames.emplace_back(from, std::move(frame)); };
     events.on_lost = [&node](const NodeId&, const Error& cause) { node.lost.push_back(cause.message); };
-    events.on_bulk = [&node](HandshakePeer peer, Descriptor socket) {
+    events.on_bulk = [&node](HandshakePeer peer, SecureSocket socket) {
       node.bulk.emplace_back(std::move(peer), std::move(socket));
     };
     auto started = Cluster::start(loop_,
@@ -163,6 +167,37 @@ TEST_F(Shells, WithoutTrustMerelySeeEachOtherAndSayWhatToDo) {
   EXPECT_FALSE(a.reason_of("b").starts_with("["));
 }
 
+TEST_F(Shells, MembersOfOneClusterJoinWithoutAnyFlag) {
+  auto& a = start("a", {.trust = TrustMode::none});
+  auto& b = start("b", {.trust = TrustMode::none});
+  ASSERT_TRUE(a.identity.standing->found_cluster(wall_time()));
+  ASSERT_TRUE(b.identity.standing->accept(
+      *a.identity.standing->admit(b.identity.standing->public_key(), true, wall_time()), wall_time()));
+  auto& c = start("c", {.trust = TrustMode::none, .peers = {a.address(), b.address()}});
+  ASSERT_TRUE(c.identity.standing->accept(
+      *a.identity.standing->admit(c.identity.standing->public_key(), true, wall_time()), wall_time()));
+  ASSERT_TRUE(until([&] { return joined(a, "c") && joined(c, "a") && joined(b, "c") && joined(c, "b"); }));
+}
+
+TEST_F(Shells, MembersOfTwoClustersMerelySeeEachOther) {
+  auto& a = start("a", {.trust = TrustMode::none});
+  ASSERT_TRUE(a.identity.standing->found_cluster(wall_time()));
+  auto& b = start("b", {.trust = TrustMode::none, .peers = {a.address()}});
+  ASSERT_TRUE(b.identity.standing->found_cluster(wall_time()));
+  ASSERT_TRUE(
+      until([&] { return a.reason_of("b").contains("cluster") && b.reason_of("a").contains("another cluster"); }));
+}
+
+TEST_F(Shells, TrustANamesFirstKeyOnly) {
+  auto& a = start("a");
+  auto& b = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return joined(a, "b") && joined(b, "a"); }));
+  b.cluster.reset();
+  auto& thief = start("b", {.peers = {a.address()}});
+  ASSERT_TRUE(until([&] { return thief.state_of("a") == "seen"; }));
+  EXPECT_THAT(thief.reason_of("a"), HasSubstr("b was met before with another key"));
+}
+
 TEST_F(Shells, SayGoodbye) {
   auto& a = start("a");
   auto& b = start("b", {.peers = {a.address()}});
@@ -189,7 +224,7 @@ TEST_F(Shells, ComeBackByThemselvesAfterALoss) {
   const auto port = a.port();
   a.cluster.reset();
   ASSERT_TRUE(until([&] { return b.state_of("a") == "unknown"; }, 2s));
-  auto& again = start("a", {.cluster_port = port});
+  auto& again = start("a", {.cluster_port = port, .standing = a.identity.standing});
   EXPECT_TRUE(until([&] { return joined(b, "a") && joined(again, "b"); }));
 }
 
@@ -228,7 +263,7 @@ TEST_F(Shells, ExplainAPeerOfAnotherVersion) {
                                         .cluster_port = 1,
                                         .trust = TrustMode::trust_lan,
                                         .secret = ""},
-                                       ConnectionClass::control);
+                                       ConnectionClass::control, std::nullopt);
   auto hello = *handshake.take_outgoing();
   hello.header.version = protocol_version + 1;
   const auto head = encode_header(hello.header, hello.body);
@@ -253,14 +288,9 @@ TEST_F(Shells, RefuseASecondMachineOfTheSameName) {
 TEST_F(Shells, HandBulkConnectionsOverAsBlockingSockets) {
   auto& a = start("a", {.trust = TrustMode::secret, .secret = "s"});
   Result<std::unique_ptr<Link>> link = fail(Code::internal, "not run");
-  const HandshakeIdentity asker{.node = random_node_id(),
-                                .name = "b",
-                                .release = "0.1.0",
-                                .cluster_port = 1,
-                                .trust = TrustMode::secret,
-                                .secret = "s"};
+  const NodeIdentity asker = new_identity("b", TrustMode::secret, "s");
   std::jthread helper([&, port = a.port()] {
-    link = connect_bulk(asker, "127.0.0.1", port);
+    link = connect_bulk(asker, a.identity.node, "127.0.0.1", port);
     if (link) (void)(*link)->send(make_frame(FrameKind::range_request, Bytes(3, std::byte{1})));
   });
   ASSERT_TRUE(until([&] { return !a.bulk.empty(); }));
@@ -276,10 +306,9 @@ TEST_F(Shells, HandBulkConnectionsOverAsBlockingSockets) {
 
 // Probes `peer` where `a` listens, with a's requests answered as `answer` says.
 Result<LinkFigures> probe(const NodeId& peer, std::uint16_t port, const std::function<bool()>& until_bulk,
-                          std::vector<std::pair<HandshakePeer, Descriptor>>& bulk, bool answers) {
+                          std::vector<std::pair<HandshakePeer, SecureSocket>>& bulk, bool answers) {
   Result<LinkFigures> figures = fail(Code::internal, "not run");
-  const HandshakeIdentity asker{
-      .node = random_node_id(), .name = "b", .release = "0.1.0", .cluster_port = 1, .trust = TrustMode::trust_lan};
+  const NodeIdentity asker = new_identity("b");
   std::jthread helper([&] { figures = probe_link(asker, peer, {"127.0.0.1", port}); });
   if (!until_bulk()) return figures;
   const auto link = make_tcp_link(std::move(bulk[0].second));
@@ -338,13 +367,7 @@ TEST_F(Shells, RefuseBulkConnectionsWithAnotherSecret) {
   Result<std::unique_ptr<Link>> link = fail(Code::internal, "not run");
   bool done = false;
   std::jthread helper([&, port = a.port()] {
-    link = connect_bulk({.node = random_node_id(),
-                         .name = "b",
-                         .release = "0.1.0",
-                         .cluster_port = 1,
-                         .trust = TrustMode::secret,
-                         .secret = "t"},
-                        "127.0.0.1", port);
+    link = connect_bulk(new_identity("b", TrustMode::secret, "t"), a.identity.node, "127.0.0.1", port);
     boost::asio::post(loop_, [&] { done = true; });
   });
   ASSERT_TRUE(until([&] { return done; }));

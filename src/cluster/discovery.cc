@@ -138,6 +138,20 @@ void Discovery::on_dial_done(const PeerAddress& address, const NodeId& node, Ins
 
 void Discovery::on_joined(const NodeId& node) { joined_.insert(node); }
 
+void Discovery::retry_all(Instant now) {
+  for (auto& [address, candidate] : candidates_) {
+    candidate.due = now;
+    candidate.pause = dial_pause_first;
+  }
+}
+
+std::vector<PeerAddress> Discovery::all_addresses() const {
+  std::vector<PeerAddress> addresses;
+  for (const auto& [address, candidate] : candidates_)
+    if (!candidate.node || !joined_.contains(*candidate.node)) addresses.push_back(address);
+  return addresses;
+}
+
 void Discovery::on_left(const NodeId& node, Instant now) {
   joined_.erase(node);
   for (auto& [address, candidate] : candidates_) {

@@ -88,16 +88,15 @@ Result<double> rate(const Asking& asking, double trip) {
 
 }  // namespace
 
-Result<LinkFigures> probe_link(const HandshakeIdentity& self, const NodeId& peer, const PeerAddress& address) {
+Result<LinkFigures> probe_link(const NodeIdentity& self, const NodeId& peer, const PeerAddress& address) {
   FLOTILLA_TRY(auto socket, tcp_connect(address.host, address.port, connect_time_max));
   const LocalEnd end = local_end(socket);
-  const auto link = make_tcp_link(std::move(socket), {.rest_max = answer_time_max});
-  FLOTILLA_TRY(const HandshakePeer found, introduce_bulk(*link, self));
-  if (found.node != peer)
+  FLOTILLA_TRY(const auto opening, introduce_bulk(std::move(socket), self, {.rest_max = answer_time_max}));
+  if (opening.peer.node != peer)
     return fail(Code::unauthorized, "[cluster] expected another machine at {} but {} answers there", to_string(address),
-                found.name);
+                opening.peer.name);
   LinkFigures figures{.interface = end.interface, .real = end.real};
-  const Asking asking{.link = *link};
+  const Asking asking{.link = *opening.link};
   FLOTILLA_TRY(const double trip, round_trip(asking));
   figures.latency_seconds = trip / 2;
   FLOTILLA_TRY(figures.bytes_per_second, rate(asking, trip));

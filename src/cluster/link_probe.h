@@ -7,6 +7,7 @@
 
 #include "base/result.h"
 #include "cluster/address.h"
+#include "cluster/node_identity.h"
 #include "io/link.h"
 #include "wire/control.h"
 #include "wire/handshake.h"
@@ -23,7 +24,7 @@ struct LinkFigures {
 
 // Connects to `peer` at `address` and measures. unauthorized where another node answers there; busy, as the peer says
 // it, where it computes or measures with someone else; unavailable, timeout.
-Result<LinkFigures> probe_link(const HandshakeIdentity& self, const NodeId& peer, const PeerAddress& address);
+Result<LinkFigures> probe_link(const NodeIdentity& self, const NodeId& peer, const PeerAddress& address);
 
 // The other side: the bytes asked for, then range_end.
 Status answer_rate(Link& link, const RateRequest& request);

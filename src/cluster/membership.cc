@@ -119,6 +119,13 @@ bool Membership::settle_name(ConnectionId id, const NodeInfo& info, Instant now)
 
 // False where the connection is gone: it belongs to a process that has ended since.
 bool Membership::settle_incarnation(ConnectionId id, const NodeInfo& info) {
+  if (const auto copied = copies_.on_seen(info.id, info.name, info.incarnation, connections_.at(id).host)) {
+    effects_.news.push_back(*copied);
+    effects_.send.emplace_back(id,
+                               make_frame(FrameKind::goodbye, encode(Goodbye{std::string(refusal_prefix) + *copied})));
+    drop(id, Error{Code::unauthorized, "[cluster] " + *copied});
+    return false;
+  }
   const auto member = members_.find(info.id);
   if (member == members_.end()) return true;
   if (info.incarnation < member->second.info.incarnation) {
@@ -213,6 +220,10 @@ void Membership::expel(const NodeId& node, const Error& cause) {
   if (members_.erase(node) == 0) return;
   effects_.lost.emplace_back(node, cause);
   effects_.view_changed = true;
+}
+
+void Membership::put_out(const NodeId& node, const std::string& reason, Instant now) {
+  if (const auto connection = connection_to(node)) refuse(*connection, reason, reason, now);
 }
 
 void Membership::drop(ConnectionId id, const Error& cause) {
@@ -335,11 +346,11 @@ ClusterView Membership::view() const {
   ClusterView view;
   view.members.push_back(Member{.info = self_, .state = MemberState::self, .reason = {}, .host = {}});
   for (const auto& [node, member] : members_) {
-    view.members.push_back(Member{.info = member.info,
-                                  .state = member.suspect ? MemberState::suspect : MemberState::joined,
-                                  .reason = {},
-                                  .host = member.preferred_host.empty() ? connections_.at(member.current).host
-                                                                        : member.preferred_host});
+    view.members.push_back(
+        Member{.info = member.info,
+               .state = member.suspect ? MemberState::suspect : MemberState::joined,
+               .reason = {},
+               .host = member.preferred_host.empty() ? connections_.at(member.current).host : member.preferred_host});
   }
   for (const auto& [node, seen] : seen_) {
     NodeInfo info;

@@ -21,6 +21,7 @@
 #include "base/result.h"
 #include "cluster/instant.h"
 #include "cluster/view.h"
+#include "trust/copy_watch.h"
 #include "wire/frame.h"
 #include "wire/handshake.h"
 #include "wire/node_info.h"
@@ -66,6 +67,8 @@ class Membership {
                const std::string& reason, Instant now);
   // How a member is best reached, where that is not the host of its connection; empty: that one. Until it is lost.
   void prefer_host(const NodeId& node, std::string host);
+  // It was put out of the cluster: told so, and lost as a member.
+  void put_out(const NodeId& node, const std::string& reason, Instant now);
   void say_goodbye(const std::string& reason);  // to all; connections are the caller's to close afterwards
 
   bool has_effects() const { return !effects_.empty(); }
@@ -115,6 +118,7 @@ class Membership {
   std::map<ConnectionId, Connection> connections_;
   std::map<NodeId, Joined> members_;
   std::map<NodeId, Seen> seen_;
+  CopyWatch copies_;
   Effects effects_;
   Instant last_tick_, ping_due_;
 };

@@ -336,6 +336,19 @@ TEST_F(TwoNodes, AConnectionThatHasFallenSilentDoesNotOutliveTheOneThatReplacesI
   EXPECT_THAT(world.lost(b), IsEmpty());
 }
 
+TEST_F(TwoNodes, ACopiedHomeIsRefusedAndNamedByOthers) {
+  world.connect(a, b);
+  world.settle();
+  const auto copy = world.add(node("b", 2, 300));  // started later, elsewhere
+  world.connect(copy, a);
+  world.settle();
+  EXPECT_EQ(world.view(a).find("b")->info.incarnation, 300u);
+  world.connect(b, a);  // the original comes back: it is alive
+  world.settle();
+  EXPECT_EQ(world.view(a).find("b")->info.incarnation, 300u) << "the later one stays";
+  EXPECT_THAT(world.view(b).members.back().reason, HasSubstr("a home folder was copied"));
+}
+
 TEST_F(TwoNodes, RestartedNodeReplacesItsOldSelf) {
   world.connect(a, b);
   world.settle();

@@ -27,6 +27,7 @@ using Socket = asio::generic::stream_protocol::socket;
 constexpr auto linger_max = std::chrono::seconds(1);
 // A stranger's header may announce 4 MiB: memory is taken as the bytes arrive, not before.
 constexpr std::size_t body_step_bytes = 64u << 10;
+constexpr std::size_t wire_step_bytes = 32u << 10;  // read at once where it is encrypted
 
 // open → closing (close() was called: writes go on, what arrives is thrown away) → closed (on_close was or will be
 // called). open → released.
@@ -34,8 +35,13 @@ enum class State { idle, open, closing, closed, released };
 
 class AsioFrameConnection : public FrameConnection {
  public:
-  AsioFrameConnection(asio::any_io_executor executor, Descriptor descriptor)
-      : socket_(executor), timer_(executor), remote_host_(flotilla::remote_host(descriptor)) {
+  AsioFrameConnection(asio::any_io_executor executor, SecureSocket secure)
+      : socket_(executor),
+        timer_(executor),
+        remote_host_(flotilla::remote_host(secure.socket)),
+        tls_(std::move(secure.tls)),
+        is_ready_(!tls_) {
+    Descriptor& descriptor = secure.socket;
     sockaddr_storage address{};
     socklen_t bytes = sizeof address;
     getsockname(descriptor.get(), reinterpret_cast<sockaddr*>(&address), &bytes);
@@ -54,8 +60,12 @@ class AsioFrameConnection : public FrameConnection {
     on_frame_ = std::move(on_frame);
     on_close_ = std::move(on_close);
     if (adopt_error_) return finish(*adopt_error_);
+    if (tls_) return shake_hands();
     read_header();
   }
+
+  void when_secured(std::function<void()> on_secured) override { on_secured_ = std::move(on_secured); }
+  const TlsSession* tls() const override { return tls_ ? &*tls_ : nullptr; }
 
   void send(const Frame& frame) override {
     check(state_ != State::idle, "a connection is started before anything is sent");
@@ -73,7 +83,7 @@ class AsioFrameConnection : public FrameConnection {
     }
     queue_.push_back({encode_header(frame.header, frame.body), frame.body});
     queued_bytes_ += frame_header_bytes + frame.body.size();
-    if (queue_.size() == 1) write_next();
+    write_next();
   }
 
   bool offer(const Frame& frame) override {
@@ -91,16 +101,16 @@ class AsioFrameConnection : public FrameConnection {
     timer_.async_wait([self = self()](error_code error) {
       if (!error) self->finish(self->cause_);
     });
-    if (queue_.empty()) half_close();
+    if (queue_.empty() && !is_writing_) half_close();
   }
 
   bool is_open() const override { return state_ == State::open; }
   std::string remote_host() const override { return remote_host_; }
 
-  Descriptor release() override {
+  SecureSocket release() override {
     check(delivering_, "a socket is released from inside on_frame only");
     if (state_ != State::open) return {};
-    if (!queue_.empty()) {
+    if (!queue_.empty() || is_writing_) {
       finish({Code::unavailable, "[io] expected every frame to be sent before the socket changes hands but some wait"});
       return {};
     }
@@ -111,7 +121,7 @@ class AsioFrameConnection : public FrameConnection {
       return {};
     }
     state_ = State::released;
-    return Descriptor(fd);
+    return {Descriptor(fd), std::exchange(tls_, std::nullopt)};
   }
 
  private:
@@ -126,14 +136,107 @@ class AsioFrameConnection : public FrameConnection {
   std::string peer_name() const { return remote_host_.empty() ? "the other process" : remote_host_; }
   bool is_over() const { return state_ == State::closed || state_ == State::released; }
 
+  // --- TLS ---
+  void shake_hands() {
+    const auto status = tls_->advance();
+    if (!status) return end_handshake(status.error());
+    write_next();
+    if (tls_->established()) return begin_frames();
+    take_in([](AsioFrameConnection& connection) { connection.shake_hands(); });
+  }
+
+  void begin_frames() {
+    is_ready_ = true;
+    if (const auto on_secured = std::exchange(on_secured_, nullptr)) on_secured();
+    write_next();
+    if (state_ == State::closing) return discard();
+    if (state_ == State::open) read_header();
+  }
+
+  // The alert tells the other end why; little enough that the system takes it at once, or it goes without.
+  void end_handshake(Error cause) {
+    error_code ignored;
+    socket_.non_blocking(true, ignored);
+    if (!is_writing_ && !tls_->outgoing().empty()) {
+      const Bytes alert = tls_->take_outgoing();
+      socket_.write_some(asio::buffer(alert), ignored);
+    }
+    finish(std::move(cause));
+  }
+
+  // Brings in what there is, then goes on.
+  void take_in(void (*go_on)(AsioFrameConnection&)) {
+    const auto room = tls_->room(wire_step_bytes);
+    socket_.async_read_some(asio::buffer(room.data(), room.size()),
+                            [self = self(), go_on](error_code error, std::size_t count) {
+                              if (self->is_over()) return;
+                              const bool has_begun = self->is_ready_;
+                              if (error && has_begun) return self->finish_filling(error, false);
+                              if (error) return self->on_read_error(error, 0);
+                              if (has_begun && self->state_ == State::closing) return self->discard();
+                              if (!has_begun && self->begins_in_the_clear(count))
+                                return self->go_on_in_the_clear(count);
+                              self->has_heard_ = true;
+                              self->tls_->arrived(count);
+                              go_on(*self);
+                            });
+  }
+
+  // The first byte of a frame is no TLS record's.
+  bool begins_in_the_clear(std::size_t count) {
+    return !has_heard_ && count > 0 && tls_->room(count)[0] == std::byte{frame_magic & 0xff};
+  }
+
+  void go_on_in_the_clear(std::size_t count) {
+    const auto heard = tls_->room(count).first(count);
+    ahead_.assign(heard.begin(), heard.end());
+    tls_.reset();
+    begin_frames();
+  }
+
   // --- Reading ---
-  void read_header() {
-    asio::async_read(socket_, asio::buffer(header_bytes_), [self = self()](error_code error, std::size_t count) {
-      if (self->is_over()) return;
-      if (error) return self->on_read_error(error, count);
-      if (self->state_ == State::closing) return self->discard();
-      self->on_header();
+  using OnFilled = void (AsioFrameConnection::*)(error_code error, std::size_t count);
+
+  // Exactly so many bytes of what the peer says; on_filled never runs inside the call.
+  void fill(std::span<std::byte> into, OnFilled on_filled) {
+    into_ = into;
+    filled_ = 0;
+    on_filled_ = on_filled;
+    if (tls_) return decrypt(true);
+    filled_ = std::min(ahead_.size(), into.size());
+    std::copy_n(ahead_.begin(), filled_, into.begin());
+    ahead_.erase(ahead_.begin(), ahead_.begin() + static_cast<std::ptrdiff_t>(filled_));
+    asio::async_read(socket_, asio::buffer(into.data() + filled_, into.size() - filled_),
+                     [self = self()](error_code error, std::size_t count) {
+                       if (!self->is_over()) (*self.*self->on_filled_)(error, self->filled_ + count);
+                     });
+  }
+
+  void decrypt(bool inside_call) {
+    while (filled_ < into_.size()) {
+      const auto count = tls_->read(into_.subspan(filled_));
+      if (!count && count.error().code != Code::closed) return finish(count.error());
+      if (!count) return finish_filling(asio::error::eof, inside_call);
+      write_next();  // TLS itself may have something to answer
+      if (*count == 0) return take_in([](AsioFrameConnection& connection) { connection.decrypt(false); });
+      filled_ += *count;
+    }
+    finish_filling({}, inside_call);
+  }
+
+  void finish_filling(error_code error, bool inside_call) {
+    if (!inside_call) return (this->*on_filled_)(error, filled_);
+    asio::post(socket_.get_executor(), [self = self(), error] {
+      if (!self->is_over()) (*self.*self->on_filled_)(error, self->filled_);
     });
+  }
+
+  void read_header() { fill(header_bytes_, &AsioFrameConnection::on_header_bytes); }
+
+  void on_header_bytes(error_code error, std::size_t count) {
+    if (error) return on_read_error(error, count);
+    if (state_ == State::closing) return discard();
+    on_header();
   }
 
   void on_header() {
@@ -154,13 +257,13 @@ class AsioFrameConnection : public FrameConnection {
     const std::size_t have = frame_.body.size(), total = frame_.header.body_bytes;
     if (have == total) return on_body();
     frame_.body.resize(std::min(total, have + body_step_bytes));
-    asio::async_read(socket_, asio::buffer(frame_.body) + have,
-                     [self = self(), have](error_code error, std::size_t count) {
-                       if (self->is_over()) return;
-                       if (error) return self->on_read_error(error, frame_header_bytes + have + count);
-                       if (self->state_ == State::closing) return self->discard();
-                       self->read_body();
-                     });
+    fill(std::span(frame_.body).subspan(have), &AsioFrameConnection::on_body_bytes);
+  }
+
+  void on_body_bytes(error_code error, std::size_t count) {
+    if (error) return on_read_error(error, frame_header_bytes + frame_.body.size() - into_.size() + count);
+    if (state_ == State::closing) return discard();
+    read_body();
   }
 
   void on_body() {
@@ -199,22 +302,44 @@ class AsioFrameConnection : public FrameConnection {
   }
 
   // --- Writing ---
+  // What TLS has to say, and the frame in front of the queue: one write at a time.
   void write_next() {
+    if (is_writing_ || is_over()) return;
+    const bool has_frame = is_ready_ && !queue_.empty();
+    if (tls_) {
+      if (has_frame && !encrypt(queue_.front())) return;
+      if (tls_->outgoing().empty()) return;
+      wire_ = tls_->take_outgoing();
+    } else if (!has_frame) {
+      return;
+    }
+    is_writing_ = true;
+    const auto done = [self = self(), has_frame](error_code error, std::size_t) { self->on_written(error, has_frame); };
+    if (tls_) return asio::async_write(socket_, asio::buffer(wire_), done);
     const Outgoing& next = queue_.front();
-    const std::array buffers{asio::buffer(next.header), asio::buffer(next.body)};
-    asio::async_write(socket_, buffers, [self = self()](error_code error, std::size_t) { self->on_written(error); });
+    asio::async_write(socket_, std::array{asio::buffer(next.header), asio::buffer(next.body)}, done);
   }
 
-  void on_written(error_code error) {
+  bool encrypt(const Outgoing& frame) {
+    auto status = tls_->write(frame.header);
+    if (status) status = tls_->write(frame.body);
+    if (!status) finish(status.error());
+    return status.has_value();
+  }
+
+  void on_written(error_code error, bool frame_is_done) {
+    is_writing_ = false;
     if (is_over()) return;
     if (error) {
       if (state_ == State::closing) return finish(cause_);
       return finish({Code::closed, std::format("[io] the connection to {} broke: {}", peer_name(), error.message())});
     }
-    queued_bytes_ -= frame_header_bytes + queue_.front().body.size();
-    queue_.pop_front();
-    if (!queue_.empty()) return write_next();
-    if (state_ == State::closing) half_close();
+    if (frame_is_done) {
+      queued_bytes_ -= frame_header_bytes + queue_.front().body.size();
+      queue_.pop_front();
+    }
+    write_next();
+    if (!is_writing_ && queue_.empty() && state_ == State::closing) half_close();
   }
 
   // --- Closing ---
@@ -241,6 +366,7 @@ class AsioFrameConnection : public FrameConnection {
 
   // They may hold the connection itself.
   void forget_callbacks() {
+    on_secured_ = nullptr;
     on_frame_ = nullptr;
     on_close_ = nullptr;
   }
@@ -248,21 +374,30 @@ class AsioFrameConnection : public FrameConnection {
   Socket socket_;
   asio::steady_timer timer_;
   const std::string remote_host_;
+  std::optional<TlsSession> tls_;
+  bool is_ready_;  // frames may be sent: at once, or after the TLS handshake
+  bool is_writing_ = false, has_heard_ = false;
   std::optional<Error> adopt_error_;
   State state_ = State::idle;
   bool delivering_ = false;
+  std::function<void()> on_secured_;
   Error cause_;  // from close() on
   OnFrame on_frame_;
   OnClose on_close_;
   FrameHeaderBytes header_bytes_{};
   Frame frame_;
+  std::span<std::byte> into_;  // what is being read
+  std::size_t filled_ = 0;
+  OnFilled on_filled_ = nullptr;
+  Bytes ahead_;                 // read while it was not known that nothing is encrypted
+  Bytes wire_;                  // encrypted, being written
   std::deque<Outgoing> queue_;  // the front is being written
   std::size_t queued_bytes_ = 0;
 };
 
 }  // namespace
 
-std::shared_ptr<FrameConnection> FrameConnection::adopt(asio::any_io_executor executor, Descriptor socket) {
+std::shared_ptr<FrameConnection> FrameConnection::adopt(asio::any_io_executor executor, SecureSocket socket) {
   return std::make_shared<AsioFrameConnection>(std::move(executor), std::move(socket));
 }
 

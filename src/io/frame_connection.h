@@ -12,7 +12,7 @@
 
 #include "base/limits.h"
 #include "base/result.h"
-#include "io/tcp_link.h"
+#include "io/secure_socket.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -23,9 +23,15 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   using OnClose = std::function<void(Error)>;
   static constexpr std::size_t offered_bytes_max = limits::send_queue_bytes_max / 2;
 
-  // Takes a connected stream socket. Nothing is read before start().
-  static std::shared_ptr<FrameConnection> adopt(boost::asio::any_io_executor executor, Descriptor socket);
+  // Takes a connected stream socket, encrypted where it brings a session. Nothing is read before start().
+  static std::shared_ptr<FrameConnection> adopt(boost::asio::any_io_executor executor, SecureSocket socket);
   virtual ~FrameConnection() = default;
+
+  // For an encrypted one, before start(): called once the TLS handshake is done, before any frame. What is sent earlier
+  // waits for it. Where a caller begins with a frame in the clear, as releases before protocol version 2 do, it is called
+  // then, tls() is null and frames go in the clear: good for nothing but telling it so.
+  virtual void when_secured(std::function<void()> on_secured) = 0;
+  virtual const TlsSession* tls() const = 0;  // null where nothing is encrypted
 
   virtual void start(OnFrame on_frame, OnClose on_close) = 0;
   virtual void send(const Frame& frame) = 0;  // queued; silently dropped once closed (on_close has said why)
@@ -39,7 +45,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   // Stops reading and gives the socket back for a blocking Link (a bulk copy after its handshake). Only in on_frame; what
   // the peer has sent behind that frame is still in the socket. on_close is then never called. Empty where frames of ours
   // are still queued: the connection then closes.
-  virtual Descriptor release() = 0;
+  virtual SecureSocket release() = 0;
 };
 
 }  // namespace flotilla

@@ -222,7 +222,8 @@ TEST_F(FrameConnectionTest, CloseFromInsideOnFrameDeliversNothingMore) {
 TEST_F(FrameConnectionTest, AnotherVersionIsExplainedToBothSides) {
   HandshakeIdentity self{.node = random_node_id(), .name = "studio", .release = "0.1.0", .trust = TrustMode::trust_lan};
   HandshakeIdentity old{.node = random_node_id(), .name = "attic", .release = "0.0.1", .trust = TrustMode::trust_lan};
-  Handshake responder = Handshake::respond(self), initiator = Handshake::initiate(old, ConnectionClass::control);
+  Handshake responder = Handshake::respond(self, {});
+  Handshake initiator = Handshake::initiate(old, ConnectionClass::control, {});
   start();
   on_frame_ = [&] {
     const auto status = responder.on_frame(frames_.back());
@@ -250,7 +251,7 @@ TEST_F(FrameConnectionTest, ReleaseHandsTheSocketToABlockingLink) {
   Descriptor released;
   on_frame_ = [&] {
     if (frames_.size() == 2)
-      released = connection_->release();
+      released = connection_->release().socket;
     else
       connection_->send(make_frame(FrameKind::hello_reply, some_bytes(10)));
   };
@@ -286,6 +287,131 @@ TEST_F(FrameConnectionTest, CallbacksThatHoldTheConnectionAreForgottenAfterClosi
   loop_.restart();
   loop_.poll();
   EXPECT_TRUE(watched.expired());
+}
+
+// --- Encrypted -----------------------------------------------------------------------------------
+
+struct Device {
+  SigningKey key = SigningKey::generate();
+  TlsContext context = TlsContext::of_device(key, Certificate::of_device(key, {}), {});
+};
+
+// Two connections on one loop, with a TLS session at either end.
+class SecuredTest : public testing::Test {
+ protected:
+  struct End {
+    std::shared_ptr<FrameConnection> connection;
+    bool secured = false;
+    std::vector<Frame> frames;
+    std::vector<Error> causes;
+  };
+
+  void adopt(End& end, SecureSocket socket) {
+    end.connection = FrameConnection::adopt(loop_.get_executor(), std::move(socket));
+    end.connection->when_secured([&end] { end.secured = true; });
+    end.connection->start([&end](Frame frame) { end.frames.push_back(std::move(frame)); },
+                          [&end](Error cause) { end.causes.push_back(std::move(cause)); });
+  }
+  void connect() {
+    auto pair = socket_pair().value();
+    adopt(here_, {std::move(pair.first), TlsSession(one_.context, TlsRole::initiator)});
+    adopt(there_, {std::move(pair.second), TlsSession(other_.context, TlsRole::responder)});
+  }
+  template <class Condition>
+  bool turn_until(Condition condition) {
+    const auto deadline = std::chrono::steady_clock::now() + long_enough;
+    while (!condition() && std::chrono::steady_clock::now() < deadline) {
+      loop_.restart();
+      loop_.run_one_for(1s);
+    }
+    return condition();
+  }
+
+  boost::asio::io_context loop_;
+  const Device one_, other_;
+  End here_, there_;
+};
+
+TEST_F(SecuredTest, FramesSentBeforeTheHandshakeArriveAfterIt) {
+  connect();
+  here_.connection->send(make_frame(FrameKind::generate, some_bytes(300'000)));
+  here_.connection->send(make_frame(FrameKind::ping, {}));
+  there_.connection->send(make_frame(FrameKind::pong, {}));
+  ASSERT_TRUE(turn_until([&] { return there_.frames.size() == 2 && here_.frames.size() == 1; }));
+  EXPECT_TRUE(here_.secured && there_.secured);
+  EXPECT_EQ(there_.frames[0].body, some_bytes(300'000));
+  EXPECT_EQ(there_.connection->tls()->peer()->id(), one_.key.id());
+  EXPECT_EQ(here_.connection->tls()->exporter(), there_.connection->tls()->exporter());
+}
+
+TEST_F(SecuredTest, ManyFramesAtOnceKeepTheirOrder) {
+  connect();
+  for (int i = 0; i < 3000; ++i) here_.connection->send(make_frame(FrameKind::cancel, some_bytes(i % 50), {}, i));
+  ASSERT_TRUE(turn_until([&] { return there_.frames.size() == 3000; }));
+  for (std::size_t i = 0; i < there_.frames.size(); ++i) ASSERT_EQ(there_.frames[i].header.step, i);
+}
+
+TEST_F(SecuredTest, TheLastFrameBeforeCloseArrives) {
+  connect();
+  here_.connection->send(make_frame(FrameKind::goodbye, some_bytes(100'000)));
+  here_.connection->close({Code::closed, "leaving"});
+  ASSERT_TRUE(turn_until([&] { return !there_.causes.empty() && !here_.causes.empty(); }));
+  ASSERT_EQ(there_.frames.size(), 1u);
+  EXPECT_EQ(here_.causes[0].message, "leaving");
+  EXPECT_EQ(there_.causes[0].code, Code::closed);
+}
+
+TEST_F(SecuredTest, ReleaseHandsTheSessionOnWithTheSocket) {
+  auto pair = socket_pair().value();
+  End& server = there_;
+  SecureSocket released;
+  server.connection = FrameConnection::adopt(loop_.get_executor(),
+                                             {std::move(pair.first), TlsSession(other_.context, TlsRole::responder)});
+  server.connection->start([&](Frame) { released = server.connection->release(); }, [](Error) {});
+  auto asking = std::async(std::launch::async, [&]() -> Result<Frame> {
+    const auto until = std::chrono::steady_clock::now() + long_enough;
+    FLOTILLA_TRY(auto socket, shake_hands(std::move(pair.second), one_.context, TlsRole::initiator, until));
+    const auto link = make_tcp_link(std::move(socket));
+    FLOTILLA_TRY_STATUS(link->send(make_frame(FrameKind::proof, {})));
+    FLOTILLA_TRY_STATUS(link->send(make_frame(FrameKind::range_request, some_bytes(20))));  // impatient
+    Frame frame;
+    FLOTILLA_TRY_STATUS(link->receive(frame, long_enough));
+    return frame;
+  });
+  ASSERT_TRUE(turn_until([&] { return static_cast<bool>(released); }));
+  const auto link = make_tcp_link(std::move(released));
+  Frame frame;
+  ASSERT_TRUE(link->receive(frame, long_enough));
+  EXPECT_EQ(frame.body, some_bytes(20));
+  ASSERT_TRUE(link->send(make_frame(FrameKind::range_end, some_bytes(70'000))));
+  const auto answer = asking.get();
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->body, some_bytes(70'000));
+}
+
+TEST_F(SecuredTest, AFrameInTheClearIsHandedOverAsSuch) {
+  auto pair = socket_pair().value();
+  adopt(there_, {std::move(pair.second), TlsSession(other_.context, TlsRole::responder)});
+  const auto old = make_tcp_link(std::move(pair.first));
+  ASSERT_TRUE(old->send(make_frame(FrameKind::hello, some_bytes(200))));
+  ASSERT_TRUE(turn_until([&] { return there_.frames.size() == 1; }));
+  EXPECT_TRUE(there_.secured);
+  EXPECT_EQ(there_.connection->tls(), nullptr);
+  there_.connection->send(make_frame(FrameKind::refused, {}));
+  Frame frame;
+  bool answered = false;
+  ASSERT_TRUE(turn_until([&] { return answered = answered || old->receive(frame, 0ns).has_value(); }));
+  EXPECT_EQ(frame.header.kind, FrameKind::refused);
+}
+
+TEST_F(SecuredTest, NonsenseAndSilenceCloseItWithASentence) {
+  auto pair = socket_pair().value();
+  adopt(there_, {std::move(pair.second), TlsSession(other_.context, TlsRole::responder)});
+  const Bytes nonsense(500, std::byte{0x55});
+  ASSERT_EQ(::send(pair.first.get(), nonsense.data(), nonsense.size(), MSG_NOSIGNAL), 500);
+  ASSERT_TRUE(turn_until([&] { return !there_.causes.empty(); }));
+  EXPECT_EQ(there_.causes[0].code, Code::corrupt);
+  EXPECT_FALSE(there_.secured);
 }
 
 TEST(FrameConnection, NamesItsPeersAddress) {

@@ -12,6 +12,7 @@
 #include "base/limits.h"
 #include "io/memory_link.h"
 #include "io/modelled_link.h"
+#include "io/secure_socket.h"
 #include "io/tcp_link.h"
 
 namespace flotilla {
@@ -40,6 +41,17 @@ LinkPair over_tcp() {
   Descriptor connected = tcp_connect("127.0.0.1", local_port(listener), 5s).value();
   Descriptor accepted = tcp_accept(listener, 5s).value();
   return {make_tcp_link(std::move(connected)), make_tcp_link(std::move(accepted))};
+}
+
+LinkPair over_tls(TcpLinkOptions options = {}) {
+  const auto context = TlsContext::of_shared_key(some_bytes(16));
+  const auto until = Clock::now() + 10s;
+  auto pair = socket_pair().value();
+  auto there = std::async(std::launch::async, [&] {
+    return shake_hands(std::move(pair.second), context, TlsRole::responder, until).value();
+  });
+  auto here = shake_hands(std::move(pair.first), context, TlsRole::initiator, until).value();
+  return {make_tcp_link(std::move(here), options), make_tcp_link(there.get(), options)};
 }
 
 LinkPair modelled(LinkPair inner, const LinkModel& model = {}) {
@@ -174,14 +186,16 @@ TEST_P(EveryLink, ABodyBeyondItsKindsLimitIsNotSentAndTheLinkLivesOn) {
   EXPECT_TRUE(there_.receive(frame, long_enough));
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    Io, EveryLink,
-    testing::Values(Kind{"Memory", [] { return make_memory_link_pair(); }},
-                    Kind{"SocketPair", [] { return over_sockets(); }},
-                    Kind{"SpinningSocketPair", [] { return over_sockets({.spin = 200us}); }}, Kind{"Tcp", over_tcp},
-                    Kind{"ModelledMemory", [] { return modelled(make_memory_link_pair()); }},
-                    Kind{"ModelledTcp", [] { return modelled(over_tcp(), {.delay = 10us, .jitter = 20us}); }}),
-    [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Io, EveryLink,
+                         testing::Values(Kind{"Memory", [] { return make_memory_link_pair(); }},
+                                         Kind{"SocketPair", [] { return over_sockets(); }},
+                                         Kind{"SpinningSocketPair", [] { return over_sockets({.spin = 200us}); }},
+                                         Kind{"Tcp", over_tcp}, Kind{"Tls", [] { return over_tls(); }},
+                                         Kind{"SpinningTls", [] { return over_tls({.spin = 200us}); }},
+                                         Kind{"ModelledMemory", [] { return modelled(make_memory_link_pair()); }},
+                                         Kind{"ModelledTcp",
+                                              [] { return modelled(over_tcp(), {.delay = 10us, .jitter = 20us}); }}),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 // --- Bytes under a socket link -------------------------------------------------------------------
 

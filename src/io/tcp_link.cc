@@ -12,8 +12,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
+#include <optional>
 
 #include "io/link_check.h"
+#include "io/secure_socket.h"
 #include "io/socket_calls.h"
 
 namespace flotilla {
@@ -24,6 +27,8 @@ using Clock = std::chrono::steady_clock;
 // A header may announce 256 MiB, and a stranger may write it: memory is taken as the bytes arrive, not before. A link
 // in use has had such a frame before, so its body has the room and nothing is copied.
 constexpr std::size_t body_step_bytes = 1u << 20;
+// TLS: a record's bytes, how many are encrypted before they are sent, and what is read from the system at once.
+constexpr std::size_t record_bytes = 16u << 10, records_at_once = 8, wire_step_bytes = 128u << 10;
 
 Error system_error(std::string_view what) {
   const int number = errno;
@@ -49,8 +54,8 @@ void probe_when_silent(int socket) {
 
 class TcpLink : public Link {
  public:
-  TcpLink(Descriptor socket, TcpLinkOptions options)
-      : socket_(std::move(socket)), options_(options), spin_(options.spin) {
+  TcpLink(SecureSocket secure, TcpLinkOptions options)
+      : socket_(std::move(secure.socket)), tls_(std::move(secure.tls)), options_(options), spin_(options.spin) {
     const int one = 1;
     // Fails on a socketpair, which has no such delay.
     setsockopt(socket_.get(), IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -69,7 +74,7 @@ class TcpLink : public Link {
     if (cause_) return fail(cause_.get());
     FLOTILLA_TRY_STATUS(check_sendable(header, body));
     const FrameHeaderBytes head = encode_header(header, body);
-    FLOTILLA_TRY_STATUS(or_close(send_all(head, body)));
+    FLOTILLA_TRY_STATUS(or_close(tls_ ? send_encrypted(head, body) : send_all(head, body)));
     sent_ += {.messages = 1, .bytes = head.size() + body.size()};
     return {};
   }
@@ -125,6 +130,89 @@ class TcpLink : public Link {
     return {};
   }
 
+  // --- TLS ---
+  // Who sends and who receives may be two threads, and a TLS session is one thing: it is locked for as long as OpenSSL
+  // computes, never while anything waits.
+
+  // A small frame becomes one record and one call of the system: header and body are put together first. Of a large one
+  // some records at a time are encrypted and sent.
+  Status send_encrypted(std::span<const std::byte> head, std::span<const std::byte> body) {
+    const auto with_head = body.first(std::min(body.size(), record_bytes - head.size()));
+    staging_.assign(head.begin(), head.end());
+    staging_.insert(staging_.end(), with_head.begin(), with_head.end());
+    FLOTILLA_TRY_STATUS(send_records(staging_));
+    for (auto rest = body.subspan(with_head.size()); !rest.empty();) {
+      const auto some = rest.first(std::min(rest.size(), records_at_once * record_bytes));
+      FLOTILLA_TRY_STATUS(send_records(some));
+      rest = rest.subspan(some.size());
+    }
+    return {};
+  }
+
+  Status send_records(std::span<const std::byte> bytes) {
+    {
+      const std::scoped_lock lock(tls_mutex_);
+      FLOTILLA_TRY_STATUS(tls_->write(bytes));
+    }
+    while (true) {
+      FLOTILLA_TRY(const bool all, send_what_fits());
+      if (all) return {};
+      FLOTILLA_TRY_STATUS(wait_to_send());
+    }
+  }
+
+  Result<bool> send_what_fits() {
+    const std::scoped_lock lock(tls_mutex_);
+    while (true) {
+      const auto bytes = tls_->outgoing();
+      if (bytes.empty()) return true;
+      const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), no_signal);
+      if (sent >= 0) {
+        tls_->sent(static_cast<std::size_t>(sent));
+      } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+        return false;
+      } else if (errno != EINTR) {
+        return fail(system_error("sending"));
+      }
+    }
+  }
+
+  // What the session makes of what is there: 0 where more has to come, at_end where nothing will.
+  Result<std::size_t> receive_encrypted(std::span<std::byte> into) {
+    while (true) {
+      const std::scoped_lock lock(tls_mutex_);
+      const auto count = tls_->read(into);
+      if (!count && count.error().code == Code::closed) return at_end;
+      if (!count || *count > 0) return count;
+      FLOTILLA_TRY(const std::size_t arrived, receive_raw(tls_->room(wire_step_bytes)));
+      if (arrived == 0 || arrived == at_end) return arrived;
+      tls_->arrived(arrived);
+    }
+  }
+
+  // Whether a byte of a frame is there; an error where none will come.
+  Result<bool> has_begun_encrypted() {
+    while (true) {
+      const std::scoped_lock lock(tls_mutex_);
+      FLOTILLA_TRY(const bool has_something, tls_->has_something());
+      if (has_something) return true;
+      FLOTILLA_TRY(const std::size_t arrived, receive_raw(tls_->room(wire_step_bytes)));
+      if (arrived == 0) return false;
+      if (arrived == at_end) return fail(Code::closed, "[io] the other end closed the link");
+      tls_->arrived(arrived);
+    }
+  }
+
+  Result<bool> has_begun() {
+    if (tls_) return has_begun_encrypted();
+    std::byte byte;
+    const ssize_t count = recv(socket_.get(), &byte, 1, MSG_PEEK);
+    if (count > 0) return true;
+    if (count == 0) return fail(Code::closed, "[io] the other end closed the link");
+    if (errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK) return false;
+    return fail(system_error("receiving"));
+  }
+
   Status receive_frame(Frame& frame) {
     FrameHeaderBytes head;
     FLOTILLA_TRY_STATUS(receive_all(head, "header"));
@@ -160,6 +248,10 @@ class TcpLink : public Link {
 
   // 0 where nothing is there yet, at_end where nothing will come.
   Result<std::size_t> receive_some(std::span<std::byte> into) {
+    return tls_ ? receive_encrypted(into) : receive_raw(into);
+  }
+
+  Result<std::size_t> receive_raw(std::span<std::byte> into) {
     while (true) {
       const ssize_t count = recv(socket_.get(), into.data(), into.size(), 0);
       if (count > 0) return static_cast<std::size_t>(count);
@@ -173,19 +265,19 @@ class TcpLink : public Link {
   Result<bool> wait_for_begin(std::chrono::nanoseconds patience) {
     const auto start = Clock::now();
     const auto spin = std::min<std::chrono::nanoseconds>(spin_, patience);
-    std::byte byte;
     while (true) {
-      const ssize_t count = recv(socket_.get(), &byte, 1, MSG_PEEK);
-      if (count > 0) return true;
-      if (count == 0) return closed_by_peer();
-      if (errno != EINTR && errno != EAGAIN && errno != EWOULDBLOCK) return fail_and_close(system_error("receiving"));
+      const auto begun = has_begun();
+      if (!begun) return fail_and_close(begun.error());
+      if (*begun) return true;
       if (cause_) return fail(cause_.get());
-      if (Clock::now() - start >= spin) break;
+      const auto spent = Clock::now() - start;
+      if (spent < spin) continue;
+      const auto waited = wait(POLLIN, patience - spent);
+      if (waited && tls_) continue;  // what arrived may be less than a record
+      if (waited) return true;
+      if (waited.error().code == Code::timeout) return false;
+      return fail_and_close(waited.error());
     }
-    const auto waited = wait(POLLIN, patience - (Clock::now() - start));
-    if (waited) return true;
-    if (waited.error().code == Code::timeout) return false;
-    return fail_and_close(waited.error());
   }
 
   std::unexpected<Error> closed_by_peer() {
@@ -227,6 +319,9 @@ class TcpLink : public Link {
   }
 
   Descriptor socket_;
+  std::optional<TlsSession> tls_;
+  std::mutex tls_mutex_;
+  Bytes staging_;
   TcpLinkOptions options_;
   std::chrono::microseconds spin_;  // options_.spin, but for who sleeps at once
   Meanwhile meanwhile_;
@@ -249,6 +344,10 @@ Descriptor::~Descriptor() {
 }
 
 std::unique_ptr<Link> make_tcp_link(Descriptor socket, TcpLinkOptions options) {
+  return std::make_unique<TcpLink>(std::move(socket), options);
+}
+
+std::unique_ptr<Link> make_tcp_link(SecureSocket socket, TcpLinkOptions options) {
   return std::make_unique<TcpLink>(std::move(socket), options);
 }
 

@@ -1,5 +1,7 @@
 #include "pipeline/ring.h"
 
+#include <atomic>
+#include <future>
 #include <utility>
 
 #include "base/log.h"
@@ -31,15 +33,35 @@ Result<std::unique_ptr<Link>> modelled_where_asked(std::unique_ptr<Link> link, c
 // The hello goes over the bare link, before a link model adds its own bytes to frames.
 Result<std::unique_ptr<Link>> connect_to(const std::string& address, std::uint16_t port, const PrepareStage& plan,
                                          std::chrono::microseconds spin, const RunnerOptions& options) {
+  const auto until = std::chrono::steady_clock::now() + ring_patience;
   FLOTILLA_TRY(auto socket, tcp_connect(address, port, ring_patience));
-  auto link = make_tcp_link(std::move(socket), {.spin = spin});
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), ring_tls(plan), TlsRole::initiator, until));
+  auto link = make_tcp_link(std::move(secure), {.spin = spin});
   FLOTILLA_TRY_STATUS(link->send(make_frame(FrameKind::ring_hello, encode(hello_of(plan)), plan.epoch)));
   return modelled_where_asked(std::move(link), options);
 }
 
-Result<std::unique_ptr<Link>> adopt(Descriptor socket, std::chrono::microseconds spin, const RunnerOptions& options) {
+Result<std::unique_ptr<Link>> adopt(SecureSocket socket, std::chrono::microseconds spin, const RunnerOptions& options) {
   return modelled_where_asked(make_tcp_link(std::move(socket), {.spin = spin}), options);
 }
+
+// A handshake needs both ends. In a ring each stage calls the next and is called by the one before, so whoever called
+// first and answered only afterwards would wait for ever: the door is kept by a thread of its own while this one calls.
+class DoorKeeper {
+ public:
+  DoorKeeper(const Descriptor& listener, RingDoor door) {
+    door.given_up = [this, given_up = std::move(door.given_up)] { return dismissed_ || given_up(); };
+    accepted_ = std::async(std::launch::async,
+                           [&listener, door = std::move(door)] { return accept_neighbours(listener, door); });
+  }
+  // Whoever did not wait for it no longer wants it.
+  ~DoorKeeper() { dismissed_ = true; }
+  Result<std::vector<SecureSocket>> wait() { return accepted_.get(); }
+
+ private:
+  std::atomic<bool> dismissed_{false};
+  std::future<Result<std::vector<SecureSocket>>> accepted_;  // goes first: it waits for the thread
+};
 
 std::unexpected<Error> cause_from(const Frame& stage_lost) {
   auto lost = decode_stage_failed(stage_lost.body);
@@ -144,9 +166,16 @@ Ring make_lone_ring(const PrepareStage& plan) {
 Result<std::optional<Ring>> connect_ring(const PrepareStage& plan, const ConnectRing& next, const Descriptor& listener,
                                          const RunnerOptions& options, const NodeLine& node, Group& group) {
   if (next.members.size() != plan.member)
-    return fail(Code::invalid_argument, "[pipeline] expected the addresses of {} earlier members of this stage but got {}",
-                plan.member, next.members.size());
+    return fail(Code::invalid_argument,
+                "[pipeline] expected the addresses of {} earlier members of this stage but got {}", plan.member,
+                next.members.size());
   const bool in_ring = plan.member == 0 && plan.stage_count > 1;
+  RingDoor door{
+      .tls = ring_tls(plan), .expected = {}, .patience = ring_patience, .given_up = [&node] { return node.ended(); }};
+  for (std::uint32_t member = plan.member + 1; member < plan.members; ++member)
+    door.expected.push_back(hello_of_member(plan, member));
+  if (in_ring) door.expected.push_back(hello_expected_by(plan));
+  DoorKeeper keeper(listener, std::move(door));
   std::unique_ptr<Link> downstream;
   if (in_ring) {
     FLOTILLA_TRY(downstream, connect_to(next.address, next.port, plan, ring_spin(options), options));
@@ -156,11 +185,7 @@ Result<std::optional<Ring>> connect_ring(const PrepareStage& plan, const Connect
     FLOTILLA_TRY(auto link, connect_to(earlier.address, earlier.port, plan, member_spin, options));
     group.adopt(member, std::move(link));
   }
-  RingDoor door{.expected = {}, .patience = ring_patience, .given_up = [&node] { return node.ended(); }};
-  for (std::uint32_t member = plan.member + 1; member < plan.members; ++member)
-    door.expected.push_back(hello_of_member(plan, member));
-  if (in_ring) door.expected.push_back(hello_expected_by(plan));
-  FLOTILLA_TRY(auto sockets, accept_neighbours(listener, door));
+  FLOTILLA_TRY(auto sockets, keeper.wait());
   for (std::uint32_t member = plan.member + 1; member < plan.members; ++member) {
     FLOTILLA_TRY(auto link, adopt(std::move(sockets[member - plan.member - 1]), member_spin, options));
     group.adopt(member, std::move(link));

@@ -1,14 +1,7 @@
 #include "pipeline/ring_hello.h"
 
-#include <poll.h>
-#include <sys/socket.h>
-
-#include <array>
-#include <cerrno>
-
 #include "base/log.h"
 #include "base/sha256.h"
-#include "io/socket_calls.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -19,37 +12,24 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t hello_bytes_max = 1024;  // a ring_hello is about 150 bytes
 constexpr std::chrono::milliseconds look_up_interval{100};
 
-// Exactly `bytes`, or an error once `until` has passed. A Link is no help here: it waits for the rest of a frame that
-// has begun for as long as it takes, and makes room for the largest frame there is.
-Status read_exactly(int fd, std::span<std::byte> bytes, Clock::time_point until) {
-  while (!bytes.empty()) {
-    const int ready = poll_until(fd, POLLIN, until);
-    if (ready == 0) return fail(Code::timeout, "[pipeline] expected a ring hello but the caller said nothing in time");
-    if (ready < 0) return fail(Code::closed, "[pipeline] expected a ring hello but the connection broke");
-    const auto count = ::recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
-    if (count == 0) return fail(Code::closed, "[pipeline] expected a ring hello but the caller hung up");
-    if (count < 0 && errno != EAGAIN && errno != EINTR)
-      return fail(Code::closed, "[pipeline] expected a ring hello but the connection broke");
-    if (count > 0) bytes = bytes.subspan(static_cast<std::size_t>(count));
-  }
-  return {};
-}
-
-Result<RingHello> read_hello(const Descriptor& socket, std::chrono::milliseconds patience) {
-  const auto until = Clock::now() + patience;
+// A Link is no help here: it waits for the rest of a frame that has begun for as long as it takes, and makes room for
+// the largest frame there is.
+Result<RingHello> read_hello(SecureSocket& socket, Clock::time_point until) {
   FrameHeaderBytes header_bytes{};
-  FLOTILLA_TRY_STATUS(read_exactly(socket.get(), header_bytes, until));
+  FLOTILLA_TRY_STATUS(receive_exactly(socket, header_bytes, until));
   FLOTILLA_TRY(const auto header, decode_header(header_bytes));
   if (header.kind != FrameKind::ring_hello || header.body_bytes > hello_bytes_max)
     return fail(Code::corrupt, "[pipeline] expected a ring hello but got {} of {} bytes", to_string(header.kind),
                 header.body_bytes);
   Bytes body(header.body_bytes);
-  FLOTILLA_TRY_STATUS(read_exactly(socket.get(), body, until));
+  FLOTILLA_TRY_STATUS(receive_exactly(socket, body, until));
   FLOTILLA_TRY_STATUS(check_body(header, body));
   return decode_ring_hello(body);
 }
 
 }  // namespace
+
+TlsContext ring_tls(const PrepareStage& plan) { return TlsContext::of_shared_key(bytes_of(plan.ring_key)); }
 
 RingHello hello_of(const PrepareStage& plan) {
   return {.placement = plan.placement,
@@ -83,9 +63,10 @@ Status check_hello(const RingHello& hello, const RingHello& expected) {
 
 namespace {
 
-// The place among those still expected whose hello this is; all are compared, so that no answer is quicker than another.
+// The place among those still expected whose hello this is; all are compared, so that no answer is quicker than
+// another.
 Result<std::size_t> place_of(const RingHello& hello, std::span<const RingHello> expected,
-                             std::span<const Descriptor> here) {
+                             std::span<const SecureSocket> here) {
   Result<std::size_t> place = fail(Code::unauthorized, "[pipeline] expected a neighbour of this ring");
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const auto verdict = check_hello(hello, expected[i]);
@@ -97,28 +78,41 @@ Result<std::size_t> place_of(const RingHello& hello, std::span<const RingHello> 
   return place;
 }
 
+struct Caller {
+  SecureSocket socket;
+  std::size_t place = 0;
+};
+
+Result<Caller> hear(Descriptor socket, const RingDoor& door, std::span<const SecureSocket> here) {
+  const auto until = Clock::now() + door.hello_patience;
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), door.tls, TlsRole::responder, until));
+  FLOTILLA_TRY(const auto hello, read_hello(secure, until));
+  FLOTILLA_TRY(const auto place, place_of(hello, door.expected, here));
+  return Caller{std::move(secure), place};
+}
+
 }  // namespace
 
-Result<std::vector<Descriptor>> accept_neighbours(const Descriptor& listener, const RingDoor& door) {
+Result<std::vector<SecureSocket>> accept_neighbours(const Descriptor& listener, const RingDoor& door) {
   const auto until = Clock::now() + door.patience;
-  std::vector<Descriptor> here(door.expected.size());
+  std::vector<SecureSocket> here(door.expected.size());
   for (std::size_t missing = here.size(); missing > 0;) {
     if (Clock::now() >= until)
-      return fail(Code::timeout,
-                  "[pipeline] expected {} more machines of this ring to connect within {} s but they did not; check that "
-                  "the machines reach each other on every port (a firewall?)",
-                  missing, door.patience.count() / 1000);
+      return fail(
+          Code::timeout,
+          "[pipeline] expected {} more machines of this ring to connect within {} s but they did not; check that "
+          "the machines reach each other on every port (a firewall?)",
+          missing, door.patience.count() / 1000);
     if (door.given_up && door.given_up()) return fail(Code::closed, "[pipeline] the ring is no longer wanted");
     auto socket = tcp_accept(listener, look_up_interval);
     if (!socket && socket.error().code == Code::timeout) continue;
     if (!socket) return fail(socket.error());
-    const auto hello = read_hello(*socket, door.hello_patience);
-    const auto place = hello ? place_of(*hello, door.expected, here) : fail(hello.error());
-    if (!place) {
-      log(LogLevel::warning, "pipeline", "a caller at the ring's door is turned away: {}", place.error().message);
+    auto caller = hear(*std::move(socket), door, here);
+    if (!caller) {
+      log(LogLevel::warning, "pipeline", "a caller at the ring's door is turned away: {}", caller.error().message);
       continue;
     }
-    here[*place] = *std::move(socket);
+    here[caller->place] = std::move(caller->socket);
     --missing;
   }
   return here;

@@ -1,13 +1,17 @@
 // Claims about whole runners: real sockets, the node's protocol, threads of this process or processes of their own.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/socket.h>
 
+#include <array>
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <memory>
 #include <thread>
 
+#include "io/socket_calls.h"
 #include "pipeline/local_ring.h"
 #include "pipeline/ring_hello.h"
 #include "pipeline/runner.h"
@@ -156,10 +160,10 @@ TEST(Runner, LoadingIsToldAtMostTenTimesASecondAndTheEndAlways) {
 }
 
 TEST(Runner, AStageThatCannotBeLoadedIsReportedOnceWithTheReason) {
-  LoneRunner runner([](const PrepareStage&, const LoadProgressFn&,
-                       std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
-    return fail(Code::no_memory, "[script] no room for 3 GiB");
-  });
+  LoneRunner runner(
+      [](const PrepareStage&, const LoadProgressFn&, std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
+        return fail(Code::no_memory, "[script] no room for 3 GiB");
+      });
   runner.send(FrameKind::prepare_stage, encode(plan(0, 1)));
   const auto failed = decode_stage_failed(runner.receive(FrameKind::stage_failed).body).value();
   EXPECT_EQ(failed.code, "no_memory");
@@ -223,39 +227,68 @@ Bytes hello_bytes(const RingHello& hello, FrameKind kind = FrameKind::ring_hello
   return bytes;
 }
 
+// Whether the door's other side closed it, whatever TLS said before.
+bool is_closed(const Descriptor& socket) {
+  const auto until = std::chrono::steady_clock::now() + patience;
+  std::array<char, 4096> said;
+  while (poll_until(socket.get(), POLLIN, until) > 0) {
+    const auto count = ::recv(socket.get(), said.data(), said.size(), 0);
+    if (count <= 0) return count == 0 || errno == ECONNRESET;
+  }
+  return false;
+}
+
 TEST(Runner, WrongRingKeyIsTurnedAwayAndSoIsEveryOtherStranger) {
   const auto listener = tcp_listen("127.0.0.1", 0).value();
   const auto port = local_port(listener);
+  const auto until = std::chrono::steady_clock::now() + patience;
   const auto right = hello_expected_by(plan(1, 3));
   ASSERT_EQ(right.stage_index, 0u);
+  const RingDoor door{.tls = ring_tls(plan(1, 3)),
+                      .expected = {right},
+                      .patience = patience,
+                      .hello_patience = std::chrono::milliseconds(200),
+                      .given_up = {}};
+  auto accepted = std::async(std::launch::async, [&] { return accept_neighbours(listener, door); });
+
+  // In the clear: a hello that is right, another frame, nonsense, half a hello and then silence.
+  auto cut = hello_bytes(right);
+  cut.resize(cut.size() / 2);
+  for (const Bytes& bytes :
+       {hello_bytes(right), hello_bytes(right, FrameKind::generate), Bytes(300, std::byte{0x41}), cut})
+    EXPECT_TRUE(is_closed(call(port, bytes)));
+  auto another = plan(1, 3);
+  another.ring_key.back() = 'e';
+  auto with_another_key = shake_hands(call(port, {}), ring_tls(another), TlsRole::initiator, until);
+  EXPECT_FALSE(with_another_key);
+  // With the key, and a hello that is not this ring's.
   auto wrong_key = right, wrong_placement = right, wrong_epoch = right, wrong_stage = right;
   wrong_key.ring_key.back() = 'e';
   wrong_placement.placement.value += 1;
   wrong_epoch.epoch.counter -= 1;
   wrong_stage.stage_index = 2;
-  std::vector<Descriptor> strangers;
-  for (const auto& hello : {wrong_key, wrong_placement, wrong_epoch, wrong_stage})
-    strangers.push_back(call(port, hello_bytes(hello)));
-  strangers.push_back(call(port, hello_bytes(right, FrameKind::generate)));
-  strangers.push_back(call(port, Bytes(300, std::byte{0x41})));
-  auto cut = hello_bytes(right);
-  cut.resize(cut.size() / 2);
-  strangers.push_back(call(port, cut));  // half a hello, then silence
-  const auto friend_of_ours = call(port, hello_bytes(right));
-
-  const RingDoor door{
-      .expected = {right}, .patience = patience, .hello_patience = std::chrono::milliseconds(50), .given_up = {}};
-  const auto accepted = accept_neighbours(listener, door);
-  ASSERT_TRUE(accepted) << accepted.error().message;
-  EXPECT_EQ(::send(accepted->front().get(), "x", 1, 0), 1);
-  char byte = 0;
-  EXPECT_EQ(::recv(friend_of_ours.get(), &byte, 1, 0), 1) << "the one with the right hello was let in";
-  for (const auto& stranger : strangers) EXPECT_LE(::recv(stranger.get(), &byte, 1, 0), 0) << "closed, with not a word";
+  for (const auto& hello : {wrong_key, wrong_placement, wrong_epoch, wrong_stage}) {
+    auto stranger = shake_hands(call(port, {}), door.tls, TlsRole::initiator, until);
+    ASSERT_TRUE(stranger) << stranger.error().message;
+    ASSERT_TRUE(send_exactly(*stranger, hello_bytes(hello), until));
+    EXPECT_TRUE(is_closed(stranger->socket));
+  }
+  auto friend_of_ours = shake_hands(call(port, {}), door.tls, TlsRole::initiator, until);
+  ASSERT_TRUE(friend_of_ours);
+  ASSERT_TRUE(send_exactly(*friend_of_ours, hello_bytes(right), until));
+  auto neighbours = accepted.get();
+  ASSERT_TRUE(neighbours) << neighbours.error().message;
+  const Bytes word(1, std::byte{7});
+  ASSERT_TRUE(send_exactly(neighbours->front(), word, until));
+  Bytes heard(1);
+  ASSERT_TRUE(receive_exactly(*friend_of_ours, heard, until)) << "the one with the right hello was let in";
+  EXPECT_EQ(heard, word);
 }
 
 TEST(Runner, ADoorNobodyComesToIsClosedInTimeAndWhenNoLongerWanted) {
   const auto listener = tcp_listen("127.0.0.1", 0).value();
-  RingDoor door{.expected = {hello_expected_by(plan(1, 3))},
+  RingDoor door{.tls = ring_tls(plan(1, 3)),
+                .expected = {hello_expected_by(plan(1, 3))},
                 .patience = std::chrono::milliseconds(1),
                 .hello_patience = {},
                 .given_up = {}};

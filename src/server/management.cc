@@ -164,6 +164,26 @@ void show(Exchange exchange, Backend& backend) {
   });
 }
 
+// The owner's orders about who belongs to the cluster: each field is checked by the backend, which knows its meaning.
+void trust(Exchange exchange, Backend& backend, const char* wish, std::size_t depth_max) {
+  auto arguments = nlohmann::json::object();
+  if (!exchange->request().body.empty()) {
+    auto body = small_body(exchange->request(), depth_max);
+    if (!body) return exchange->answer(error_answer(body.error()));
+    arguments = *std::move(body);
+  }
+  if (std::string_view(wish) != "join") {
+    (void)backend.trust(
+        wish, arguments, [](const nlohmann::json&) {},
+        [exchange](Result<nlohmann::json> result) { answer_result(*exchange, std::move(result)); });
+    return;
+  }
+  const auto lines = lines_to(exchange, "joined");
+  lines->on_left(backend.trust(
+      wish, arguments, [lines](nlohmann::json progress) { lines->progress(std::move(progress)); },
+      [lines](Result<nlohmann::json> joined) { lines->done(std::move(joined)); }));
+}
+
 void ready(HttpExchange& exchange, Backend& backend) {
   if (backend.ready()) return answer_json(exchange, {{"status", "ready"}});
   exchange.answer(error_answer(ApiError::from(
@@ -185,6 +205,12 @@ void add_management_routes(Router& router, Backend& backend, const ServerLimits&
              [&backend](const Exchange& exchange) { answer_json(*exchange, backend.placements()); });
   router.add("GET", "/models/{model}", lists, [&backend](Exchange exchange) { show(std::move(exchange), backend); });
   router.add("GET", "/plan", models, [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
+  router.add("GET", "/members", admin,
+             [&backend, depth_max](Exchange exchange) { trust(std::move(exchange), backend, "members", depth_max); });
+  for (const char* wish : {"token", "join", "approve", "revoke", "leave"})
+    router.add("POST", std::string("/") + wish, admin, [&backend, wish, depth_max](Exchange exchange) {
+      trust(std::move(exchange), backend, wish, depth_max);
+    });
   router.add("POST", "/load", models,
              [&backend, depth_max](Exchange exchange) { load(std::move(exchange), backend, depth_max); });
   router.add("POST", "/measure", admin,

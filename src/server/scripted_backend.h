@@ -44,6 +44,8 @@ class ScriptedBackend : public Backend {
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
   nlohmann::json placements() override;
+  std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,
+                              std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                                 OnJson on_done) override;
   void run_aside(std::function<void()> work, std::function<void()> done) override;

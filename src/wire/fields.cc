@@ -140,6 +140,13 @@ void read_octets(const Json& json, std::span<std::byte> value, Complaint& compla
   std::memcpy(value.data(), json.get_binary().data(), value.size());
 }
 
+void read(const Json& json, Bytes& value, Octets rule, Complaint& complaint) {
+  if (!json.is_binary() || json.get_binary().size() > rule.most)
+    return complaint.expected(std::format("at most {} octets", rule.most), json);
+  value.resize(json.get_binary().size());
+  read_octets(json, value, complaint);
+}
+
 void read(const Json& json, std::string& value, Text rule, Complaint& complaint) {
   if (!json.is_string()) return complaint.expected("a string", json);
   const auto& text = json.get_ref<const std::string&>();
@@ -228,6 +235,8 @@ Json write_octets(std::span<const std::byte> value) {
   const auto* bytes = reinterpret_cast<const std::uint8_t*>(value.data());
   return Json::binary(std::vector<std::uint8_t>(bytes, bytes + value.size()));
 }
+
+Json write(const Bytes& value, Octets) { return write_octets(value); }
 
 Json write(const NodeId& value, Plain) { return write_octets(std::as_bytes(std::span(value.bytes))); }
 

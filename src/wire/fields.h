@@ -54,6 +54,9 @@ struct Count {  // of a list's items
   std::size_t low = 0, high = 0;
 };
 struct Plain {};   // whatever the type can hold; a described message as its own map
+struct Octets {    // bytes of any number up to this
+  std::size_t most = 0;
+};
 struct Packed {};  // token ids, three bytes each, little-endian: a vocabulary ends far below 2^24
 
 // --- Reading -------------------------------------------------------------------------------------
@@ -81,6 +84,7 @@ void read(const Json& json, std::string& value, Text rule, Complaint& complaint)
 void read(const Json& json, NodeId& value, Plain, Complaint& complaint);
 void read(const Json& json, Code& value, Plain, Complaint& complaint);
 void read(const Json& json, std::vector<TokenId>& value, Packed, Complaint& complaint);
+void read(const Json& json, Bytes& value, Octets rule, Complaint& complaint);
 
 template <class T, class Low, class High>
   requires std::is_arithmetic_v<T>
@@ -202,6 +206,7 @@ Json write(const std::string& value, Text rule);
 Json write(const NodeId& value, Plain);
 Json write(Code value, Plain);
 Json write(const std::vector<TokenId>& value, Packed);
+Json write(const Bytes& value, Octets);
 Json write_octets(std::span<const std::byte> value);
 
 template <std::size_t N>

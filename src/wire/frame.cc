@@ -103,6 +103,9 @@ std::size_t body_bytes_max(FrameKind kind) {
     case FrameKind::proof:
     case FrameKind::refused:
     case FrameKind::ring_hello:
+    case FrameKind::join_request:
+    case FrameKind::join_nonce:
+    case FrameKind::join_reveal:
       return 16u << 10;
     case FrameKind::ping:
     case FrameKind::pong:
@@ -140,6 +143,20 @@ std::string_view to_string(FrameKind kind) {
       return "node_info";
     case FrameKind::goodbye:
       return "goodbye";
+    case FrameKind::join_request:
+      return "join_request";
+    case FrameKind::join_nonce:
+      return "join_nonce";
+    case FrameKind::join_reveal:
+      return "join_reveal";
+    case FrameKind::join_granted:
+      return "join_granted";
+    case FrameKind::trust_order:
+      return "trust_order";
+    case FrameKind::trust_answer:
+      return "trust_answer";
+    case FrameKind::revocations:
+      return "revocations";
     case FrameKind::load_model:
       return "load_model";
     case FrameKind::load_progress:

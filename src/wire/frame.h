@@ -22,7 +22,7 @@
 namespace flotilla {
 
 inline constexpr std::uint32_t frame_magic = 0x544F4C46;  // "FLOT" as it lies in the bytes
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 inline constexpr std::size_t frame_header_bytes = 48;
 
 enum class FrameKind : std::uint16_t {
@@ -34,6 +34,9 @@ enum class FrameKind : std::uint16_t {
   prepare_stage = 24, stage_ready = 25, connect_ring = 26, ring_connected = 27, stop_stage = 28, stage_failed = 29,
   // Node to head's node, node to runner, and back (generate.h).
   generate = 40, token_event = 41, cancel = 42, stage_stats = 43,
+  // Joining (joining.h): newcomer and member; and what members tell each other of who belongs to them.
+  join_request = 70, join_nonce = 71, join_reveal = 72, join_granted = 73,
+  trust_order = 74, trust_answer = 75, revocations = 76,
   // Bulk connection (control.h).
   range_request = 50, range_data = 51, range_end = 52, header_request = 53, rate_request = 54,
   // Ring, stage to stage (step in step.h, the others in control.h). A kind that a stage does not know ends the ring.

@@ -74,7 +74,7 @@ TEST(Frame, AnotherVersionIsRefusedByNumberExceptWhereItExplainsItself) {
   const auto header = decode_header(header_bytes_of(frame));
   ASSERT_FALSE(header);
   EXPECT_EQ(header.error().code, Code::version_mismatch);
-  EXPECT_THAT(header.error().message, testing::AllOf(testing::HasSubstr("version 1"), testing::HasSubstr("got 9")));
+  EXPECT_THAT(header.error().message, testing::AllOf(testing::HasSubstr("version 2"), testing::HasSubstr("got 9")));
 }
 
 TEST(Frame, ABodyBeyondItsKindsLimitIsRefusedBeforeItIsRead) {

@@ -1,7 +1,5 @@
 #include "wire/handshake.h"
 
-#include <openssl/rand.h>
-
 #include "base/check.h"
 #include "wire/fields.h"
 
@@ -14,14 +12,8 @@ struct Introduction {
   std::string name, release;
 };
 
-// A hello, and a hello_reply without its proof.
-struct Hello {
-  HandshakePeer peer;
-  std::array<std::byte, 32> nonce{};
-};
-
 struct HelloReply {
-  Hello hello;
+  HandshakePeer peer;
   Digest proof{};
 };
 
@@ -34,40 +26,49 @@ struct Refused {
   std::optional<HandshakePeer> peer;
 };
 
-// What the proof is keyed with where both sides trust the network: a constant, so it proves nothing.
-constexpr std::string_view trust_lan_key = "flotilla trust-lan";
+// What the proof is keyed with where there is no secret: a constant, so it proves nothing.
+constexpr std::string_view public_key = "flotilla no secret";
 
-std::string_view flag_of(TrustMode trust) {
+std::string_view state_of(TrustMode trust) {
   switch (trust) {
     case TrustMode::none:
-      return "neither --trust-lan nor --cluster-secret";
+      return "belongs to no cluster";
     case TrustMode::trust_lan:
-      return "--trust-lan";
+      return "was started with --trust-lan";
     case TrustMode::secret:
-      return "--cluster-secret";
+      return "was started with --cluster-secret";
+    case TrustMode::member:
+      return "belongs to a cluster";
   }
-  return "an unknown kind of trust";
+  return "has an unknown kind of trust";
 }
 
 // Both machines print the same sentence, so it names both and says "this machine" of neither.
 Error distrust(const std::string& a, TrustMode trust_a, const std::string& b, TrustMode trust_b) {
-  if (trust_a == TrustMode::none && trust_b == TrustMode::none) {
-    return {
-        Code::unauthorized,
-        std::format("[wire] {} and {} were started without --trust-lan or --cluster-secret, so they merely see each "
-                    "other; start both with --trust-lan on a network you trust, or with the same --cluster-secret",
-                    a, b)};
-  }
-  if (trust_a == TrustMode::none || trust_b == TrustMode::none) {
-    const bool a_lacks = trust_a == TrustMode::none;
-    const std::string& lacking = a_lacks ? a : b;
-    return {Code::unauthorized,
-            std::format("[wire] {} was started without --trust-lan or --cluster-secret, so {} and {} merely see each "
-                        "other; start {} with {} as {} was",
-                        lacking, a, b, lacking, flag_of(a_lacks ? trust_b : trust_a), a_lacks ? b : a)};
-  }
-  return {Code::unauthorized, std::format("[wire] {} was started with {} but {} with {}; start both the same way", a,
-                                          flag_of(trust_a), b, flag_of(trust_b))};
+  const auto unauthorized = [](std::string sentence) { return Error{Code::unauthorized, std::move(sentence)}; };
+  if (trust_a == TrustMode::none && trust_b == TrustMode::none)
+    return unauthorized(std::format(
+        "[wire] {} and {} belong to no cluster, so they merely see each other; let one in by the other "
+        "(flotilla join there, then here flotilla approve CODE), or start both with --trust-lan on a network "
+        "you trust, or with the same --cluster-secret",
+        a, b));
+  if (trust_a != TrustMode::none && trust_b != TrustMode::none)
+    return unauthorized(
+        std::format("[wire] {} {} but {} {}; start both the same way", a, state_of(trust_a), b, state_of(trust_b)));
+  const bool a_lacks = trust_a == TrustMode::none;
+  const std::string& lacking = a_lacks ? a : b;
+  const std::string& other = a_lacks ? b : a;
+  const TrustMode wanted = a_lacks ? trust_b : trust_a;
+  if (wanted == TrustMode::member)
+    return unauthorized(std::format(
+        "[wire] {} belongs to no cluster, so {} and {} merely see each other; on {} run flotilla join, then "
+        "on {} flotilla approve CODE (or use a token: flotilla token create)",
+        lacking, a, b, lacking, other));
+  return unauthorized(
+      std::format("[wire] {} was started without --trust-lan or --cluster-secret, so {} and {} merely see each other; "
+                  "start {} {} as {}",
+                  lacking, a, b, lacking, wanted == TrustMode::trust_lan ? "with --trust-lan" : "with --cluster-secret",
+                  other + " was"));
 }
 
 Error unexpected_frame(std::string_view expected, const Frame& frame) {
@@ -90,19 +91,13 @@ void describe(Map& map, Is<HandshakePeer> auto& m) {
   map.field("name", m.name, Text::name);
   map.field("release", m.release, Text::name);
   map.field("cluster_port", m.cluster_port);
-  map.choice("trust", m.trust, TrustMode::secret);
-  map.choice("class", m.connection_class, ConnectionClass::bulk);
-}
-
-template <class Map>
-void describe(Map& map, Is<Hello> auto& m) {
-  describe(map, m.peer);
-  map.field("nonce", m.nonce);
+  map.choice("trust", m.trust, TrustMode::member);
+  map.choice("class", m.connection_class, ConnectionClass::join);
 }
 
 template <class Map>
 void describe(Map& map, Is<HelloReply> auto& m) {
-  describe(map, m.hello);
+  describe(map, m.peer);
   map.field("proof", m.proof);
 }
 
@@ -143,21 +138,22 @@ HandshakePeer read_stranger(const Frame& frame) {
 
 }  // namespace
 
-Handshake::Handshake(HandshakeIdentity self, bool initiator, ConnectionClass connection_class)
-    : self_(std::move(self)), initiator_(initiator), connection_class_(connection_class) {
+Handshake::Handshake(HandshakeIdentity self, bool initiator, ConnectionClass connection_class,
+                     std::optional<ChannelBinding> binding)
+    : self_(std::move(self)), initiator_(initiator), connection_class_(connection_class), binding_(std::move(binding)) {
   check(self_.trust != TrustMode::secret || !self_.secret.empty(), "TrustMode::secret comes with a secret");
-  check(RAND_bytes(reinterpret_cast<unsigned char*>(own_nonce_.data()), static_cast<int>(own_nonce_.size())) == 1,
-        "the system gives random bytes");
 }
 
-Handshake Handshake::initiate(HandshakeIdentity self, ConnectionClass connection_class) {
-  Handshake handshake(std::move(self), true, connection_class);
-  const Hello hello{introduce(handshake.self_, connection_class), handshake.own_nonce_};
-  handshake.outgoing_ = make_frame(FrameKind::hello, encode_map(hello));
+Handshake Handshake::initiate(HandshakeIdentity self, ConnectionClass connection_class,
+                              std::optional<ChannelBinding> binding) {
+  Handshake handshake(std::move(self), true, connection_class, std::move(binding));
+  handshake.outgoing_ = make_frame(FrameKind::hello, encode_map(introduce(handshake.self_, connection_class)));
   return handshake;
 }
 
-Handshake Handshake::respond(HandshakeIdentity self) { return {std::move(self), false, ConnectionClass::control}; }
+Handshake Handshake::respond(HandshakeIdentity self, std::optional<ChannelBinding> binding) {
+  return {std::move(self), false, ConnectionClass::control, std::move(binding)};
+}
 
 std::optional<Frame> Handshake::take_outgoing() { return std::exchange(outgoing_, std::nullopt); }
 
@@ -174,14 +170,13 @@ Status Handshake::on_hello(const Frame& frame) {
     peer_ = read_stranger(frame);
     return refuse(check_peer(frame).error());
   }
-  auto hello = decode_map<Hello>("hello", frame.body);
+  auto hello = decode_map<HandshakePeer>("hello", frame.body);
   if (!hello) return refuse(hello.error());
-  peer_ = hello->peer;
+  peer_ = *std::move(hello);
   peer_->version = frame.header.version;
-  peer_nonce_ = hello->nonce;
-  connection_class_ = hello->peer.connection_class;
+  connection_class_ = peer_->connection_class;
   if (const auto status = check_peer(frame); !status) return refuse(status.error());
-  const HelloReply reply{{introduce(self_, connection_class_), own_nonce_}, proof_of(false)};
+  const HelloReply reply{introduce(self_, connection_class_), proof_of(false)};
   outgoing_ = make_frame(FrameKind::hello_reply, encode_map(reply));
   return {};
 }
@@ -194,9 +189,8 @@ Status Handshake::on_hello_reply(const Frame& frame) {
   }
   auto reply = decode_map<HelloReply>("hello_reply", frame.body);
   if (!reply) return refuse(reply.error());
-  peer_ = reply->hello.peer;
+  peer_ = reply->peer;
   peer_->version = frame.header.version;
-  peer_nonce_ = reply->hello.nonce;
   if (const auto status = check_peer(frame); !status) return refuse(status.error());
   if (!equal_in_constant_time(reply->proof, proof_of(false))) return refuse(other_secret());
   outgoing_ = make_frame(FrameKind::proof, encode_map(Proof{proof_of(true)}));
@@ -247,10 +241,25 @@ Status Handshake::check_peer(const Frame& frame) const {
                 "--home of its own",
                 self_.name, peer_->name, to_string(self_.node));
   }
-  if (peer_->trust != self_.trust || self_.trust == TrustMode::none) {
+  if (!binding_)
+    return fail(Code::unauthorized,
+                "[wire] expected an encrypted connection but {} talks in the clear; is that another program?",
+                peer_->name);
+  if (peer_->node != binding_->peer)
+    return fail(Code::unauthorized, "[wire] expected {} to show the key of its identity {} but it has that of {}",
+                peer_->name, to_string(peer_->node), to_string(binding_->peer));
+  return check_trust();
+}
+
+Status Handshake::check_trust() const {
+  const auto may_join = [](TrustMode trust) { return trust == TrustMode::none || trust == TrustMode::member; };
+  if (connection_class_ == ConnectionClass::join && may_join(self_.trust) && may_join(peer_->trust)) return {};
+  if (peer_->trust != self_.trust || self_.trust == TrustMode::none)
     return fail(distrust(self_.name, self_.trust, peer_->name, peer_->trust));
-  }
-  return {};
+  if (self_.trust == TrustMode::secret) return {};  // its proof follows
+  if (binding_->judge) return binding_->judge(peer_->name);
+  if (self_.trust == TrustMode::trust_lan) return {};
+  return fail(Code::unauthorized, "[wire] expected a certificate from {} but got none", peer_->name);
 }
 
 Error Handshake::other_secret() const {
@@ -267,20 +276,17 @@ Status Handshake::refuse(Error error) {
 }
 
 Digest Handshake::proof_of(bool by_initiator) const {
-  const auto& initiator_nonce = initiator_ ? own_nonce_ : peer_nonce_;
-  const auto& responder_nonce = initiator_ ? peer_nonce_ : own_nonce_;
   const NodeId& initiator_node = initiator_ ? self_.node : peer_->node;
   const NodeId& responder_node = initiator_ ? peer_->node : self_.node;
   Bytes message;
   ByteWriter writer(message);
-  writer.text(by_initiator ? "flotilla 1 initiator" : "flotilla 1 responder");
-  writer.raw(initiator_nonce);
-  writer.raw(responder_nonce);
+  writer.text(by_initiator ? "flotilla 2 initiator" : "flotilla 2 responder");
+  writer.raw(binding_->exporter);
   writer.raw(std::as_bytes(std::span(initiator_node.bytes)));
   writer.raw(std::as_bytes(std::span(responder_node.bytes)));
   writer.number(static_cast<std::uint8_t>(connection_class_));
   const bool secret = self_.trust == TrustMode::secret;
-  return hmac_sha256(bytes_of(secret ? std::string_view(self_.secret) : trust_lan_key), message);
+  return hmac_sha256(bytes_of(secret ? std::string_view(self_.secret) : public_key), message);
 }
 
 }  // namespace flotilla

@@ -1,19 +1,21 @@
-// Who may talk: the first three frames of every connection between nodes. A pure step function; the caller moves frames.
+// Who may talk: the first three frames of every connection between nodes, behind the TLS handshake that told both ends
+// each other's key. A pure step function; the caller moves frames.
 //
-//   initiator → hello        {node, name, release, cluster_port, trust, class, nonce}
-//   responder → hello_reply  {the same of the responder, proof over both nonces}
-//   initiator → proof        {proof over both nonces}
+//   initiator → hello        {node, name, release, cluster_port, trust, class}
+//   responder → hello_reply  {the same of the responder, proof}
+//   initiator → proof        {proof}
 //
-// Either side may answer `refused` {code, message, node, name, release, cluster_port, trust} instead, and closes.
+// Either side may answer `refused` {code, message, peer} instead, and closes.
 //
-// A proof is HMAC-SHA-256(secret, role label | initiator nonce | responder nonce | initiator id | responder id | class),
-// so neither side can be made to answer its own challenge. With --trust-lan on both sides the secret is a public
-// constant: the exchange still runs, it just proves nothing. Without either, or where the two sides differ, the peer is
-// *seen* (its name and version are known) but not *joined*. Traffic is not yet encrypted (docs/security.md).
+// A proof is HMAC-SHA-256(secret, role label | TLS exporter | initiator id | responder id | class): it holds for this very
+// connection, so whoever stands between two that have the secret cannot pass it on, and neither side can be made to answer
+// its own challenge. Without --cluster-secret the key is a public constant: the exchange still runs and proves nothing,
+// because membership was proved by the certificate (TrustMode::member) or nothing is asked (trust_lan). Where the two
+// sides differ, the peer is *seen* (its name and version are known) but not *joined*.
 #pragma once
 
-#include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -24,8 +26,8 @@
 
 namespace flotilla {
 
-enum class ConnectionClass : std::uint8_t { control = 0, bulk = 1 };
-enum class TrustMode : std::uint8_t { none = 0, trust_lan = 1, secret = 2 };
+enum class ConnectionClass : std::uint8_t { control = 0, bulk = 1, join = 2 };
+enum class TrustMode : std::uint8_t { none = 0, trust_lan = 1, secret = 2, member = 3 };
 
 struct HandshakeIdentity {
   NodeId node;
@@ -43,10 +45,21 @@ struct HandshakePeer {
   ConnectionClass connection_class = ConnectionClass::control;
 };
 
+// What TLS says about the connection.
+struct ChannelBinding {
+  Digest exporter{};               // that of this connection and no other
+  NodeId peer;                     // by the key that the other end has shown
+  // Whether that may be believed under the name it gives, once both ends have said that they go by certificates or by
+  // --trust-lan. Without it: yes for --trust-lan, no for certificates.
+  std::function<Status(const std::string& name)> judge;
+};
+
 class Handshake {
  public:
-  static Handshake initiate(HandshakeIdentity self, ConnectionClass connection_class);
-  static Handshake respond(HandshakeIdentity self);
+  // Without a binding nothing is encrypted: whoever talks so is told about versions and refused.
+  static Handshake initiate(HandshakeIdentity self, ConnectionClass connection_class,
+                            std::optional<ChannelBinding> binding);
+  static Handshake respond(HandshakeIdentity self, std::optional<ChannelBinding> binding);
 
   // The frame to send now, once per call; nullopt where it is the peer's turn. After start and after each on_frame.
   std::optional<Frame> take_outgoing();
@@ -59,12 +72,14 @@ class Handshake {
   const std::optional<HandshakePeer>& peer() const { return peer_; }
 
  private:
-  Handshake(HandshakeIdentity self, bool initiator, ConnectionClass connection_class);
+  Handshake(HandshakeIdentity self, bool initiator, ConnectionClass connection_class,
+            std::optional<ChannelBinding> binding);
   Status on_hello(const Frame& frame);
   Status on_hello_reply(const Frame& frame);
   Status on_proof(const Frame& frame);
   Status on_refused(const Frame& frame);
   Status check_peer(const Frame& frame) const;
+  Status check_trust() const;
   Error other_secret() const;
   Status refuse(Error error);
   Digest proof_of(bool by_initiator) const;
@@ -72,7 +87,7 @@ class Handshake {
   HandshakeIdentity self_;
   bool initiator_;
   ConnectionClass connection_class_;
-  std::array<std::byte, 32> own_nonce_{}, peer_nonce_{};
+  std::optional<ChannelBinding> binding_;
   std::optional<HandshakePeer> peer_;
   std::optional<Frame> outgoing_;
   std::optional<Error> failed_;

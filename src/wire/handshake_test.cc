@@ -21,6 +21,13 @@ HandshakeIdentity identity(std::string name, TrustMode trust, std::string secret
           .secret = std::move(secret)};
 }
 
+// One connection's, seen from an end whose other end is `peer`.
+ChannelBinding bound(const HandshakeIdentity& peer, std::uint8_t connection = 1) {
+  ChannelBinding binding{.peer = peer.node};
+  binding.exporter.fill(std::byte{connection});
+  return binding;
+}
+
 struct Outcome {
   Handshake initiator, responder;
   std::optional<Error> initiator_error, responder_error;
@@ -29,7 +36,7 @@ struct Outcome {
 
 // Moves frames until nobody has anything to say.
 Outcome shake(const HandshakeIdentity& a, const HandshakeIdentity& b, ConnectionClass connection_class = {}) {
-  Outcome outcome{Handshake::initiate(a, connection_class), Handshake::respond(b), {}, {}};
+  Outcome outcome{Handshake::initiate(a, connection_class, bound(b)), Handshake::respond(b, bound(a)), {}, {}};
   for (bool moved = true; moved;) {
     moved = false;
     if (const auto frame = outcome.initiator.take_outgoing()) {
@@ -80,7 +87,8 @@ TEST(Handshake, AnotherSecretIsNamed) {
 
 TEST(Handshake, WithoutTrustTwoMerelySeeEachOther) {
   const Outcome outcome = shake(identity("studio", TrustMode::none), identity("laptop", TrustMode::none));
-  expect_refused(outcome, Code::unauthorized, AllOf(HasSubstr("merely see each other"), HasSubstr("start both with")));
+  expect_refused(outcome, Code::unauthorized,
+                 AllOf(HasSubstr("merely see each other"), HasSubstr("start both with"), HasSubstr("flotilla join")));
   EXPECT_EQ(outcome.initiator.peer()->name, "laptop");
   EXPECT_EQ(outcome.responder.peer()->name, "studio");
 }
@@ -101,7 +109,7 @@ TEST(Handshake, TheMachineThatLacksTheFlagIsNamedOnBothSides) {
 TEST(Handshake, DifferingTrustSaysSo) {
   expect_refused(shake(identity("studio", TrustMode::trust_lan), identity("laptop", TrustMode::secret, "plum")),
                  Code::unauthorized,
-                 AllOf(HasSubstr("laptop was started with --cluster-secret but studio with --trust-lan"),
+                 AllOf(HasSubstr("laptop was started with --cluster-secret but studio was started with --trust-lan"),
                        HasSubstr("the same way")));
 }
 
@@ -113,20 +121,22 @@ TEST(Handshake, TwoNodesWithOneIdentityAreToldAboutTheCopiedHome) {
 }
 
 TEST(Handshake, AnotherVersionIsExplainedWithBothReleasesAndMachines) {
-  for (const std::uint16_t version : {std::uint16_t{0}, std::uint16_t{2}}) {
+  for (const std::uint16_t version : {std::uint16_t{1}, std::uint16_t{3}}) {
     auto other = identity("attic", TrustMode::trust_lan);
     other.release = "9.9.9";
-    Handshake initiator = Handshake::initiate(other, ConnectionClass::control);
-    Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan));
+    // Releases before version 2 talk in the clear.
+    const auto binding = version == 1 ? std::nullopt : std::optional(bound(other));
+    Handshake initiator = Handshake::initiate(other, ConnectionClass::control, binding);
+    Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan), binding);
     Frame hello = *initiator.take_outgoing();
     hello.header.version = version;
     const auto status = responder.on_frame(hello);
     ASSERT_FALSE(status);
     EXPECT_EQ(status.error().code, Code::version_mismatch);
     EXPECT_THAT(status.error().message,
-                AllOf(HasSubstr("studio runs flotilla 0.1.0 with protocol version 1"),
+                AllOf(HasSubstr("studio runs flotilla 0.1.0 with protocol version 2"),
                       HasSubstr("attic runs flotilla 9.9.9 with protocol version " + std::to_string(version)),
-                      HasSubstr(version == 0 ? "update flotilla on attic" : "update flotilla on studio")));
+                      HasSubstr(version == 1 ? "update flotilla on attic" : "update flotilla on studio")));
     EXPECT_EQ(responder.peer()->name, "attic");
     // The other side prints the same sentence.
     const auto answer = responder.take_outgoing();
@@ -137,39 +147,90 @@ TEST(Handshake, AnotherVersionIsExplainedWithBothReleasesAndMachines) {
 }
 
 TEST(Handshake, AHelloOfAnotherVersionThatCannotBeReadIsStillExplained) {
-  Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan));
+  Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan), std::nullopt);
   Frame hello = make_frame(FrameKind::hello, Bytes(5, std::byte{0xff}));
   hello.header.version = 7;
   EXPECT_THAT(responder.on_frame(hello).error().message,
               AllOf(HasSubstr("version 7"), HasSubstr("update flotilla on studio")));
 }
 
+TEST(Handshake, NothingIsSaidToAPeerThatTalksInTheClear) {
+  const auto studio = identity("studio", TrustMode::trust_lan), laptop = identity("laptop", TrustMode::trust_lan);
+  Handshake initiator = Handshake::initiate(laptop, ConnectionClass::control, std::nullopt);
+  Handshake responder = Handshake::respond(studio, std::nullopt);
+  const auto status = responder.on_frame(*initiator.take_outgoing());
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::unauthorized);
+  EXPECT_THAT(status.error().message, HasSubstr("laptop talks in the clear"));
+}
+
+TEST(Handshake, AnIdentityIsThatOfTheKeyBehindIt) {
+  const auto studio = identity("studio", TrustMode::trust_lan), laptop = identity("laptop", TrustMode::trust_lan);
+  Handshake initiator = Handshake::initiate(laptop, ConnectionClass::control, bound(studio));
+  Handshake responder = Handshake::respond(studio, bound(identity("thief", TrustMode::trust_lan)));
+  const auto status = responder.on_frame(*initiator.take_outgoing());
+  ASSERT_FALSE(status);
+  EXPECT_EQ(status.error().code, Code::unauthorized);
+  EXPECT_THAT(status.error().message, HasSubstr("expected laptop to show the key of its identity"));
+}
+
+TEST(Handshake, MembersAreJudgedByTheirCertificatesOnBothSides) {
+  const auto studio = identity("studio", TrustMode::member), laptop = identity("laptop", TrustMode::member);
+  for (const int refusing : {0, 1, 2}) {
+    auto of_laptop = bound(laptop), of_studio = bound(studio);
+    std::vector<std::string> judged;
+    const auto judge = [&](int side) {
+      return [&judged, side, refusing](const std::string& name) -> Status {
+        judged.push_back(name);
+        if (side == refusing) return fail(Code::unauthorized, "[trust] {} belongs to another cluster", name);
+        return {};
+      };
+    };
+    of_laptop.judge = judge(1);
+    of_studio.judge = judge(2);
+    Handshake initiator = Handshake::initiate(laptop, ConnectionClass::control, of_studio);
+    Handshake responder = Handshake::respond(studio, of_laptop);
+    auto status = responder.on_frame(*initiator.take_outgoing());
+    if (status) status = initiator.on_frame(*responder.take_outgoing());
+    EXPECT_EQ(status.has_value(), refusing == 0);
+    EXPECT_TRUE(status || status.error().message.contains("another cluster"));
+    EXPECT_EQ(judged.size(), refusing == 1 ? 1u : 2u);
+  }
+}
+
+TEST(Handshake, OnlyStrangersAndMembersMeetToJoin) {
+  for (const TrustMode member : {TrustMode::none, TrustMode::member, TrustMode::trust_lan})
+    EXPECT_EQ(shake(identity("laptop", TrustMode::none), identity("studio", member), ConnectionClass::join).joined(),
+              member != TrustMode::trust_lan);
+}
+
 TEST(Handshake, AProofCannotBeReplayedOrReflected) {
   const auto studio = identity("studio", TrustMode::secret, "plum"),
              laptop = identity("laptop", TrustMode::secret, "plum");
-  Handshake first = Handshake::initiate(studio, ConnectionClass::control);
-  Handshake recorded = Handshake::respond(laptop);
+  Handshake first = Handshake::initiate(studio, ConnectionClass::control, bound(laptop));
+  Handshake recorded = Handshake::respond(laptop, bound(studio));
   const Frame hello = *first.take_outgoing();
   ASSERT_TRUE(recorded.on_frame(hello));
   const Frame reply = *recorded.take_outgoing();
   ASSERT_TRUE(first.on_frame(reply));
   const Frame proof = *first.take_outgoing();
-  // Both of the initiator's frames again, to a responder with a nonce of its own.
-  Handshake second = Handshake::respond(laptop);
+  // Both of the initiator's frames again, on another connection.
+  Handshake second = Handshake::respond(laptop, bound(studio, 2));
   ASSERT_TRUE(second.on_frame(hello));
   EXPECT_EQ(second.on_frame(proof).error().code, Code::unauthorized);
-  // The responder's own answer, sent back to an initiator that asked for another.
-  Handshake third = Handshake::initiate(studio, ConnectionClass::control);
+  // The responder's own answer, passed on by who stands between, to an initiator on another connection.
+  Handshake third = Handshake::initiate(studio, ConnectionClass::control, bound(laptop, 2));
   EXPECT_EQ(third.on_frame(reply).error().code, Code::unauthorized);
 }
 
 TEST(Handshake, FramesOutOfOrderAreRefusedAndTheErrorSticks) {
   for (const FrameKind kind : {FrameKind::proof, FrameKind::ping, FrameKind::generate, FrameKind::hello_reply}) {
-    Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan));
+    Handshake responder =
+        Handshake::respond(identity("studio", TrustMode::trust_lan), bound(identity("attic", TrustMode::none)));
     EXPECT_EQ(responder.on_frame(make_frame(kind, {})).error().code, Code::corrupt);
     EXPECT_EQ(responder.take_outgoing()->header.kind, FrameKind::refused);
     const Frame hello =
-        *Handshake::initiate(identity("attic", TrustMode::trust_lan), ConnectionClass::control).take_outgoing();
+        *Handshake::initiate(identity("attic", TrustMode::trust_lan), ConnectionClass::control, {}).take_outgoing();
     EXPECT_EQ(responder.on_frame(hello).error().code, Code::corrupt);
     EXPECT_FALSE(responder.take_outgoing());
   }
@@ -177,9 +238,10 @@ TEST(Handshake, FramesOutOfOrderAreRefusedAndTheErrorSticks) {
 
 TEST(Handshake, ABodyCutAnywhereIsCorrupt) {
   const Frame hello =
-      *Handshake::initiate(identity("attic", TrustMode::trust_lan), ConnectionClass::control).take_outgoing();
+      *Handshake::initiate(identity("attic", TrustMode::trust_lan), ConnectionClass::control, {}).take_outgoing();
   for (std::size_t bytes = 0; bytes < hello.body.size(); ++bytes) {
-    Handshake responder = Handshake::respond(identity("studio", TrustMode::trust_lan));
+    Handshake responder =
+        Handshake::respond(identity("studio", TrustMode::trust_lan), bound(identity("attic", TrustMode::none)));
     const Bytes cut(hello.body.begin(), hello.body.begin() + static_cast<std::ptrdiff_t>(bytes));
     EXPECT_EQ(responder.on_frame(make_frame(FrameKind::hello, cut)).error().code, Code::corrupt) << bytes;
   }

@@ -34,7 +34,8 @@ void describe(Map& map, Is<ModelInfo> auto& m) {
 template <class Map>
 void describe(Map& map, Is<KernelRate> auto& m) {
   map.field("type", m.type, Text::name);
-  map.list("seconds_per_gib", m.seconds_per_gib, Count{kernel_rows.size(), kernel_rows.size()}, Within{seconds_min, seconds_max});
+  map.list("seconds_per_gib", m.seconds_per_gib, Count{kernel_rows.size(), kernel_rows.size()},
+           Within{seconds_min, seconds_max});
 }
 
 template <class Map>
@@ -81,6 +82,7 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.added("rates", m.rates);
   map.added_list("links", m.links, Count{0, links_max});
   map.added_list("waiting", m.waiting, Count{0, models_max});
+  map.field("may_sign", m.may_sign);
 }
 
 std::string_view to_string(PlacementState state) {

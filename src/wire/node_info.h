@@ -115,6 +115,7 @@ struct NodeInfo {
   MachineRates rates;
   std::vector<LinkRate> links;
   std::vector<WaitingRequests> waiting;
+  bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
   bool operator==(const NodeInfo&) const = default;
 };
 

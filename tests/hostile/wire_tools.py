@@ -1,11 +1,15 @@
 """Frames as docs/wire.md describes them, made by hand, so that tests can speak to a cluster port as a peer that is
-broken, foreign or of another version. The checksum is libxxhash's, through ctypes."""
+broken, foreign or of another version. The checksum is libxxhash's, through ctypes; keys are made by the openssl command."""
 
+import contextlib
 import ctypes
 import ctypes.util
+import hashlib
 import os
 import socket
+import ssl
 import struct
+import subprocess
 
 FRAME_MAGIC = b"FLOT"
 HEADER_BYTES = 48
@@ -24,7 +28,7 @@ def checksum(raw):
     return library.XXH3_64bits(raw, len(raw))
 
 
-def frame(kind, body, version=1, body_bytes=None, magic=FRAME_MAGIC, body_checksum=None):
+def frame(kind, body, version=2, body_bytes=None, magic=FRAME_MAGIC, body_checksum=None):
     """A frame whose header is sound; every argument after `body` is a way to make it lie."""
     length = len(body) if body_bytes is None else body_bytes
     digest = checksum(body) if body_checksum is None else body_checksum
@@ -55,19 +59,54 @@ def cbor_head(major, number):
     raise ValueError(number)
 
 
-def hello(name="stranger", release="9.9.9", trust=1):
+def hello(name="stranger", release="9.9.9", trust=1, node=None):
     """The body of a hello, of a machine nobody has met."""
     return cbor(
         {
-            "node": os.urandom(16),
+            "node": node or os.urandom(16),
             "name": name,
             "release": release,
             "cluster_port": 52414,
             "trust": trust,
             "class": 0,
-            "nonce": os.urandom(32),
         }
     )
+
+
+class Device:
+    """A machine with a key and a certificate of its own, made in `folder`."""
+
+    def __init__(self, folder, algorithm=("-algorithm", "ed25519")):
+        key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
+        run = ["openssl", "genpkey", *algorithm, "-out", key]
+        subprocess.run(run, check=True, capture_output=True)
+        subprocess.run(
+            ["openssl", "req", "-new", "-x509", "-key", key, "-subj", "/CN=device", "-days", "9", "-out", certificate],
+            check=True,
+            capture_output=True,
+        )
+        public = subprocess.run(
+            ["openssl", "pkey", "-in", key, "-pubout", "-outform", "DER"], check=True, capture_output=True
+        ).stdout
+        self.node = hashlib.sha256(public).digest()[:16]
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.context.check_hostname, self.context.verify_mode = False, ssl.CERT_NONE
+        self.context.load_cert_chain(certificate, key)
+
+    @contextlib.contextmanager
+    def connect(self, port, seconds=10):
+        with socket.create_connection(("127.0.0.1", port), timeout=seconds) as bare:
+            with self.context.wrap_socket(bare) as peer:
+                yield peer
+
+    def exchange(self, port, raw, seconds=10):
+        """As exchange() below, encrypted."""
+        try:
+            with self.connect(port, seconds) as peer:
+                peer.sendall(raw)
+                return receive_all(peer)
+        except (ConnectionResetError, BrokenPipeError, ssl.SSLError):
+            return b""
 
 
 def exchange(port, raw, seconds=10):

@@ -27,6 +27,9 @@ class BadPeers(NodeTest):
     @classmethod
     def make_fleet(cls):
         cls.discovery_port = free_port()
+        cls.scratch = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.scratch.cleanup)
+        cls.device = wire_tools.Device(cls.scratch.name)
         fleet = super().make_fleet()
         fleet["a"].flags.remove("--no-discovery")
         fleet["a"].flags += ["--discovery-port", str(cls.discovery_port)]
@@ -66,20 +69,50 @@ class BadPeers(NodeTest):
             wire_tools.frame(wire_tools.HELLO, b"\x81" * 16000),
         ):
             self.send(raw)
+            self.device.exchange(self.a.cluster_port, raw)
         self.assertEqual(["a"], self.a.joined())
 
+    def test_a_stranger_with_a_key_of_another_kind_is_turned_away(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = wire_tools.Device(folder, ("-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"))
+            said = other.exchange(self.a.cluster_port, wire_tools.frame(wire_tools.HELLO, wire_tools.hello()))
+        self.assertEqual(b"", said)
+        self.assertEqual(["a"], self.a.joined())
+
+    def test_an_identity_without_its_key_is_refused(self):
+        lie = wire_tools.hello(name="thief")
+        [(kind, _, body)] = wire_tools.parse_frames(
+            self.device.exchange(self.a.cluster_port, wire_tools.frame(wire_tools.HELLO, lie))
+        )
+        self.assertEqual(wire_tools.REFUSED, kind)
+        self.assertIn(b"the key of its identity", body)
+
+    def test_whoever_talks_in_the_clear_is_refused(self):
+        [(kind, _, body)] = wire_tools.parse_frames(
+            self.send(wire_tools.frame(wire_tools.HELLO, wire_tools.hello(name="plain")))
+        )
+        self.assertEqual(wire_tools.REFUSED, kind)
+        self.assertIn(b"in the clear", body)
+
     def test_a_peer_of_another_version_learns_both_versions(self):
-        said = self.send(wire_tools.frame(wire_tools.HELLO, wire_tools.hello(name="from-the-future"), version=99))
-        [(kind, version, body)] = wire_tools.parse_frames(said)
-        self.assertEqual((wire_tools.REFUSED, 1), (kind, version))
-        for word in (b"version_mismatch", b"protocol version 1", b"protocol version 99", b"update flotilla on a"):
-            self.assertIn(word, body)
+        hello = wire_tools.frame(wire_tools.HELLO, wire_tools.hello(name="from-the-future"), version=99)
+        old = wire_tools.frame(wire_tools.HELLO, wire_tools.hello(name="from-the-past", release="0.1.0"), version=1)
+        for said, version, words in (
+            (self.device.exchange(self.a.cluster_port, hello), 99, b"update flotilla on a"),
+            (self.send(hello), 99, b"update flotilla on a"),
+            (self.send(old), 1, b"update flotilla on from-the-past"),
+        ):
+            [(kind, own, body)] = wire_tools.parse_frames(said)
+            self.assertEqual((wire_tools.REFUSED, 2), (kind, own))
+            for word in (b"version_mismatch", b"protocol version 2", b"protocol version %d" % version, words):
+                self.assertIn(word, body)
         node = wait_until(lambda: self.seen("from-the-future"), 5, "the stranger to be shown as seen")
         self.assertIn("protocol version 99", node["reason"])
 
     def test_a_peer_that_cannot_prove_itself_is_seen_but_not_joined(self):
-        with socket.create_connection(("127.0.0.1", self.a.cluster_port), timeout=10) as peer:
-            peer.sendall(wire_tools.frame(wire_tools.HELLO, wire_tools.hello(name="impostor")))
+        with self.device.connect(self.a.cluster_port) as peer:
+            hello = wire_tools.hello(name="impostor", node=self.device.node)
+            peer.sendall(wire_tools.frame(wire_tools.HELLO, hello))
             peer.sendall(wire_tools.frame(wire_tools.PROOF, wire_tools.cbor({"proof": bytes(32)})))
             frames = wire_tools.parse_frames(wire_tools.receive_all(peer))
         self.assertEqual([wire_tools.HELLO_REPLY, wire_tools.REFUSED], [kind for kind, _, _ in frames])
@@ -130,8 +163,7 @@ class BadPeers(NodeTest):
     def test_a_copied_home_is_noticed(self):
         with tempfile.TemporaryDirectory() as folder:
             twin = self.newcomer("twin", folder, "--trust-lan")
-            os.mkdir(twin.home)
-            shutil.copy(os.path.join(self.a.home, "node.json"), twin.home)
+            shutil.copytree(os.path.join(self.a.home, "trust"), os.path.join(twin.home, "trust"))
             twin.start()
             try:
                 wait_until(

@@ -1,0 +1,113 @@
+#include "cluster/join_client.h"
+
+#include "base/limits.h"
+#include "base/words.h"
+#include "io/secure_socket.h"
+#include "trust/pairing_code.h"
+#include "wire/joining.h"
+
+namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+
+constexpr auto answer_time_max = 10s;
+constexpr auto look_up_interval = 200ms;
+constexpr auto approval_time_max = 10min;  // that of the other side
+
+// What the connection is known to be, before a word of joining is said.
+struct Door {
+  std::unique_ptr<Link> link;
+  HandshakePeer peer;
+  Digest exporter{};
+  DeviceId member;
+};
+
+Result<HandshakePeer> introduce(Link& link, const NodeIdentity& self, ChannelBinding binding) {
+  auto handshake = Handshake::initiate(self.hello(), ConnectionClass::join, std::move(binding));
+  Frame frame;
+  while (true) {
+    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
+    if (handshake.done()) return *handshake.peer();
+    FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
+    if (const auto status = handshake.on_frame(frame); !status)
+      return fail(Code::not_found, "{}", status.error().message);
+  }
+}
+
+Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
+  FLOTILLA_TRY(auto socket, tcp_connect(address.host, address.port, limits::handshake_time_max));
+  const auto until = Clock::now() + limits::handshake_time_max;
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), self.standing->tls(), TlsRole::initiator, until));
+  const auto shown = secure.tls->peer();
+  if (!shown) return fail(Code::not_found, "[cluster] expected a machine with a certificate at {}", to_string(address));
+  // The cluster proves itself before anything of the token is said.
+  if (wish.token) {
+    const auto judged = Standing::judge_for_token(*shown, secure.tls->peer_issuer(), *wish.token, wall_time());
+    if (!judged) return fail(Code::not_found, "{}", judged.error().message);
+  }
+  Door door{.exporter = secure.tls->exporter(), .member = shown->id()};
+  auto binding = self.bind(*secure.tls);
+  door.link = make_tcp_link(std::move(secure), {.rest_max = std::chrono::seconds(10)});
+  FLOTILLA_TRY(door.peer, introduce(*door.link, self, std::move(binding)));
+  return door;
+}
+
+Result<Frame> receive(const Door& door, FrameKind expected, std::chrono::nanoseconds patience,
+                      const std::atomic<bool>* stop) {
+  Frame frame;
+  for (const auto until = Clock::now() + patience;;) {
+    if (stop && *stop) return fail(Code::cancelled, "[cluster] joining was given up");
+    const auto status = door.link->receive(frame, look_up_interval);
+    if (status) break;
+    if (status.error().code != Code::timeout) return fail(status.error());
+    if (Clock::now() >= until)
+      return fail(Code::timeout, "[cluster] expected an answer from {} but none came in time", door.peer.name);
+  }
+  if (frame.header.kind == FrameKind::refused) return fail(read_refusal(frame));
+  if (frame.header.kind == expected) return frame;
+  return fail(Code::corrupt, "[cluster] expected {} from {} but got {}", to_string(expected), door.peer.name,
+              to_string(frame.header.kind));
+}
+
+Status show_code(const Door& door, const NodeIdentity& self, const JoinWish& wish) {
+  const auto nonce = random_pairing_nonce();
+  const JoinRequest request{.by_code = true, .commitment = commitment_to(nonce)};
+  FLOTILLA_TRY_STATUS(door.link->send(make_frame(FrameKind::join_request, encode(request))));
+  FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_nonce, answer_time_max, wish.stop));
+  FLOTILLA_TRY(const JoinNonce theirs, decode_join_nonce(frame.body));
+  FLOTILLA_TRY_STATUS(door.link->send(make_frame(FrameKind::join_reveal, encode(JoinNonce{nonce}))));
+  wish.on_code(pairing_code({.exporter = door.exporter,
+                             .newcomer = self.standing->device(),
+                             .member = door.member,
+                             .newcomer_nonce = nonce,
+                             .member_nonce = theirs.nonce}),
+               door.peer.name);
+  return {};
+}
+
+Status show_token(const Door& door, const NodeIdentity& self, const JoinToken& token) {
+  const TokenProof proof = token.prove(door.exporter, self.standing->device());
+  return door.link->send(
+      make_frame(FrameKind::join_request, encode(JoinRequest{.token = proof.token, .proof = proof.proof})));
+}
+
+}  // namespace
+
+Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
+  // Whatever goes wrong so far says nothing of the token: another address may be better.
+  const auto known = knock(self, address, wish);
+  if (!known) return fail(Code::not_found, "{}", known.error().message);
+  const Door& door = *known;
+  FLOTILLA_TRY_STATUS(wish.token ? show_token(door, self, *wish.token) : show_code(door, self, wish));
+  const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : approval_time_max;
+  FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_granted, patience, wish.stop));
+  FLOTILLA_TRY(JoinGranted granted, decode_join_granted(frame.body));
+  return JoinOutcome{.machine = door.peer.name,
+                     .admission = {.member = std::move(granted.member),
+                                   .cluster = std::move(granted.cluster),
+                                   .revocations = std::move(granted.revocations)}};
+}
+
+}  // namespace flotilla

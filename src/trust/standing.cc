@@ -1,0 +1,288 @@
+#include "trust/standing.h"
+
+#include <sys/stat.h>
+
+#include <array>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
+
+#include "base/replace_file.h"
+
+namespace flotilla {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_all(const fs::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::unexpected<Error> not_a_signer() {
+  return fail(
+      Code::unavailable,
+      "[trust] expected a machine that holds the cluster's key but this one does not; do it on the machine that "
+      "began the cluster (flotilla members shows which)");
+}
+
+std::unexpected<Error> bad_file(const fs::path& path, std::string_view what) {
+  return fail(
+      Code::corrupt,
+      "[trust] expected {} in {} but could not read it; put back the file this machine had, or delete it and let "
+      "this machine join anew",
+      what, path.string());
+}
+
+}  // namespace
+
+Standing::Standing(fs::path folder, SigningKey key)
+    : folder_(std::move(folder)),
+      key_(std::move(key)),
+      known_(folder_.empty() ? KnownDevices() : KnownDevices(folder_ / "known.txt")),
+      met_(folder_.empty() ? KnownDevices() : KnownDevices(folder_ / "members.txt")) {}
+
+Result<std::shared_ptr<Standing>> Standing::open(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error)
+    return fail(Code::permission, "[trust] cannot make the folder {} ({}); choose another with --home", folder.string(),
+                error.message());
+  ::chmod(folder.c_str(), 0700);  // the keys in it guard themselves; where this fails, they are still 0600
+  FLOTILLA_TRY(auto key, read_or_make_key_file(folder / "device.key"));
+  std::shared_ptr<Standing> standing(new Standing(folder, std::move(key)));
+  FLOTILLA_TRY_STATUS(standing->read_files());
+  return standing;
+}
+
+std::shared_ptr<Standing> Standing::in_memory() {
+  return std::shared_ptr<Standing>(new Standing({}, SigningKey::generate()));
+}
+
+Status Standing::read_files() {
+  if (fs::exists(folder_ / "membership.pem")) FLOTILLA_TRY_STATUS(read_membership());
+  if (!cluster_) return {};
+  if (fs::exists(folder_ / "cluster.key")) {
+    FLOTILLA_TRY(auto cluster_key, read_key_file(folder_ / "cluster.key"));
+    if (cluster_key.public_key() != cluster_->public_key())
+      return fail(Code::corrupt,
+                  "[trust] expected the key of this machine's cluster in {} but got another's; put the right one back, "
+                  "or delete it where this machine need not let others in",
+                  (folder_ / "cluster.key").string());
+    cluster_key_ = std::move(cluster_key);
+  }
+  if (const fs::path path = folder_ / "tokens.json"; fs::exists(path)) {
+    auto book = TokenBook::from_json(nlohmann::json::parse(read_all(path), nullptr, false));
+    if (!book)
+      return fail(Code::corrupt,
+                  "[trust] expected the join tokens in {} but could not read them; delete the file and "
+                  "make new ones",
+                  path.string());
+    tokens_ = *std::move(book);
+  }
+  if (const fs::path path = folder_ / "revoked.bin"; fs::exists(path)) {
+    const std::string bytes = read_all(path);
+    auto list = RevocationList::decode(std::as_bytes(std::span(bytes)), cluster_->public_key());
+    // Not to be passed over: without it, a machine put out would be believed again.
+    if (!list) return bad_file(path, "the signed list of machines put out");
+    revocations_ = *std::move(list);
+  }
+  return {};
+}
+
+Status Standing::read_membership() {
+  const fs::path path = folder_ / "membership.pem";
+  auto both = certificates_from_pem(read_all(path));
+  if (!both || both->size() != 2 || (*both)[0].public_key() != key_.public_key() || !(*both)[1].is_authority() ||
+      !(*both)[0].is_signed_by((*both)[1].public_key()))
+    return bad_file(path, "this machine's certificate and its cluster's");
+  member_ = (*both)[0];
+  cluster_ = (*both)[1];
+  return {};
+}
+
+Status Standing::write(std::string_view name, std::string_view text, mode_t mode) const {
+  return folder_.empty() ? Status{} : replace_file(folder_ / name, text, mode);
+}
+
+TlsContext Standing::tls() const {
+  const std::scoped_lock lock(mutex_);
+  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (member_) return TlsContext::of_device(key_, *member_, cluster_);
+  return TlsContext::of_device(key_, Certificate::of_device(key_, now), {});
+}
+
+std::optional<DeviceId> Standing::cluster() const {
+  const std::scoped_lock lock(mutex_);
+  return cluster_ ? std::optional(cluster_->id()) : std::nullopt;
+}
+
+bool Standing::may_sign() const {
+  const std::scoped_lock lock(mutex_);
+  return cluster_key_.has_value();
+}
+
+std::optional<WallTime> Standing::membership_ends() const {
+  const std::scoped_lock lock(mutex_);
+  return member_ ? std::optional(member_->ends()) : std::nullopt;
+}
+
+bool Standing::wants_renewal(WallTime now) const {
+  const std::scoped_lock lock(mutex_);
+  return member_ && flotilla::wants_renewal(*member_, now);
+}
+
+Status Standing::judge(const Certificate& shown, std::string_view name, WallTime now) const {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_) return fail(Code::unauthorized, "[trust] this machine belongs to no cluster");
+  if (revocations_.contains(shown.id()))
+    return fail(Code::unauthorized,
+                "[trust] {} was put out of this cluster; whoever wants it back lets it in anew (flotilla token create)",
+                name);
+  return check_membership(shown, cluster_->public_key(), name, now);
+}
+
+Status Standing::judge_for_token(const Certificate& shown, const std::optional<Certificate>& issuer,
+                                 const JoinToken& token, WallTime now) {
+  if (!issuer || !token.names(issuer->id()))
+    return fail(Code::unauthorized, "[trust] expected a machine of the cluster that the token is for but got another");
+  return check_membership(shown, issuer->public_key(), "the machine that answered", now);
+}
+
+Result<Certificate> Standing::sign(const PublicKey& member, WallTime now) const {
+  if (!cluster_key_) return not_a_signer();
+  return Certificate::of_member(*cluster_key_, member, now);
+}
+
+// The certificates last: they say that the machine is in the cluster, so all else is there by then.
+Status Standing::keep_membership(const Certificate& member, const Certificate& cluster) {
+  const std::array both{member, cluster};
+  FLOTILLA_TRY_STATUS(write("membership.pem", to_pem(both), 0644));
+  member_ = member;
+  cluster_ = cluster;
+  return {};
+}
+
+Status Standing::keep_revocations(RevocationList list) {
+  const Bytes& bytes = list.encoded();
+  FLOTILLA_TRY_STATUS(write("revoked.bin", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 0644));
+  revocations_ = std::move(list);
+  return {};
+}
+
+Status Standing::found_cluster(WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  if (cluster_) return fail(Code::busy, "[trust] this machine is in a cluster already; flotilla leave comes first");
+  auto cluster_key = SigningKey::generate();
+  if (!folder_.empty()) FLOTILLA_TRY_STATUS(write_key_file(folder_ / "cluster.key", cluster_key));
+  const auto own = Certificate::of_member(cluster_key, key_.public_key(), now);
+  FLOTILLA_TRY_STATUS(keep_membership(own, Certificate::of_cluster(cluster_key, now)));
+  cluster_key_ = std::move(cluster_key);
+  return {};
+}
+
+Result<Admission> Standing::admit(const PublicKey& member, bool anew, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  FLOTILLA_TRY(const auto certificate, sign(member, now));
+  if (revocations_.contains(member.id())) {
+    if (!anew) return fail(Code::unauthorized, "[trust] this machine was put out of the cluster");
+    FLOTILLA_TRY_STATUS(keep_revocations(revocations_.without(member.id(), *cluster_key_)));
+  }
+  return Admission{.member = certificate.der(), .cluster = cluster_->der(), .revocations = revocations_.encoded()};
+}
+
+Status Standing::accept(const Admission& admission, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  FLOTILLA_TRY(const auto member, Certificate::from_der(admission.member));
+  FLOTILLA_TRY(const auto cluster, Certificate::from_der(admission.cluster));
+  if (cluster_ && cluster_->id() != cluster.id())
+    return fail(Code::busy, "[trust] this machine is in another cluster already; flotilla leave comes first");
+  if (member.public_key() != key_.public_key() || !cluster.is_authority())
+    return fail(Code::unauthorized, "[trust] expected a certificate for this machine but got another's");
+  FLOTILLA_TRY_STATUS(check_membership(member, cluster.public_key(), "this machine", now));
+  if (!admission.revocations.empty()) {
+    FLOTILLA_TRY(auto list, RevocationList::decode(admission.revocations, cluster.public_key()));
+    if (list.number() > revocations_.number()) FLOTILLA_TRY_STATUS(keep_revocations(std::move(list)));
+  }
+  return keep_membership(member, cluster);
+}
+
+Status Standing::leave_cluster() {
+  const std::scoped_lock lock(mutex_);
+  if (!folder_.empty()) {
+    // The certificates first: what is left behind by a crash then means nothing.
+    for (const char* name : {"membership.pem", "cluster.key", "tokens.json", "revoked.bin", "members.txt"}) {
+      std::error_code error;
+      fs::remove(folder_ / name, error);
+      if (error)
+        return fail(Code::permission, "[trust] cannot delete {} ({})", (folder_ / name).string(), error.message());
+    }
+  }
+  member_.reset();
+  cluster_.reset();
+  cluster_key_.reset();
+  tokens_ = {};
+  revocations_ = {};
+  return {};
+}
+
+Result<std::string> Standing::create_token(std::chrono::seconds lifetime, std::uint32_t uses, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_key_) return not_a_signer();
+  FLOTILLA_TRY(const auto token, tokens_.create(cluster_->id(), lifetime, uses, now));
+  FLOTILLA_TRY_STATUS(write("tokens.json", tokens_.to_json().dump(1) + '\n', 0600));
+  return token.text();
+}
+
+Status Standing::redeem(const TokenProof& proof, const Digest& exporter, const DeviceId& newcomer, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_key_) return not_a_signer();
+  FLOTILLA_TRY_STATUS(tokens_.redeem(proof, exporter, newcomer, now));
+  return write("tokens.json", tokens_.to_json().dump(1) + '\n', 0600);
+}
+
+Status Standing::revoke(const DeviceId& device) {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_key_) return not_a_signer();
+  if (device == key_.id())
+    return fail(
+        Code::invalid_argument,
+        "[trust] expected another machine than this one, which signs for the cluster; flotilla leave takes it out");
+  return keep_revocations(revocations_.with(device, *cluster_key_));
+}
+
+bool Standing::is_revoked(const DeviceId& device) const {
+  const std::scoped_lock lock(mutex_);
+  return revocations_.contains(device);
+}
+
+Bytes Standing::revocations() const {
+  const std::scoped_lock lock(mutex_);
+  return revocations_.encoded();
+}
+
+Result<bool> Standing::adopt_revocations(std::span<const std::byte> bytes) {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_ || bytes.empty()) return false;
+  FLOTILLA_TRY(auto list, RevocationList::decode(bytes, cluster_->public_key()));
+  if (list.number() <= revocations_.number()) return false;
+  FLOTILLA_TRY_STATUS(keep_revocations(std::move(list)));
+  return true;
+}
+
+void Standing::note_member(const std::string& name, const DeviceId& device) {
+  const std::scoped_lock lock(mutex_);
+  met_.note(name, device);
+}
+
+std::map<std::string, DeviceId> Standing::members_met() const {
+  const std::scoped_lock lock(mutex_);
+  return met_.all();
+}
+
+Status Standing::meet(const std::string& name, const DeviceId& device) {
+  const std::scoped_lock lock(mutex_);
+  return known_.meet(name, device);
+}
+
+}  // namespace flotilla

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+"""Real nodes that come into a cluster by token and by code, and are put out of it, through the command line. Without
+models: two that belong together are joined, two that do not merely see each other.
+
+    FLOTILLA_BINARY=build/flotilla tests/process/test_joining.py [TEST...]
+"""
+
+import json
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+
+from flotilla import BINARY, Node, free_port, wait_until  # noqa: E402
+
+CODE = re.compile(r"shows the code\s+(\d{6})")
+
+
+class Joining(unittest.TestCase):
+    """Each test has nodes of its own, which know each other by --peer and have no flag that trusts anyone."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="flotilla-joining-")
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.ports = {name: free_port() for name in ("a", "b", "c")}
+        self.nodes = {}
+
+    def start(self, name, *flags):
+        peers = [word for other in self.ports if other != name for word in ("--peer", "127.0.0.1:%d" % self.ports[other])]
+        node = self.nodes[name] = Node(
+            name, self.folder, ["--no-discovery", *peers, *flags], cluster_port=self.ports[name]
+        )
+        self.addCleanup(node.stop)
+        return node.start()
+
+    def environment(self):
+        return {"PATH": os.environ["PATH"], "HOME": self.folder, "FLOTILLA_CONFIG": os.devnull}
+
+    def words(self, node, *words):
+        return [BINARY, *words, "--api", "http://127.0.0.1:%d" % node.api_port]
+
+    def verb(self, node, *words, expect=0):
+        done = subprocess.run(
+            self.words(node, *words), env=self.environment(), capture_output=True, text=True, timeout=60, check=False
+        )
+        self.assertEqual(expect, done.returncode, done.stdout + done.stderr + node.log())
+        return (done.stdout if expect == 0 else done.stderr).strip()
+
+    def wait_joined(self, *names):
+        for name in names:
+            wait_until(
+                lambda: self.nodes[name].joined() == sorted(names),
+                20,
+                lambda: "%s to see %s but it sees %s\n%s"
+                % (name, names, self.nodes[name].get("/cluster").json(), self.nodes[name].log()),
+            )
+
+    def reason(self, viewer, name):
+        return self.nodes[viewer].members().get(name, {}).get("reason", "")
+
+    def cluster_of_two(self):
+        a, b = self.start("a"), self.start("b")
+        token = self.verb(a, "token", "create")
+        self.verb(b, "join", token)
+        self.wait_joined("a", "b")
+        return a, b
+
+    def test_alone_there_is_nothing_to_do(self):
+        a = self.start("a")
+        self.assertEqual(["a"], a.joined())
+        self.assertIn("belongs to no cluster", self.verb(a, "members"))
+        self.assertEqual(0o600, stat.S_IMODE(os.stat(os.path.join(a.home, "trust", "device.key")).st_mode))
+
+    def test_a_token_lets_in_as_many_as_it_says_and_survives_restarts(self):
+        a = self.start("a")
+        token = self.verb(a, "token", "create", "--uses", "1", "--ttl", "15m")
+        b = self.start("b", "--join", token)
+        self.wait_joined("a", "b")
+        c = self.start("c")
+        self.assertIn("has let in the 1 machine it was made for", self.verb(c, "join", token, expect=1))
+        self.assertIn("c belongs to no cluster", wait_until(lambda: self.reason("a", "c"), 10, "a to see c"))
+        for node in (a, b):
+            node.terminate()
+        for name in ("a", "b"):
+            self.start(name)  # without a word about joining
+        self.wait_joined("a", "b")
+
+    def test_a_token_that_was_mistyped_guessed_or_has_ended_is_refused(self):
+        a, b = self.start("a"), self.start("b")
+        token = self.verb(a, "token", "create", "--json")
+        token = json.loads(token)["token"]
+        self.assertIn("mistyped", self.verb(b, "join", token[:10] + ("A" if token[10] != "A" else "B") + token[11:], expect=1))
+        self.assertIn("begins with flt1-", self.verb(b, "join", "hunter2", expect=1))
+        c = self.start("c")
+        other = self.verb(c, "token", "create")
+        c.terminate()
+        self.assertIn("no machine that can let this one in", self.verb(b, "join", other, expect=1))
+        self.assertEqual(["b"], b.joined())
+        self.assertIn("expected a time", self.verb(a, "token", "create", "--ttl", "soon", expect=2))
+
+    def ask_by_code(self, node, answer="y"):
+        asking = subprocess.Popen(
+            self.words(node, "join"),
+            env=self.environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(asking.kill)
+        asking.stdin.write(answer + "\n")
+        asking.stdin.flush()
+        return asking
+
+    def waiting(self, node):
+        return node.get("/members").json()["waiting"]
+
+    def test_a_code_that_both_screens_show_lets_in_from_any_member(self):
+        a, b = self.cluster_of_two()
+        c = self.start("c")
+        asking = self.ask_by_code(c)
+        member = wait_until(lambda: next((n for n in (a, b) if self.waiting(n)), None), 20, "a member to be asked")
+        other = b if member is a else a
+        [waiting] = self.waiting(member)
+        self.assertEqual("c", waiting["name"])
+        self.assertIn("no machine waits", self.verb(other, "approve", "%06d" % ((int(waiting["code"]) + 1) % 10**6), expect=1))
+        self.assertIn("c is in", self.verb(other, "approve", waiting["code"]))
+        said, complaints = asking.communicate(timeout=30)
+        self.assertEqual(0, asking.returncode, said + complaints)
+        self.assertEqual([waiting["code"]], CODE.findall(said))
+        self.wait_joined("a", "b", "c")
+
+    def test_whoever_does_not_confirm_the_code_does_not_join(self):
+        a, b = self.start("a"), self.start("b")
+        asking = self.ask_by_code(b, answer="n")
+        _, complaints = asking.communicate(timeout=30)
+        self.assertEqual(1, asking.returncode)
+        self.assertIn("not joined", complaints)
+        wait_until(lambda: not self.waiting(a), 20, "the newcomer to be gone")
+        self.assertEqual(["a"], a.joined())
+
+    def test_a_machine_put_out_is_out_everywhere_and_may_be_let_in_anew(self):
+        a, b = self.cluster_of_two()
+        c = self.start("c")
+        self.verb(c, "join", self.verb(a, "token", "create"))
+        self.wait_joined("a", "b", "c")
+        self.verb(b, "revoke", "c")  # b does not hold the key: a signs
+        for name in ("a", "b"):
+            wait_until(lambda: self.nodes[name].joined() == ["a", "b"], 20, "%s to be rid of c" % name)
+        wait_until(lambda: self.nodes["c"].joined() == ["c"], 20, "c to be alone")
+        self.assertIn("put out of this cluster", wait_until(lambda: self.reason("b", "c"), 20, "b to say why"))
+        self.verb(c, "leave")
+        self.verb(c, "join", self.verb(b, "token", "create"))
+        self.wait_joined("a", "b", "c")
+
+    def test_a_machine_that_is_away_can_be_put_out(self):
+        a, b = self.cluster_of_two()
+        b.terminate()
+        wait_until(lambda: a.joined() == ["a"], 20, "a to notice that b is gone")
+        self.verb(a, "revoke", "b")
+        self.start("b")
+        wait_until(lambda: "put out" in self.reason("a", "b"), 20, "a to refuse b")
+        self.assertIn("put out", self.verb(a, "members"))
+
+    def test_two_clusters_merely_see_each_other(self):
+        a, b = self.start("a"), self.start("b")
+        self.verb(a, "token", "create")
+        self.verb(b, "token", "create")
+        wait_until(lambda: "another cluster" in self.reason("a", "b"), 20, lambda: "a to say why: " + a.log())
+        self.assertIn("in a cluster already", self.verb(b, "join", "--peer", "127.0.0.1:%d" % a.cluster_port, expect=1))
+
+    def test_whoever_holds_the_key_leaves_only_when_it_means_it(self):
+        a, b = self.cluster_of_two()
+        self.assertIn("--force", self.verb(a, "leave", expect=1))
+        self.verb(b, "leave")
+        wait_until(lambda: a.joined() == ["a"], 20, "b to be gone")
+
+    def test_flags_of_a_lab_and_tokens_do_not_mix(self):
+        a = self.start("a", "--trust-lan")
+        self.assertIn("started with --trust-lan", self.verb(a, "token", "create", expect=1))
+        self.assertIn("EVERY machine on this network", a.log())
+
+    def test_an_open_api_lets_nobody_in(self):
+        a = self.start("a")
+        a.terminate()
+        words = a.command()
+        words[words.index("--api") + 1] = "0.0.0.0:%d" % a.api_port
+        a.command = lambda: words
+        a.start()
+        self.assertIn("only this machine reaches", self.verb(a, "token", "create", expect=1))
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
