@@ -151,6 +151,8 @@ class Chaos:
         try:
             for number in range(1, self.options.kills + 1):
                 self.strike(number, clients)
+        except KeyboardInterrupt:
+            print("stopped after %d blows" % sum(self.blows.values()))
         finally:
             for client in clients:
                 client.ended.set()
