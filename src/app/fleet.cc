@@ -69,6 +69,11 @@ const Placement* placement_of(const ClusterView& view, PlacementId id) {
   return find_placement(view, [&](const Placement& placement) { return placement.id == id; });
 }
 
+bool holds_part(const Placement& placement, const NodeId& node) {
+  return std::ranges::any_of(placement.stages,
+                             [&](const PlacedStage& stage) { return std::ranges::contains(stage.nodes, node); });
+}
+
 std::vector<NodeId> heads_of(const ClusterView& view, const std::string& model) {
   std::vector<NodeId> heads;
   if (const Placement* best = placement_of(view, model)) heads.push_back(best->head());

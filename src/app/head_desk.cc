@@ -54,19 +54,6 @@ bool is_member(const Placement& placement, std::uint32_t stage, std::uint32_t me
          placement.stages[stage].nodes[member] == node;
 }
 
-bool holds_part(const Placement& placement, const NodeId& node) {
-  return std::ranges::any_of(placement.stages,
-                             [&](const PlacedStage& stage) { return std::ranges::contains(stage.nodes, node); });
-}
-
-// The view forgets a machine with its connection.
-std::string name_in(const Plan& plan, const NodeId& node) {
-  for (const PlannedStage& stage : plan.stages)
-    for (const PlannedMember& member : stage.members)
-      if (member.node == node) return member.node_name;
-  return "a machine";
-}
-
 bool all_of_all(const auto& stages, auto is_so) {
   return std::ranges::all_of(stages, [&](const auto& members) { return std::ranges::all_of(members, is_so); });
 }
@@ -104,18 +91,6 @@ void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
            std::format("[app] {} is being loaded anew with another placement; ask again in a moment", order.model)},
           GoesOn::broken_off);
   begin(order, asker, replaced);
-}
-
-// A model that was lost here is loaded as it was, unless someone wants it in another way.
-LoadModel HeadDesk::as_before(LoadModel order) const {
-  const auto lost = lost_.find(order.model);
-  if (lost == lost_.end() || !(order.any_will_do || asks_for_nothing(order))) return order;
-  LoadModel before = lost->second;
-  before.ticket = order.ticket;
-  before.why_moved = order.why_moved;
-  before.moves = 0;
-  before.any_will_do = true;
-  return before;
 }
 
 void HeadDesk::join(Headed& headed, const LoadModel& order, const Asker& asker) {
@@ -326,12 +301,6 @@ void HeadDesk::become_ready(Headed& headed) {
   answer_all(headed, headed.placement);
 }
 
-void HeadDesk::on_failed(const NodeId& from, const StageFailed& failed) {
-  const auto headed = find_headed(failed.placement, failed.epoch);
-  if (!headed || !holds_part(headed->placement, from)) return;
-  lose(headed, {code_from_string(failed.code), failed.message});
-}
-
 void HeadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {
   const auto found = headed_.find({progress.ticket});
   if (found == headed_.end() || !holds_part(found->second->placement, from)) return;
@@ -348,21 +317,6 @@ void HeadDesk::on_stats(const NodeId& from, const StageStats& stats) {
   const auto found = headed_.find(stats.placement);
   if (found == headed_.end() || !is_member(found->second->placement, stats.stage_index, stats.member, from)) return;
   found->second->stats[stats.stage_index][stats.member] = stats;
-}
-
-void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
-  std::vector<std::shared_ptr<Headed>> broken;
-  for (const auto& [id, headed] : headed_)
-    if (!headed->is_empty && holds_part(headed->placement, node)) broken.push_back(headed);
-  for (const auto& headed : broken)
-    lose(headed, {Code::unavailable, std::format("[app] {}, which held layers of {}, is gone ({})",
-                                                 name_in(headed->plan, node), headed->placement.model, cause.message)});
-}
-
-void HeadDesk::lose(const std::shared_ptr<Headed>& headed, const Error& cause) {
-  log(LogLevel::warning, "app", "{} is lost: {}", headed->placement.model, cause.message);
-  if (headed->placement.state != PlacementState::loading) lost_[headed->placement.model] = headed->order;
-  end(headed, cause, GoesOn::broken_off);
 }
 
 void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {

@@ -100,7 +100,8 @@ class HeadDesk {
   OnEnded on_ended_;
   std::map<PlacementId, std::shared_ptr<Headed>> headed_;
   std::map<std::string, Starting> starting_;  // by model
-  std::map<std::string, LoadModel> lost_;     // by model: what those were loaded by that were lost in service and not loaded since
+  // By model: what those were loaded by that were lost in service and not loaded since.
+  std::map<std::string, LoadModel> lost_;
   std::uint64_t starts_ = 0;
 };
 

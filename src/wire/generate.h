@@ -44,8 +44,8 @@ struct GenerateRequest {
   PlacementId placement;                // which loaded model answers
   std::uint32_t choice = 0;
   std::vector<TokenId> prompt;          // not empty
-  std::vector<TokenId> resumed;         // of the answer, made and told before: fewer than tokens_max; the next is index
-                                        // resumed.size(), and all counts (budget, penalties, usage) are of the whole answer
+  std::vector<TokenId> resumed;         // of the answer, made and told before: fewer than tokens_max; the next has index
+                                        // resumed.size(), and whatever counts tokens counts the whole answer
   std::uint32_t tokens_max = 0;         // generated tokens at most; > 0
   std::vector<TokenId> stop_tokens;     // end-of-generation set; the stop token itself is not sent as a TokenEvent
   SamplingParams sampling;

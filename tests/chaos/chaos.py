@@ -3,10 +3,10 @@
 
     FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--nodes N] [--streams N] [--seed N]
 
-One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that every
-placement is a ring. A blow falls on a runner or a whole node that holds layers of a stream with at least 8 tokens told and
-32 to go. What each stream gave is compared with what the same question gave before the first blow. The seed fixes the
-questions and the choice of blows, not the moment at which they fall.
+One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that each
+placement is a ring. A blow falls on a runner or a whole node that holds layers of a stream with at least 8 tokens told
+and 32 to go. What each stream gave is compared with what the same question gave before the first blow. The seed fixes
+the questions and the choice of blows, not the moment at which they fall.
 
 Exit code 0: nothing lost, missing, doubled or wrong.
 """
@@ -151,6 +151,8 @@ class Chaos:
         try:
             for number in range(1, self.options.kills + 1):
                 self.strike(number, clients)
+        except KeyboardInterrupt:
+            print("stopped after %d blows" % sum(self.blows.values()))
         finally:
             for client in clients:
                 client.ended.set()
@@ -205,14 +207,24 @@ class Chaos:
 
     def report(self, clients):
         faults = [fault for client in clients for fault in client.faults]
-        counts = {kind: sum(1 for fault in faults if fault[0] == kind) for kind in ("lost", "missing", "duplicate", "wrong")}
-        times = sorted(self.recoveries)
-        at = lambda share: times[min(len(times) - 1, int(share * len(times)))] if times else 0  # noqa: E731
+        counts = {kind: 0 for kind in ("lost", "missing", "duplicate", "wrong")}
         for kind, sentence in faults:
+            counts[kind] += 1
             print("%s: %s" % (kind, sentence))
-        print("seed %d: %d blows (%d runners, %d nodes) on %d nodes, %d answers; %s; recovery p50 %.2f s, p99 %.2f s" % (
-            self.options.seed, sum(self.blows.values()), self.blows["runner"], self.blows["node"], self.options.nodes,
-            sum(client.answers for client in clients), ", ".join("%d %s" % (counts[k], k) for k in counts), at(0.5), at(0.99)))
+        times = sorted(self.recoveries) or [0]
+        print(
+            "seed %d: %d blows (%d runners, %d nodes) on %d nodes, %d answers" % (
+                self.options.seed,
+                sum(self.blows.values()),
+                self.blows["runner"],
+                self.blows["node"],
+                self.options.nodes,
+                sum(client.answers for client in clients),
+            )
+        )
+        print(", ".join("%d %s" % (count, kind) for kind, count in counts.items()))
+        p50, p99 = (times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.99))
+        print("recovery of %d streams: p50 %.2f s, p99 %.2f s, longest %.2f s" % (len(times), p50, p99, times[-1]))
         return 1 if faults or sum(self.blows.values()) < self.options.kills else 0
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A stream outlives the runner, the machine or the head that computes it: the client reads the same tokens as without, and
+"""A stream outlives the runner, the machine or the head that computes it: the client reads the same tokens, and notices
 a pause. The pauses are printed.
 
     FLOTILLA_BINARY=build/flotilla tests/process/test_resume.py [TEST...]
