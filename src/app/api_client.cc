@@ -56,6 +56,11 @@ Error error_from_body(const std::string& url, std::string_view body, long http_c
   return no_flotilla(url, std::format("HTTP {}", http_code));  // a node's errors are objects
 }
 
+bool names_localhost(const std::string& url) {
+  const std::string origin = origin_of(url);
+  return origin == "http://localhost" || origin.starts_with("http://localhost:");
+}
+
 struct CurlHandle {
   CURL* curl = curl_easy_init();
   curl_slist* headers = nullptr;
@@ -80,6 +85,9 @@ Result<std::string> transfer(const Request& request, const ApiClient::OnLine* on
   Transfer state{.on_line = on_line};
   curl_easy_setopt(handle.curl, CURLOPT_URL, url.c_str());
   curl_easy_setopt(handle.curl, CURLOPT_NOSIGNAL, 1L);
+  // Not ::1 first, where a node does not listen unless it was told to and another user's program may: it would be sent
+  // the key.
+  if (names_localhost(url)) curl_easy_setopt(handle.curl, CURLOPT_IPRESOLVE, CURL_IPRESOLVE_V4);
   curl_easy_setopt(handle.curl, CURLOPT_PROXY, "");  // a node is local; an http_proxy is meant for the internet
   curl_easy_setopt(handle.curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);
   curl_easy_setopt(handle.curl, CURLOPT_WRITEFUNCTION, on_bytes);

@@ -94,15 +94,21 @@ TEST_F(KeyTest, TheLocalKeyGoesToItsOwnNodeOnly) {
   fs::create_directories(home_);
   const auto digest = make_local_key(home_, "192.168.1.5", 52415);
   ASSERT_TRUE(digest);
-  for (const auto* near : {"http://localhost:52415", "http://127.0.0.1:52415/", "localhost:52415", "http://[::1]:52415",
-                           "http://192.168.1.5:52415"})
-    EXPECT_EQ(key_digest(local_key_for(home_, near)), *digest) << near;
+  EXPECT_EQ(key_digest(local_key_for(home_, "http://192.168.1.5:52415")), *digest);
+  for (const auto* other : {"http://localhost:52415", "http://127.0.0.1:52415", "http://[::1]:52415"})
+    EXPECT_EQ(local_key_for(home_, other), "") << other << ": nobody holds its port for us";
+  ASSERT_TRUE(make_local_key(home_, "::", 52415));
+  EXPECT_NE(local_key_for(home_, "http://[::1]:52415"), "");
+  const auto anywhere = make_local_key(home_, "0.0.0.0", 52415);
+  for (const auto* near : {"http://localhost:52415", "http://127.0.0.1:52415/", "localhost:52415"})
+    EXPECT_EQ(key_digest(local_key_for(home_, near)), *anywhere) << near;
   for (const auto* other :
-       {"http://localhost:52416", "http://localhost", "http://192.168.1.6:52415", "http://localhost.evil.example:52415",
-        "http://localhost@evil.example:52415", "https://localhost:52415", "http://evil.example:52415", ""})
+       {"http://localhost:52416", "http://[::1]:52415", "http://localhost", "http://192.168.1.6:52415",
+        "http://localhost.evil.example:52415", "http://localhost@evil.example:52415", "https://localhost:52415",
+        "http://evil.example:52415", ""})
     EXPECT_EQ(local_key_for(home_, other), "") << other;
   auto watch = KeyWatch::start(home_).value();
-  watch.set_local(*digest);
+  watch.set_local(*anywhere);
   EXPECT_TRUE(watch.now().empty());  // it is none of the keys that make the API ask
   EXPECT_EQ(watch.now().scopes_of(local_key_for(home_, "localhost:52415"), true), Scopes(Scope::admin));
   forget_local_key(home_);

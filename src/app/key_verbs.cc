@@ -73,7 +73,9 @@ int revoke_key(const KeyOptions& options) {
   if (!revoked) return report(revoked.error());
   std::println("Key {} is revoked: it is refused from now on.", revoked->key.name);
   if (revoked->was_last)
-    std::println("It was the last: programs on this machine need no key now, and nobody else gets in without one.");
+    std::println(
+        "It was the last: programs on this machine need no key now, and nobody else gets in, unless the node runs with "
+        "--no-auth: then everybody does.");
   return 0;
 }
 

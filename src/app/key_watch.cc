@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <utility>
+
 #include "base/log.h"
 
 namespace flotilla {
@@ -21,8 +23,10 @@ void KeyWatch::set_local(const Digest& digest) {
 const ApiKeys& KeyWatch::now() {
   // The version is taken before the content: what is written in between is seen as a change the next time.
   if (const Version version = version_of(file_.path()); version != version_) {
-    version_ = version;
-    if (const auto status = read(); !status)
+    const auto status = read();  // tried again at the next request where it failed: the cause may be another's
+    if (status)
+      version_ = version;
+    else if (std::exchange(unread_, version) != version)
       log(LogLevel::error, "app", "the keys stay as they were: {}", status.error().message);
   }
   return keys_;

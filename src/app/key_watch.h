@@ -39,7 +39,7 @@ class KeyWatch {
   Status read();
 
   KeyFile file_;
-  Version version_;
+  Version version_, unread_;  // what was read; what could not be
   std::vector<ApiKey> listed_;
   std::optional<Digest> local_;
   ApiKeys keys_;

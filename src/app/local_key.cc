@@ -1,6 +1,5 @@
 #include "app/local_key.h"
 
-#include <boost/asio/ip/address.hpp>
 #include <fstream>
 #include <nlohmann/json.hpp>
 
@@ -16,9 +15,15 @@ using nlohmann::json;
 
 std::filesystem::path path_in(const std::filesystem::path& home) { return home / "local.json"; }
 
-bool is_loopback(const std::string& host) {
-  boost::system::error_code error;
-  return host == "localhost" || boost::asio::ip::make_address(host, error).is_loopback();
+// Commands take localhost for 127.0.0.1 (api_client.cc).
+std::string address_of(const std::string& host) { return host == "localhost" ? "127.0.0.1" : host; }
+
+// Whether the node that wrote `noted` as its API's address is who answers there: of an address that it does not hold,
+// a port may be another user's.
+bool is_answered_by(const std::string& noted, const std::string& host) {
+  if (noted == "0.0.0.0") return host == "127.0.0.1";
+  if (noted == "::") return host == "127.0.0.1" || host == "::1";
+  return host == noted;
 }
 
 }  // namespace
@@ -42,7 +47,7 @@ std::string local_key_for(const std::filesystem::path& home, const std::string& 
   const auto begin = api_url.starts_with("http://") ? api_url.find("://") + 3 : 0;
   const auto authority = parse_authority(api_url.substr(begin, api_url.find('/', begin) - begin));
   if (!authority || authority->port != text_of(content, "port")) return "";
-  if (!is_loopback(authority->host) && authority->host != text_of(content, "host")) return "";
+  if (!is_answered_by(address_of(text_of(content, "host")), address_of(authority->host))) return "";
   return text_of(content, "key");
 }
 

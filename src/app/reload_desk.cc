@@ -110,7 +110,10 @@ void ReloadDesk::wait(const Key& key, Search& search) {
 
 // Every node that has requests of it asks the same head first, so that there is one new placement and not several.
 void ReloadDesk::ask(const Key& key) {
-  Search& search = searches_.at(key);
+  // The timer's call may come after the search it was set for has ended, and another of the same key begun.
+  const auto found = searches_.find(key);
+  if (found == searches_.end() || found->second.is_asking) return;
+  Search& search = found->second;
   give_up_late(search);
   if (end_idle(key, search)) return;
   const std::string& why = search.waiters.back().wish.why;

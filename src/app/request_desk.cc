@@ -95,6 +95,7 @@ void RequestDesk::on_found(RequestId id, const Result<Placement>& found) {
     if (cause.code == Code::cancelled) cause.code = Code::unavailable;  // by someone else, not by the client
     return fail_request(id, cause);
   }
+  if (!waiting->second.waits_for_room) waiting->second.waits_until.reset();  // the next loss has its own
   // Whatever comes still of what was sent before is another's.
   RequestId& sent_as = waiting->second.journal.id;
   sent_as_.erase(sent_as);
@@ -131,7 +132,10 @@ bool RequestDesk::goes_on(RequestId id, Entered& entered, const TokenEvent& fail
   if (failed.goes_on == GoesOn::broken_off && ++entered.losses > limits::resumes_max) return false;
   if (failed.goes_on != GoesOn::no) return find_another(id, placement, *failed.error), true;
   // What goes on where others are waits its turn, as whoever comes there does.
-  if (was_sent_again && code == Code::busy) return find_another(id, {}, *failed.error), true;
+  if (was_sent_again && code == Code::busy) {
+    entered.waits_for_room = true;
+    return find_another(id, {}, *failed.error), true;
+  }
   // It was on its way to a placement that moved meanwhile.
   if (code != Code::unavailable || entered.is_heard || !is_moving(context_.view(), placement)) return false;
   return find_another(id, placement, *failed.error), true;
@@ -157,6 +161,7 @@ bool RequestDesk::fits_journal(Entered& entered, TokenEvent& event) {
     told.push_back(event.token);
     entered.journal.prompt_logprobs = false;  // all of them have come
     entered.losses = 0;
+    entered.waits_for_room = false;
     entered.waits_until.reset();
     // So there is always a token left to go on with.
     if (told.size() >= entered.journal.tokens_max && event.finish == FinishReason::none)
@@ -256,10 +261,16 @@ void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
   for (const auto& [id, entered] : entered_)
     if (entered.head == node) lost.push_back(id);
   // Where only the connection was lost, its placements come back with it.
-  for (const RequestId id : lost)
-    find_another(
-        id, {},
-        {Code::unavailable, std::format("[app] the machine that computed this answer is gone ({})", cause.message)});
+  const Error why{Code::unavailable,
+                  std::format("[app] the machine that computed this answer is gone ({})", cause.message)};
+  for (const RequestId id : lost) {
+    const auto found = entered_.find(id);
+    if (found == entered_.end()) continue;  // its client hung up when it heard of another
+    if (++found->second.losses > limits::resumes_max)
+      fail_request(id, why);
+    else
+      find_another(id, {}, why);
+  }
   // Requests that came in at the lost node have nobody to read them: their places are free again.
   for (auto it = routed_.begin(); it != routed_.end();) {
     if (it->second.entry == node) {

@@ -63,6 +63,7 @@ class RequestDesk {
     // Since the last new token:
     std::uint32_t losses = 0;
     std::optional<ReloadDesk::Clock::time_point> waits_until;
+    bool waits_for_room = false;  // where it was sent again, others are ahead
   };
   struct Routed {
     NodeId entry;

@@ -9,6 +9,7 @@
 #include <print>
 
 #include "app/api_client.h"
+#include "app/client_key.h"
 #include "app/terminal.h"
 
 namespace flotilla {
@@ -19,7 +20,7 @@ using nlohmann::json;
 // Posts, and prints either the whole answer or what people want of it.
 template <class Say>
 int post_and_say(const VerbOptions& options, const char* path, const json& body, const Say& say) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto answer = client.post(path, body);
   if (!answer) return report(answer.error());
   if (options.json)
@@ -68,7 +69,7 @@ int join_cluster(const VerbOptions& options, const JoinFlags& flags) {
   if (flags.yes) wish["yes"] = true;
   std::optional<Error> failure;
   json joined;
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto done = client.post_lines("/join", wish, [&](std::string_view line) {
     const json event = json::parse(line, nullptr, false);
     if (!event.is_object()) return true;
@@ -78,7 +79,7 @@ int join_cluster(const VerbOptions& options, const JoinFlags& flags) {
         failure = Error{Code::cancelled, "[app] not joined: the codes differ, or nobody compared them"};
         return false;
       }
-      if (!flags.yes) (void)ApiClient(options.api_url).post("/join", {{"confirm", code}});
+      if (!flags.yes) (void)ApiClient(options.api_url, client_key(options)).post("/join", {{"confirm", code}});
     }
     if (event.contains("joined")) joined = event["joined"];
     if (const json error = event.value("error", json()); error.is_object())
@@ -100,7 +101,7 @@ int approve_machine(const VerbOptions& options, const std::string& code) {
 }
 
 int list_members(const VerbOptions& options) {
-  ApiClient client(options.api_url);
+  ApiClient client(options.api_url, client_key(options));
   const auto body = client.get("/members");
   if (!body) return report(body.error());
   if (options.json) {

@@ -24,7 +24,7 @@ class GraphBuilder {
  public:
   GraphBuilder(const GraphParts& parts, const StepShape& shape)
       : parts_(parts), shape_(shape), first_(parts.slices.front()) {
-    constexpr std::size_t nodes_of_block = 24, nodes_of_slice = 44, inputs_max = 16, row_parts_max = 2;
+    constexpr std::size_t nodes_of_block = 32, nodes_of_slice = 44, inputs_max = 16, row_parts_max = 2;
     const std::size_t nodes_max =
         row_parts_max * parts.layers->range.count() * (nodes_of_block + nodes_of_slice * parts.slices.size()) + 64;
     const std::size_t tensors_max = nodes_max + inputs_max + 4 * parts.layers->windows.size();
@@ -159,23 +159,47 @@ class GraphBuilder {
 
   // --- Sums --------------------------------------------------------------------------------------
 
+  using Projection = ggml_tensor* LayerWeights::*;
+
   // The products of a projection with what the slices computed, added up. Where others hold slices too, that is a
   // summand, and its sum goes on while what follows in the graph is computed: of two parts, the other part; of one
   // whose exchange takes long, the lower half of the product.
-  std::vector<ggml_tensor*> begun(ggml_tensor* LayerWeights::* projection, std::uint32_t layer,
-                                  const std::vector<ggml_tensor*>& inputs) {
-    const auto weight = [&](std::size_t slice) { return parts_.slices[slice].weights->layer(layer).*projection; };
-    if (const auto halves = parts_.sum && parts_.overlap.by_halves && row_parts_.size() == 1 && inputs.size() == 1
-                                ? halves_of(weight(0))
-                                : std::nullopt) {
-      ggml_tensor* upper = in_place(parts_.sum->start(context_, linear(halves->first, inputs[0])));
-      return {upper, in_place(parts_.sum->start(context_, linear(halves->second, inputs[0])))};
-    }
-    ggml_tensor* y = nullptr;
-    for (std::size_t i = 0; i < inputs.size(); ++i) y = added(y, linear(weight(i), inputs[i]));
-    if (!parts_.sum) return {y};
-    return {row_parts_.size() == 1 ? parts_.sum->add_to(context_, y) : in_place(parts_.sum->start(context_, y))};
+  std::vector<ggml_tensor*> begun(Projection projection, std::uint32_t layer, const std::vector<ggml_tensor*>& inputs) {
+    if (!parts_.sum) return {product(projection, layer, inputs)};
+    if (row_parts_.size() > 1) return {started(product(projection, layer, inputs))};
+    const std::int64_t upper = upper_rows(weight(projection, layer, 0));
+    if (parts_.overlap.by_halves && upper > 0) return begun_by_halves(projection, layer, inputs, upper);
+    return {parts_.sum->add_to(context_, product(projection, layer, inputs))};
   }
+
+  // Two sums in any case, since the other members make two, whatever they hold and however they multiply.
+  std::vector<ggml_tensor*> begun_by_halves(Projection projection, std::uint32_t layer,
+                                            const std::vector<ggml_tensor*>& inputs, std::int64_t upper) {
+    const auto halves = inputs.size() == 1 ? halves_of(weight(projection, layer, 0), upper) : std::nullopt;
+    if (halves) {
+      ggml_tensor* first = started(linear(halves->first, inputs[0]));
+      return {first, started(linear(halves->second, inputs[0]))};
+    }
+    ggml_tensor* y = product(projection, layer, inputs);
+    const auto half = [&](std::int64_t first, std::int64_t count) {
+      return started(ggml_cont(context_, ggml_view_2d(context_, y, count, y->ne[1], y->nb[1],
+                                                      static_cast<std::size_t>(first) * sizeof(float))));
+    };
+    ggml_tensor* first = half(0, upper);
+    return {first, half(upper, y->ne[0] - upper)};
+  }
+
+  ggml_tensor* weight(Projection projection, std::uint32_t layer, std::size_t slice) {
+    return parts_.slices[slice].weights->layer(layer).*projection;
+  }
+
+  ggml_tensor* product(Projection projection, std::uint32_t layer, const std::vector<ggml_tensor*>& inputs) {
+    ggml_tensor* y = nullptr;
+    for (std::size_t i = 0; i < inputs.size(); ++i) y = added(y, linear(weight(projection, layer, i), inputs[i]));
+    return y;
+  }
+
+  ggml_tensor* started(ggml_tensor* summand) { return in_place(parts_.sum->start(context_, summand)); }
 
   ggml_tensor* summed(RowPart& part) {
     const auto summands = std::exchange(part.summands, {});
@@ -183,12 +207,16 @@ class GraphBuilder {
     return parts_.sum && row_parts_.size() > 1 ? in_place(parts_.sum->await(context_, summands[0])) : summands[0];
   }
 
-  // Its rows above and below. Rearranged matrices are parted where a group of rows ends, whose number is a power of
-  // two; none where a half would be multiplied in another way than the whole, which might change bits.
-  std::optional<std::pair<ggml_tensor*, ggml_tensor*>> halves_of(ggml_tensor* weight) {
+  // Rearranged matrices are parted where a group of rows ends, whose number is a power of two.
+  static std::int64_t upper_rows(const ggml_tensor* weight) {
     constexpr std::int64_t rows_together_max = 32;
-    const std::int64_t rows = weight->ne[1], upper = rows / 2 / rows_together_max * rows_together_max;
-    if (upper == 0) return std::nullopt;
+    return weight->ne[1] / 2 / rows_together_max * rows_together_max;
+  }
+
+  // Its rows above and below; none where a half would be multiplied in another way than the whole, which might change
+  // bits.
+  std::optional<std::pair<ggml_tensor*, ggml_tensor*>> halves_of(ggml_tensor* weight, std::int64_t upper) {
+    const std::int64_t rows = weight->ne[1];
     const auto view = [&](std::int64_t first, std::int64_t count) {
       auto* part = ggml_view_2d(context_, weight, weight->ne[0], count, weight->nb[1],
                                 static_cast<std::size_t>(first) * weight->nb[1]);

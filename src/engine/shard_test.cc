@@ -204,15 +204,18 @@ TEST(ShardsInOneGraph, GiveManyRowsTheBitsOfFew) {
 // Shards of two machines, as this room sees them: two stages of one shard each, which sum with what is elsewhere.
 class Machines {
  public:
-  Machines(const std::string& model, double values_per_second) {
+  Machines(const std::string& model, double values_per_second, std::vector<std::uint32_t> shards = {1, 1}) {
     const auto gguf = open_model(model);
     auto sums = make_memory_collective(count);
-    for (std::uint32_t i = 0; i < count; ++i) {
+    std::vector<double> shares;
+    for (const auto of_machine : shards) shares.insert(shares.end(), of_machine, 1.0 / of_machine);
+    for (std::uint32_t i = 0, first = 0; i < count; first += shards[i++]) {
       StageOptions options = Chain::chain_options();
       options.layers = {0, static_cast<std::uint32_t>(read_spec(*gguf).value().blocks.size())};
       options.is_head = true;
-      options.shares = {1, 1};
-      options.first_shard = i;
+      options.shares = shares;
+      options.first_shard = first;
+      options.shards = shards[i];
       options.exchange_values_per_second = values_per_second;
       stages_.push_back(Stage::load(gguf, {}, options, {}, std::move(sums[i])).value());
     }
@@ -260,6 +263,20 @@ TEST(Machines, OverlapWhatTheyExchangeAndGiveTheBitsOfShardsOfOne) {
         ASSERT_EQ(got, std::vector<float>(expected.begin(), expected.end()))
             << model << ", a step of " << rows << ", links of " << link;
     }
+  }
+}
+
+// From eight rows on a machine of several shards computes them in one graph, where projections are not multiplied by
+// halves; the other machine's two sums want two answers all the same.
+TEST(Machines, WithUnlikeNumbersOfShardsMakeTheSameSums) {
+  constexpr double slow = 2.5e6, quick = 0;
+  Machines halved(smollm, slow, {1, 2}), whole(smollm, quick, {1, 2});
+  std::uint32_t position = 0;
+  for (const std::uint32_t rows : {16u, 8u, 31u, 3u, 1u}) {
+    StepBatch batch;
+    add_rows(batch, 0, position, some_tokens(rows, rows));
+    position += rows;
+    EXPECT_EQ(halved.step(batch), whole.step(batch)) << "a step of " << rows;
   }
 }
 

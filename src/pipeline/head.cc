@@ -133,6 +133,7 @@ void Head::refuse(RequestId id, Error cause, GoesOn goes_on) {
 
 // Requests that have arrived and were not yet looked at end too.
 void Head::fail_all(const Error& cause, GoesOn goes_on) {
+  send_events(scheduler_->take_events());  // these have ended for causes of their own
   auto ended = scheduler_->fail_all(cause);
   for (auto& event : ended)
     if (event.finish == FinishReason::failed) event.goes_on = goes_on;
