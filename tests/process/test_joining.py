@@ -187,14 +187,17 @@ class Joining(unittest.TestCase):
         self.assertIn("started with --trust-lan", self.verb(a, "token", "create", expect=1))
         self.assertIn("EVERY machine on this network", a.log())
 
-    def test_an_open_api_lets_nobody_in(self):
+    def test_an_api_that_others_reach_lets_machines_in_only_with_a_key(self):
         a = self.start("a")
         a.terminate()
         words = a.command()
         words[words.index("--api") + 1] = "0.0.0.0:%d" % a.api_port
-        a.command = lambda: words
+        a.command = lambda: words + ["--no-auth"]
         a.start()
-        self.assertIn("only this machine reaches", self.verb(a, "token", "create", expect=1))
+        self.assertIn("expected keys to an API that others reach", self.verb(a, "token", "create", expect=1))
+        key = [BINARY, "key", "create", "--name", "ops", "--scope", "admin", "--home", a.home]
+        subprocess.run(key, env=self.environment(), capture_output=True, timeout=60, check=True)
+        self.assertTrue(self.verb(a, "token", "create", "--home", a.home))
 
 
 if __name__ == "__main__":

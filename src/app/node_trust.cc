@@ -1,0 +1,108 @@
+// What a node does for who asks to let machines into its cluster, to put them out, or to come into another (the verbs
+// join, approve, token, members, revoke and leave).
+#include <nlohmann/json.hpp>
+
+#include "app/node.h"
+
+namespace flotilla {
+
+using nlohmann::json;
+
+namespace {
+
+std::string text_in(const json& arguments, const char* field) {
+  return arguments.is_object() && arguments.contains(field) && arguments[field].is_string()
+             ? arguments[field].get<std::string>()
+             : std::string();
+}
+
+std::uint32_t number_in(const json& arguments, const char* field, std::uint32_t otherwise) {
+  if (!arguments.is_object() || !arguments.contains(field) || !arguments[field].is_number_unsigned()) return otherwise;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(arguments[field].get<std::uint64_t>(), UINT32_MAX));
+}
+
+bool is_set(const json& arguments, const char* field) {
+  return arguments.is_object() && arguments.contains(field) && arguments[field] == true;
+}
+
+bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+
+constexpr std::uint32_t token_seconds_default = 3600, token_uses_default = 20;
+
+}  // namespace
+
+Status Node::leave_cluster(bool force) {
+  const auto standing = context_.identity.standing;
+  if (!standing->cluster()) return fail(Code::unavailable, "[app] this machine belongs to no cluster");
+  if (standing->may_sign() && !force)
+    return fail(Code::invalid_argument,
+                "[app] expected another machine to hold the cluster's key but only this one has it: once it has left, "
+                "nobody can be let in or put out, and the others' memberships end within 30 days; leave with --force");
+  FLOTILLA_TRY_STATUS(standing->leave_cluster());
+  for (const Member& member : view().members)
+    if (member.state == MemberState::joined || member.state == MemberState::suspect)
+      cluster_->put_out(member.info.id, std::format("{} left this cluster", context_.identity.name));
+  publish();
+  return {};
+}
+
+std::function<void()> Node::join(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
+  if (const auto code = text_in(arguments, "confirm"); !code.empty()) {
+    const auto confirmed = joins_.confirm(code);
+    on_done(confirmed ? Result<json>(json{{"confirmed", code}}) : fail(confirmed.error()));
+    return {};
+  }
+  JoinDesk::Wish wish{.token = {}, .peer = {}, .confirmed = is_set(arguments, "yes")};
+  if (const auto text = text_in(arguments, "token"); !text.empty()) {
+    auto token = JoinToken::parse(text);
+    if (!token) return on_done(fail(token.error())), std::function<void()>();
+    wish.token = *token;
+  }
+  if (const auto text = text_in(arguments, "peer"); !text.empty()) {
+    auto peer = parse_address(text, limits::cluster_port);
+    if (!peer) return on_done(fail(peer.error())), std::function<void()>();
+    wish.peer = *std::move(peer);
+  }
+  joins_.join(
+      std::move(wish),
+      [on_progress](const JoinDesk::Shown& shown) { on_progress({{"code", shown.code}, {"machine", shown.machine}}); },
+      [on_done](const Result<std::string>& machine) {
+        on_done(machine ? Result<json>(json{{"by", *machine}}) : fail(machine.error()));
+      });
+  return [this] { joins_.cancel(); };
+}
+
+std::function<void()> Node::trust(const std::string& wish, const json& arguments, std::function<void(json)> on_progress,
+                                  OnJson on_done) {
+  if (wish == "members") return on_done(admits_.members()), std::function<void()>();
+  // Whoever reaches an API without keys could let itself in.
+  if (!is_loopback(options_.api_host) && keys_.now().empty()) {
+    on_done(
+        fail(Code::permission,
+             "[app] expected keys to an API that others reach at {} but it has none; to let machines in or put them "
+             "out, make one (flotilla key create --scope admin) or start with --api 127.0.0.1:{}",
+             options_.api_host, options_.api_port));
+    return {};
+  }
+  const auto tell = [on_done](const char* field) {
+    return [on_done, field](const Result<std::string>& text) {
+      on_done(text ? Result<json>(json{{field, *text}}) : fail(text.error()));
+    };
+  };
+  if (wish == "token") {
+    admits_.create_token(number_in(arguments, "ttl_seconds", token_seconds_default),
+                         number_in(arguments, "uses", token_uses_default), tell("token"));
+  } else if (wish == "approve") {
+    admits_.approve(text_in(arguments, "code"), tell("name"));
+  } else if (wish == "revoke") {
+    admits_.revoke(text_in(arguments, "name"), tell("name"));
+  } else if (wish == "leave") {
+    const auto left = leave_cluster(is_set(arguments, "force"));
+    on_done(left ? Result<json>(json{{"left", true}}) : fail(left.error()));
+  } else {
+    return join(arguments, std::move(on_progress), std::move(on_done));
+  }
+  return {};
+}
+
+}  // namespace flotilla
