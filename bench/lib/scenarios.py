@@ -204,8 +204,8 @@ def counted(cable, measure, tokens, prompt_alone=None):
 class Pair:
     """Two machines with the model in a ring or a group over both, and whole on each for the ceiling."""
 
-    def __init__(self, bench, stack, mode=None, sequences=1, context=512, flags=(), copies=True, head_lighter_by=0):
-        self.bench, self.mode, self.head_lighter_by = bench, mode, head_lighter_by
+    def __init__(self, bench, stack, mode=None, sequences=1, context=512, flags=(), copies=True):
+        self.bench, self.mode = bench, mode
         self.cable = stack.enter_context(machines.Machines(CORES))
         self.fleets = stack
         names = ["both", "copy-a", "copy-b"] if copies else ["both"]
@@ -222,11 +222,6 @@ class Pair:
     def load_both(self, fleet=None):
         node = (fleet or self.fleet)["a"]
         node.load("both", nodes=["a", "b"], mode=self.mode or "pipeline", **self.wishes)
-        if self.head_lighter_by:
-            found = [placement for placement in node.placements() if placement["model"] == "both"][0]
-            first, second = (stage["layers"][1] - stage["layers"][0] for stage in found["stages"])
-            layers = [first - self.head_lighter_by, second + self.head_lighter_by]
-            node.load("both", nodes=["a", "b"], mode="pipeline", layers=layers, **self.wishes)
         answers_of(self.bench, [(node, "both", 1)], 16, 4)  # warms it up
         return node
 
@@ -381,9 +376,7 @@ def many_streams(bench):
 def streams_at(bench, count):
     prompt, tokens = bench.sizes.short, bench.sizes.stream_tokens
     with contextlib.ExitStack() as stack:
-        # While many answer the output matrix costs the head as much as two layers, while prompts are read nothing: for
-        # as many tokens of each, a layer less there (load --layers) gives both stages the same work.
-        pair = Pair(bench, stack, "pipeline", sequences=count, context=prompt + tokens + 16, head_lighter_by=1)
+        pair = Pair(bench, stack, "pipeline", sequences=count, context=prompt + tokens + 16)
         node = pair.load_both()
         far = pair.other_fleet(["--link-model", HALF_OF_50_MS])
         pair.warm_copies()
