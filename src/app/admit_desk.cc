@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/words.h"
 #include "cluster/printable.h"
+#include "wire/handshake.h"
 
 namespace flotilla {
 namespace {

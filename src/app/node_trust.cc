@@ -25,8 +25,6 @@ bool is_set(const json& arguments, const char* field) {
   return arguments.is_object() && arguments.contains(field) && arguments[field] == true;
 }
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
-
 constexpr std::uint32_t token_seconds_default = 3600, token_uses_default = 20;
 
 }  // namespace
@@ -76,7 +74,7 @@ std::function<void()> Node::trust(const std::string& wish, const json& arguments
                                   OnJson on_done) {
   if (wish == "members") return on_done(admits_.members()), std::function<void()>();
   // Whoever reaches an API without keys could let itself in.
-  if (!is_loopback(options_.api_host) && keys_.now().empty()) {
+  if (!server_->is_local() && keys_.now().empty()) {
     on_done(
         fail(Code::permission,
              "[app] expected keys to an API that others reach at {} but it has none; to let machines in or put them "

@@ -20,6 +20,7 @@
 #include "cluster/printable.h"
 #include "cluster/udp.h"
 #include "io/frame_connection.h"
+#include "wire/handshake.h"
 #include "wire/joining.h"
 
 namespace flotilla {

@@ -4,6 +4,7 @@
 #include "base/words.h"
 #include "io/secure_socket.h"
 #include "trust/pairing_code.h"
+#include "wire/handshake.h"
 #include "wire/joining.h"
 
 namespace flotilla {

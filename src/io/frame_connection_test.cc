@@ -27,6 +27,17 @@ Bytes some_bytes(std::size_t count) {
   return bytes;
 }
 
+// The loop, until the condition holds or `long_enough` is over; whether it holds.
+template <class Condition>
+bool turn(boost::asio::io_context& loop, Condition condition) {
+  const auto deadline = std::chrono::steady_clock::now() + long_enough;
+  while (!condition() && std::chrono::steady_clock::now() < deadline) {
+    loop.restart();
+    loop.run_one_for(1s);
+  }
+  return condition();
+}
+
 // A connection on a loop that the test turns by hand, and the socket's other end.
 class FrameConnectionTest : public testing::Test {
  protected:
@@ -47,12 +58,7 @@ class FrameConnectionTest : public testing::Test {
 
   template <class Condition>
   bool turn_until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + long_enough;
-    while (!condition() && std::chrono::steady_clock::now() < deadline) {
-      loop_.restart();
-      loop_.run_one_for(1s);
-    }
-    return condition();
+    return turn(loop_, condition);
   }
   bool turn_until_closed() {
     return turn_until([&] { return !causes_.empty(); });
@@ -319,12 +325,7 @@ class SecuredTest : public testing::Test {
   }
   template <class Condition>
   bool turn_until(Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + long_enough;
-    while (!condition() && std::chrono::steady_clock::now() < deadline) {
-      loop_.restart();
-      loop_.run_one_for(1s);
-    }
-    return condition();
+    return turn(loop_, condition);
   }
 
   boost::asio::io_context loop_;

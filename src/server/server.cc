@@ -75,10 +75,12 @@ Result<tcp::acceptor> listen(asio::io_context& loop, const tcp::endpoint& endpoi
   return acceptor;
 }
 
+bool is_on_loopback(const tcp::endpoint& endpoint) { return plain_address(endpoint.address()).is_loopback(); }
+
 // Loopback is for this machine's own programs; whoever opens another address says who may come.
 Status check_exposure(const tcp::endpoint& endpoint, const ServerOptions& options) {
   const bool has_key = options.keys && !options.keys().empty();
-  if (plain_address(endpoint.address()).is_loopback() || has_key || options.gate.no_auth) return {};
+  if (is_on_loopback(endpoint) || has_key || options.gate.no_auth) return {};
   return fail(
       Code::unauthorized,
       "[server] expected an API key before others can reach this machine at {0}, but there is none; make one with "
@@ -141,6 +143,7 @@ class ListeningServer : public Server {
   }
 
   std::uint16_t port() const override { return port_; }
+  bool is_local() const override { return is_local_; }
   std::vector<RouteInfo> routes() const override { return router_->routes(); }
 
   void stop() override {
@@ -152,7 +155,9 @@ class ListeningServer : public Server {
  private:
   void add_routes(const std::string& host, Backend& backend) {
     error_code ignored;
-    port_ = acceptor_->local_endpoint(ignored).port();
+    const tcp::endpoint endpoint = acceptor_->local_endpoint(ignored);
+    port_ = endpoint.port();
+    is_local_ = is_on_loopback(endpoint);
     auto& router = *router_;
     constexpr auto infers = Access::of(Scope::infer), lists = Access::of(Scope::infer, Scope::models);
     router.add("GET", "/", lists, [text = greeting(host, port_)](const Exchange& exchange) {
@@ -222,6 +227,7 @@ class ListeningServer : public Server {
   std::shared_ptr<GenerationHost> generation_;
   std::shared_ptr<Router> router_;
   std::uint16_t port_ = 0;
+  bool is_local_ = false;
 };
 
 }  // namespace

@@ -68,6 +68,7 @@ class Server {
   static Result<std::unique_ptr<Server>> start(boost::asio::io_context& loop, ServerOptions options, Backend& backend);
   virtual ~Server() = default;
   virtual std::uint16_t port() const = 0;
+  virtual bool is_local() const = 0;  // only programs of this machine reach its address
   virtual void stop() = 0;  // no new connections; open streams end with an error event
   virtual std::vector<RouteInfo> routes() const = 0;
 };

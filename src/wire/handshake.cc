@@ -289,4 +289,11 @@ Digest Handshake::proof_of(bool by_initiator) const {
   return hmac_sha256(bytes_of(secret ? std::string_view(self_.secret) : public_key), message);
 }
 
+Frame make_refusal(const Error& cause) { return make_frame(FrameKind::refused, encode_map(Refused{cause, {}})); }
+
+Error read_refusal(const Frame& frame) {
+  const auto refused = decode_map<Refused>("refused", frame.body);
+  return refused ? refused->error : refused.error();
+}
+
 }  // namespace flotilla

@@ -94,4 +94,8 @@ class Handshake {
   bool done_ = false;
 };
 
+// `refused` with a cause found after the handshake, as where someone wants to join. And back.
+Frame make_refusal(const Error& cause);
+Error read_refusal(const Frame& frame);
+
 }  // namespace flotilla

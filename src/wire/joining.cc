@@ -7,18 +7,7 @@ namespace {
 
 constexpr std::size_t certificate_bytes_max = 4096, revocations_bytes_max = 256u << 10;
 
-struct Refusal {
-  Code code = Code::internal;
-  std::string message;
-};
-
 }  // namespace
-
-template <class Map>
-void describe(Map& map, Is<Refusal> auto& m) {
-  map.field("code", m.code);
-  map.field("message", m.message, Text::prose);
-}
 
 template <class Map>
 void describe(Map& map, Is<JoinRequest> auto& m) {
@@ -80,14 +69,5 @@ FLOTILLA_JOINING_MESSAGE(TrustOrder, trust_order)
 FLOTILLA_JOINING_MESSAGE(TrustAnswer, trust_answer)
 FLOTILLA_JOINING_MESSAGE(Revocations, revocations)
 #undef FLOTILLA_JOINING_MESSAGE
-
-Frame make_refusal(const Error& cause) {
-  return make_frame(FrameKind::refused, encode_map(Refusal{cause.code, cause.message}));
-}
-
-Error read_refusal(const Frame& frame) {
-  const auto refusal = decode_map<Refusal>("refused", frame.body);
-  return refusal ? Error{refusal->code, refusal->message} : refusal.error();
-}
 
 }  // namespace flotilla

@@ -66,8 +66,4 @@ FLOTILLA_JOINING_MESSAGE(TrustAnswer, trust_answer)
 FLOTILLA_JOINING_MESSAGE(Revocations, revocations)
 #undef FLOTILLA_JOINING_MESSAGE
 
-// `refused`, as the handshake sends it, with a cause found after it. And back.
-Frame make_refusal(const Error& cause);
-Error read_refusal(const Frame& frame);
-
 }  // namespace flotilla
