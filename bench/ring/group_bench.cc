@@ -5,7 +5,7 @@
 // two cores can do without ever talking; one process of two shards; two processes of one shard each, which exchange
 // their summands over loopback (or a modelled link). Every process is pinned to a core of its own, but for the one of
 // two shards, which has both. Medians of rounds; a ratio is to the ceiling of the same round. With --overlap only two
-// groups take turns: one that computes while it exchanges, as over slow links (engine/overlap.h), and one that does
+// groups take turns: one that computes while it exchanges, as over slow links (model/overlap.h), and one that does
 // not, which stands for the ceiling.
 #include <CLI/CLI.hpp>
 #include <algorithm>

@@ -9,7 +9,7 @@
 
 #include "engine/attention_op.h"
 #include "engine/kv_cache.h"
-#include "engine/overlap.h"
+#include "model/overlap.h"
 #include "engine/shard_sum.h"
 #include "engine/step_shape.h"
 #include "engine/weights.h"

@@ -36,7 +36,8 @@ Shard::Shard(std::shared_ptr<const Gguf> gguf, ModelSpec spec, const StageOption
       weights_(std::move(weights)),
       cache_(std::move(cache)),
       attention_(options.shards * options.threads),
-      computer_(layers_, {held()}, std::move(sum), overlap_of(options, spec_), backend_) {}
+      computer_(layers_, {held()}, std::move(sum),
+                overlap_of(spec_.embedding_length, options.exchange_values_per_second), backend_) {}
 
 Status Shard::add_head(std::span<const std::filesystem::path> files, bool embeds) {
   if (embeds) table_.emplace(*gguf_, files, weights_.head(), spec_);

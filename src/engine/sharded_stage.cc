@@ -40,9 +40,9 @@ class SharedProgress {
   const LoadProgressFn& progress_;
 };
 
-// From so many rows on, all threads compute the slices together, one after the other: they share each product anew, so none
-// waits for a slower one at the sums, and what is not sliced is computed once. With fewer, their meetings after every
-// operation would cost more than that. Both give the same bits.
+// From so many rows on, all threads compute the slices together, one after the other: they share each product anew, so
+// none waits for a slower one at the sums, and what is not sliced is computed once. With fewer, their meetings after
+// every operation would cost more than that. Both give the same bits.
 constexpr std::size_t rows_together_min = 8;
 
 class ShardedStage final : public Stage {
@@ -62,11 +62,11 @@ class ShardedStage final : public Stage {
     SharedProgress shared(count, progress);
     std::vector<Status> loaded(count);
     team_.run([&](std::uint32_t i) {
-      auto shard = Shard::load(gguf, files, spec_, options,
-                               ShardPlace{.slice = slices_[i],
-                                          .collective = std::move(collectives[i]),
-                                          .embeds = options.first_shard + i == 0},
-                               shared.of(i));
+      auto shard = Shard::load(
+          gguf, files, spec_, options,
+          ShardPlace{
+              .slice = slices_[i], .collective = std::move(collectives[i]), .embeds = options.first_shard + i == 0},
+          shared.of(i));
       if (shard)
         shards_[i] = *std::move(shard);
       else
@@ -129,8 +129,8 @@ class ShardedStage final : public Stage {
     backend_.emplace(std::move(backend));
     std::vector<HeldSlice> held;
     for (const auto& shard : shards_) held.push_back(shard->held());
-    computer_.emplace(shards_.front()->layers(), std::move(held), std::move(others), overlap_of(options, spec_),
-                      *backend_);
+    computer_.emplace(shards_.front()->layers(), std::move(held), std::move(others),
+                      overlap_of(spec_.embedding_length, options.exchange_values_per_second), *backend_);
     return computer_->reserve(options.step_rows_max);
   }
 
@@ -156,8 +156,8 @@ class ShardedStage final : public Stage {
   const std::vector<ShardSlice> slices_;
   const ModelSpec spec_;
   std::vector<std::unique_ptr<Shard>> shards_;
-  std::optional<ComputeBackend> backend_;  // all threads; both only where there are several shards here
-  std::optional<StepComputer> computer_;   // of all slices in one graph
+  std::optional<ComputeBackend> backend_;               // all threads; both only where there are several shards here
+  std::optional<StepComputer> computer_;                // of all slices in one graph
   std::vector<Result<std::span<const float>>> values_;  // both by shard
   std::vector<Result<std::span<const LikeliestToken>>> tokens_;
   std::vector<float> logits_;

@@ -31,7 +31,7 @@ struct StageOptions {
   // relative to the others. This process holds [first_shard, first_shard + shards). Empty: all are here and alike.
   std::vector<double> shares;
   std::uint32_t first_shard = 0;
-  double exchange_values_per_second = 0;  // with those elsewhere, the same on all; 0: not known. See overlap.h
+  double exchange_values_per_second = 0;  // with those elsewhere, the same on all; 0: not known. See model/overlap.h
   std::uint32_t context_tokens = 0;       // per sequence
   std::uint32_t sequences = 1;            // KV slots
   std::uint32_t step_rows_max = 512;

@@ -7,6 +7,7 @@
 
 #include "base/units.h"
 #include "base/words.h"
+#include "model/overlap.h"
 
 namespace flotilla {
 namespace {
@@ -107,16 +108,25 @@ double ModelCost::layer_seconds(const MachineRates& rates, double rows, double s
 
 double ModelCost::layer_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows,
                                 double seen_tokens) const {
-  double slowest = 0, whole = 0, own = 0;
+  if (group.size() < 2) return layer_seconds(*group.front().rates, rows, seen_tokens);
+  double own = 0;
+  for (const SharedWork& member : group) own = std::max(own, member.rates->layer_seconds);
+  const double sums = 2 * exchange_seconds(group.size(), worst, rows);
+  const Overlap overlap = overlap_of(width_, worst.bytes_per_second / overheads_.value_bytes);
+  if (rows < overlap.rows_in_two_parts_min) return own + shared_seconds(group, rows, seen_tokens) + sums;
+  const double parts = 2 * shared_seconds(group, rows / 2, seen_tokens);  // each reads all weights
+  return own + std::max(parts, sums) + overheads_.overlap_seconds;
+}
+
+// Of a layer, what its slowest member computes between the sums.
+double ModelCost::shared_seconds(std::span<const SharedWork> group, double rows, double seen_tokens) const {
+  double slowest = 0, whole = 0;
   for (const SharedWork& member : group) {
     const double work = products(*member.rates, rows) + attention(*member.rates, rows, seen_tokens);
     slowest = std::max(slowest, member.share * work);
     whole = std::max(whole, work);
-    own = std::max(own, member.rates->layer_seconds);
   }
-  if (group.size() < 2) return own + whole;
-  const double split = (1 - overheads_.whole_share) * slowest + overheads_.whole_share * whole;
-  return own + split + 2 * exchange_seconds(group.size(), worst, rows);
+  return (1 - overheads_.whole_share) * slowest + overheads_.whole_share * whole;
 }
 
 double ModelCost::head_seconds(const MachineRates& rates) const {

@@ -29,6 +29,7 @@ struct Overheads {
   double hop_seconds = 50e-6;       // ours a hop: frame, checksum, wake-up (docs/performance.md: 0.06 ms with the wire)
   double exchange_seconds = 20e-6;  // ours a sum over a group's members, beyond the link's own time
   double whole_share = 0.05;        // of a layer's products that each member of a group does for itself
+  double overlap_seconds = 100e-6;  // a layer that overlaps its sums: what neither of its two parts can hide
   std::uint32_t value_bytes = 4;    // of an activation on the wire: F32
 };
 
@@ -58,6 +59,7 @@ class ModelCost {
  private:
   double products(const MachineRates& rates, double rows) const;
   double attention(const MachineRates& rates, double rows, double seen_tokens) const;
+  double shared_seconds(std::span<const SharedWork> group, double rows, double seen_tokens) const;
 
   ExpectedUse use_;
   Overheads overheads_;

@@ -92,6 +92,23 @@ TEST(Cost, AGroupIsAsFastAsItsSlowestPartAndItsTwoSums) {
   EXPECT_NEAR(cost.layer_seconds(group, wire, 1, 0), 1e-4 + 0.9 * each + 0.1 * 0.0125 + 2 * 2e-5, 1e-7);
 }
 
+TEST(Cost, OverASlowLinkAPromptsSumsHideBehindComputingOrComputingBehindThem) {
+  const ModelCost cost(model(), chat, {.exchange_seconds = 0, .whole_share = 0, .overlap_seconds = 1e-4});
+  const auto each = machine(1000);
+  const std::vector<SharedWork> group{{&each, 0.5}, {&each, 0.5}};
+  const LinkCost gigabit{.latency_seconds = 0, .bytes_per_second = 117e6};
+  const double own = 1e-4, sums = 2 * 64 * 4000 / 117e6;
+  const auto computed = [&](double rows) { return (cost.layer_seconds(each, rows, 0) - own) / 2; };
+  EXPECT_LT(computed(32) * 2, sums);
+  EXPECT_NEAR(cost.layer_seconds(group, gigabit, 64, 0), own + sums + 1e-4, 1e-9);
+  const auto slow = machine(10);
+  const std::vector<SharedWork> slow_group{{&slow, 0.5}, {&slow, 0.5}};
+  const double parts = cost.layer_seconds(slow, 32, 0) - own;  // two, of half the work each
+  EXPECT_GT(parts, sums);
+  EXPECT_NEAR(cost.layer_seconds(slow_group, gigabit, 64, 0), own + parts + 1e-4, 1e-9);
+  EXPECT_NEAR(cost.layer_seconds(group, gigabit, 1, 0), own + computed(1) + sums / 64, 1e-9) << "a token does not";
+}
+
 TEST(Cost, SharesFollowSpeedAsFarAsMemoryGoes) {
   const auto shares = [](std::vector<double> seconds, std::vector<double> most) { return fair_shares(seconds, most); };
   EXPECT_EQ(shares({1, 3}, {1, 1}), (std::vector<double>{0.75, 0.25}));

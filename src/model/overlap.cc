@@ -1,4 +1,4 @@
-#include "engine/overlap.h"
+#include "model/overlap.h"
 
 #include <algorithm>
 #include <cmath>
@@ -22,11 +22,10 @@ constexpr double half_transfer_seconds_min = 20e-6;
 
 }  // namespace
 
-Overlap overlap_of(const StageOptions& options, const ModelSpec& spec) {
-  if (options.exchange_values_per_second <= 0) return {};
-  const double width = spec.embedding_length;
+Overlap overlap_of(std::uint32_t width, double values_per_second) {
+  if (values_per_second <= 0) return {};
   const double read_again = layer_weights * width * width * weight_bytes / 2 / read_bytes_per_second;
-  const double row_exchange = sums_of_layer * width / options.exchange_values_per_second;
+  const double row_exchange = sums_of_layer * width / values_per_second;
   const double rows = std::min(std::ceil(read_again / row_exchange), double{limits::step_rows_max} + 1);
   return {.rows_in_two_parts_min = std::max(static_cast<std::uint32_t>(rows), rows_in_two_parts_least),
           .by_halves = row_exchange / sums_of_layer / 2 >= half_transfer_seconds_min};

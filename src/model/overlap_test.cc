@@ -1,5 +1,5 @@
 // Claims about what overlaps: over slow links much, over quick ones nothing, and the same on all members.
-#include "engine/overlap.h"
+#include "model/overlap.h"
 
 #include <gtest/gtest.h>
 
@@ -10,13 +10,7 @@ namespace {
 
 constexpr double gigabit_f32 = 117e6 / 4;
 
-Overlap overlap(double values_per_second, std::uint32_t width) {
-  ModelSpec spec;
-  spec.embedding_length = width;
-  StageOptions options;
-  options.exchange_values_per_second = values_per_second;
-  return overlap_of(options, spec);
-}
+Overlap overlap(double values_per_second, std::uint32_t width) { return overlap_of(width, values_per_second); }
 
 TEST(Overlap, NothingOverlapsWhereLinksAreNotKnown) {
   EXPECT_GT(overlap(0, 2048).rows_in_two_parts_min, limits::step_rows_max);
