@@ -5,7 +5,9 @@
 #include "app/fleet.h"
 #include "app/headed.h"
 #include "app/wishes.h"
+#include "base/hex.h"
 #include "base/log.h"
+#include "base/secret.h"
 #include "model/spec.h"
 #include "planner/link_table.h"
 
@@ -229,7 +231,8 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   order.context_tokens = plan.context_tokens;
   order.sequences = plan.sequences;
   order.activation_type = context_.activation_type;
-  order.ring_key = to_string(random_node_id());  // 128 random bits
+  const auto secret = random_secret();
+  order.ring_key = to_hex(std::span(secret).first(16));  // 128 bits
   if (const auto source = holder_of(context_.view(), placement.model, placement.fingerprint)) order.source = *source;
   for (const PlannedStage& stage : plan.stages) {
     order.layers = stage.layers;

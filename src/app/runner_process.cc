@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstring>
 #include <vector>
 
@@ -85,7 +86,10 @@ Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& o
 }  // namespace
 
 RunnerProcess::RunnerProcess(boost::asio::io_context& loop, OnFrame on_frame, OnExit on_exit)
-    : loop_(loop), timer_(loop), on_frame_(std::move(on_frame)), on_exit_(std::move(on_exit)) {}
+    : loop_(loop),
+      timer_(loop),
+      on_frame_(std::make_shared<const OnFrame>(std::move(on_frame))),
+      on_exit_(std::move(on_exit)) {}
 
 Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_context& loop,
                                                             const RunnerSpawnOptions& options, OnFrame on_frame,
@@ -101,7 +105,9 @@ Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_cont
   const std::weak_ptr<RunnerProcess> weak = runner;
   runner->link_->start(
       [weak](Frame frame) {
-        if (const auto self = weak.lock(); self && self->on_frame_) self->on_frame_(std::move(frame));
+        const auto self = weak.lock();
+        const auto on_frame = self ? self->on_frame_ : nullptr;  // stop() may be called from inside it
+        if (on_frame) (*on_frame)(std::move(frame));
       },
       [weak](const Error&) {
         if (const auto self = weak.lock()) self->on_link_closed();
@@ -134,9 +140,11 @@ void RunnerProcess::on_link_closed() {
 void RunnerProcess::reap(int polls_left) {
   reaping_ = true;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == pid_) {
+  const int ended = ::waitpid(pid_, &status, WNOHANG);
+  if (ended == pid_ || (ended < 0 && errno == ECHILD)) {  // or somebody else was told how it ended
     pid_ = -1;
-    if (on_exit_) std::exchange(on_exit_, nullptr)(describe_exit(status));
+    const auto how = ended < 0 ? "ended, the system does not say how" : describe_exit(status);
+    if (on_exit_) std::exchange(on_exit_, nullptr)(how);
     return;
   }
   if (polls_left == 0) ::kill(pid_, SIGKILL);

@@ -17,8 +17,8 @@
 namespace flotilla {
 
 struct RunnerSpawnOptions {
-  std::string verb = "runner";       // of our own command line; another one is a child of another trade (measure_main.h)
-  std::vector<std::string> words;    // after the verb's --fd
+  std::string verb = "runner";     // of our own command line; another one is a child of another trade (measure_main.h)
+  std::vector<std::string> words;  // after the verb's --fd
   std::uint32_t threads = 1;
   std::string link_model;  // pipeline/runner.h
   std::uint32_t spin_us = 0;
@@ -47,7 +47,7 @@ class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
 
   boost::asio::io_context& loop_;
   boost::asio::steady_timer timer_;
-  OnFrame on_frame_;
+  std::shared_ptr<const OnFrame> on_frame_;  // null once stopped
   OnExit on_exit_;
   std::shared_ptr<FrameConnection> link_;
   int pid_ = -1;

@@ -137,6 +137,7 @@ void ask_for_descriptors() {
 
 int serve(const ServeOptions& options) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGCHLD, SIG_DFL);  // a parent that ignored it would have the system take our runners' ends to itself
   ask_for_descriptors();
   boost::asio::io_context loop;
   auto started = Node::start(loop, options.node);

@@ -19,7 +19,7 @@ Result<NodeId> node_id_from_string(std::string_view hex) {
 }
 
 std::uint64_t random_u64() {
-  static thread_local std::random_device device;  // getrandom(2) or /dev/urandom
+  static thread_local std::random_device device;  // for ids, not for secrets: those are secret.h's
   return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 

@@ -22,13 +22,13 @@ class Collective {
  public:
   virtual ~Collective() = default;
 
-  // Offers `values` to be summed over the group. They are neither read nor written by the caller until the wait() for
+  // Offers `values`, one at least, to be summed over the group. They are neither read nor written by the caller until the wait() for
   // them returns, whether well or not, and every shard offers as many.
   virtual void start(std::span<float> values) = 0;
   // For the oldest sum under way, once for each. Afterwards its values hold the sum. closed, with the cause, where a
   // shard went.
   virtual Status wait() = 0;
-  // Both, where there is nothing to do meanwhile.
+  // Both, where there is nothing to do meanwhile and no other sum is under way.
   virtual Status sum(std::span<float> values) {
     start(values);
     return wait();

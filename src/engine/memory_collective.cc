@@ -21,7 +21,7 @@ class Meeting {
 
   // What to give to wait().
   std::uint32_t arrive() {
-    const std::uint32_t turn = turn_.load(std::memory_order_relaxed);
+    const std::uint32_t turn = turn_.load(std::memory_order_acquire);
     if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == shards_) {
       arrived_.store(0, std::memory_order_relaxed);
       turn_.fetch_add(1, std::memory_order_acq_rel);

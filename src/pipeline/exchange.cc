@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/check.h"
 #include "wire/values.h"
 
 namespace flotilla {
@@ -14,6 +15,7 @@ std::span<float> piece_of(std::span<float> values, std::size_t first) {
 }  // namespace
 
 void Exchange::begin(std::span<float> values, std::size_t pieces_ahead) {
+  check(!values.empty(), "there is something to sum");
   if (health_) round_values(values, group_->value_type());
   pieces_ahead_max_ = pieces_ahead;
   under_way_.push_back({values});

@@ -97,7 +97,8 @@ class LinkCollective final : public Collective {
 
   // Nothing is computed meanwhile, so the caller's thread has nothing better to do.
   Status sum(std::span<float> values) override {
-    if (under_way_ == 0) in_background_ = false;
+    check(under_way_ == 0, "a sum by itself is not begun beside another");
+    in_background_ = false;
     begin(values);
     return wait();
   }

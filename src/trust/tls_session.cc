@@ -61,7 +61,8 @@ constexpr std::string_view exporter_label = "EXPORTER-flotilla";
 
 }  // namespace
 
-TlsSession::TlsSession(const TlsContext& context, TlsRole role) : state_(std::make_unique<State>()) {
+TlsSession::TlsSession(const TlsContext& context, TlsRole role, std::uint64_t records_per_key)
+    : state_(std::make_unique<State>()), records_per_key_(records_per_key) {
   state_->ssl.reset(SSL_new(context.handle()));
   BIO* bio = BIO_new(State::method());
   check(state_->ssl && bio, "OpenSSL makes a connection");
@@ -139,11 +140,20 @@ Status TlsSession::write(std::span<const std::byte> bytes) {
   check(established_, "nothing is said before the handshake is done");
   if (bytes.empty()) return {};
   ERR_clear_error();
+  renew_key_in_time(bytes.size());
   std::size_t written = 0;
   const int result = SSL_write_ex(state_->ssl.get(), bytes.data(), bytes.size(), &written);
   if (result == 1) return {};
   FLOTILLA_TRY_STATUS(failure(result));
   return fail(Code::internal, "[trust] expected to encrypt {} bytes but could not", bytes.size());
+}
+
+// OpenSSL does it with the next write. The other end's key is its own to renew.
+void TlsSession::renew_key_in_time(std::size_t bytes) {
+  records_ += 1 + bytes / SSL3_RT_MAX_PLAIN_LENGTH;
+  if (records_ < records_per_key_) return;
+  check(SSL_key_update(state_->ssl.get(), SSL_KEY_UPDATE_NOT_REQUESTED) == 1, "OpenSSL renews a key");
+  records_ = 0;
 }
 
 Result<std::size_t> TlsSession::read(std::span<std::byte> into) {

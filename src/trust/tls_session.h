@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -22,7 +23,11 @@ enum class TlsRole { initiator, responder };  // who connected, who accepted
 
 class TlsSession {
  public:
-  TlsSession(const TlsContext& context, TlsRole role);
+  // Of AES-GCM's bound of 2^24.5 full records to a key (RFC 8446, 5.5) a fifth: 64 GiB at least.
+  static constexpr std::uint64_t records_per_key_max = std::uint64_t{1} << 22;
+
+  // After so many records what is said goes under a new key; the other end follows by itself.
+  TlsSession(const TlsContext& context, TlsRole role, std::uint64_t records_per_key = records_per_key_max);
   TlsSession(TlsSession&&) noexcept;
   TlsSession& operator=(TlsSession&&) noexcept;
   ~TlsSession();
@@ -59,8 +64,10 @@ class TlsSession {
  private:
   struct State;
   Status failure(int result);
+  void renew_key_in_time(std::size_t bytes);
   std::unique_ptr<State> state_;
   bool established_ = false;
+  std::uint64_t records_per_key_, records_ = 0;  // written under the present key, rounded up
 };
 
 }  // namespace flotilla

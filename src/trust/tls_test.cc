@@ -30,8 +30,9 @@ struct Pair {
   TlsSession a, b;
   Status a_status, b_status;
 
-  Pair(const TlsContext& initiator, const TlsContext& responder, std::size_t piece = SIZE_MAX)
-      : a(initiator, TlsRole::initiator), b(responder, TlsRole::responder) {
+  Pair(const TlsContext& initiator, const TlsContext& responder, std::size_t piece = SIZE_MAX,
+       std::uint64_t records_per_key = TlsSession::records_per_key_max)
+      : a(initiator, TlsRole::initiator, records_per_key), b(responder, TlsRole::responder, records_per_key) {
     for (bool moved = true; moved;) {
       if (a_status) a_status = a.advance();
       moved = carry(a, b, piece);
@@ -94,6 +95,25 @@ TEST(Tls, AMemberShowsItsClustersCertificateToo) {
     ASSERT_TRUE(session->peer_issuer());
     EXPECT_EQ(session->peer_issuer()->id(), cluster.id());
   }
+}
+
+TEST(Tls, AKeyIsRenewedInTimeAndTheOtherEndFollows) {
+  const Device one, other;
+  Pair pair(one.context, other.context, SIZE_MAX, 4);
+  std::vector<std::size_t> sizes;
+  for (int i = 0; i < 12; ++i) {
+    for (auto [from, to] : {std::pair(&pair.a, &pair.b), std::pair(&pair.b, &pair.a)}) {
+      ASSERT_TRUE(from->write(bytes_of("a word")));
+      if (from == &pair.a) sizes.push_back(from->outgoing().size());
+      carry(*from, *to);
+      EXPECT_EQ(read_all(*to), "a word");
+    }
+  }
+  for (std::size_t i = 0; i < sizes.size(); ++i)
+    EXPECT_EQ(sizes[i] > sizes[0], i % 4 == 3) << "a record more tells of a new key, every fourth time: " << i;
+  ASSERT_TRUE(pair.a.write(bytes_of(std::string(1 << 20, 'x'))));
+  carry(pair.a, pair.b);
+  EXPECT_EQ(read_all(pair.b).size(), std::size_t{1} << 20);
 }
 
 TEST(Tls, WhatIsSaidArrivesWholeAndIsNotOnTheWire) {
