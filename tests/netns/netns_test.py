@@ -353,9 +353,124 @@ def strangers_at_the_door(network, binary):
         ("and this machine needs none", *home, "/cluster", [], "200")]) and good and crowd == "64"
 
 
+# Keeps what passes a port of the switch: payloads of each TCP flow and of datagrams, one file for each.
+LISTENER = """
+import socket, struct, sys
+wire = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+wire.setsockopt(socket.SOL_SOCKET, 33, 256 << 20)  # SO_RCVBUFFORCE: nothing is missed while we write
+wire.bind((sys.argv[1], 0))
+print("listening", flush=True)
+files = {}
+while True:
+    frame = wire.recv(1 << 17)
+    kind, ip = frame[12:14], frame[14:]
+    if kind == b"\\x08\\x00":
+        length = struct.unpack("!H", ip[2:4])[0] or len(ip)
+        protocol, ends, body = ip[9], ip[12:20], ip[(ip[0] & 15) * 4:length]
+    elif kind == b"\\x86\\xdd":
+        protocol, ends, body = ip[6], ip[8:40], ip[40:]
+    else:
+        continue
+    if protocol == 6:
+        flow, payload = ends + body[:4], body[(body[12] >> 4) * 4:]
+    elif protocol == 17:
+        flow, payload = b"datagrams", body[8:]
+    else:
+        continue
+    file = files.get(flow) or files.setdefault(flow, open("%s/%d" % (sys.argv[2], len(files)), "wb", 0))
+    file.write(payload)
+"""
+SECRET_WORDS = "the heron keeps its promise to the ferryman"
+SECRET_TOKENS = [11013, 22022, 33033, 44044, 12321, 23432]  # of no text anyone writes
+
+
+def nothing_is_read_on_the_way(network, binary):
+    """A model divided between two machines that joined by token, and who listens on the switch between them."""
+    models = os.environ.get("FLOTILLA_MODELS_DIR", os.path.join(os.getcwd(), ".cache", "models"))
+    file = os.path.join(models, "SmolLM2-135M-Instruct.Q4_1.gguf")
+    if "probe" in os.path.basename(binary) or not os.path.exists(file):
+        return True
+    hosts = [network.host(name) for name in ("a", "b")]
+    switch = network.host("switch")
+    network.bridge(switch, hosts)
+    captured = tempfile.mkdtemp(prefix="flotilla-netns-wire-")
+    listener = subprocess.Popen(["ip", "netns", "exec", switch, sys.executable, "-c", LISTENER, "port2", captured],
+                                stdout=subprocess.PIPE, text=True)
+    try:
+        listener.stdout.readline()
+        return listen_to_an_answer(network, binary, hosts, models, file, captured)
+    finally:
+        listener.kill()
+        listener.wait()
+        shutil.rmtree(captured, ignore_errors=True)
+
+
+def listen_to_an_answer(network, binary, hosts, models, file, captured):
+    def serve(host, name, *flags):
+        machine = Machine(host, name, [binary, "serve", "--home", "{home}", "--name", name, "--no-measure", *flags])
+        threading.Thread(target=lambda: [None for _ in machine.process.stdout], daemon=True).start()
+        network.machines.append(machine)
+        return machine
+
+    def on(host, *command):
+        return run("ip", "netns", "exec", host, *command)
+
+    def post(host, path, body):
+        return on(host, "curl", "-s", "-m", "60", "-H", "Content-Type: application/json", "-d", json.dumps(body),
+                  f"http://127.0.0.1:52415{path}")
+
+    def is_up(host):
+        return subprocess.run(["ip", "netns", "exec", host, "curl", "-s", "-m", "1", "-o", "/dev/null",
+                               "http://127.0.0.1:52415/health"], capture_output=True).returncode == 0
+
+    a = serve(hosts[0], "heronry", "--models", models)
+    wait_until(lambda: is_up(hosts[0]), 15)
+    token = on(hosts[0], binary, "token", "create", "--home", a.home).split()[0]
+    b = serve(hosts[1], "ferry", "--join", token)
+    wait_until(lambda: is_up(hosts[1]), 15)
+    joined = wait_until(lambda: Node.members(b) and {"heronry", "ferry"} <= {
+        member["name"] for member in Node.members(b) if member["state"] in ("self", "joined")}, 15)
+    if joined is None:
+        return claim("two machines join by token before anyone listens", None, [])
+    model = os.path.basename(file)[: -len(".gguf")]
+    post(hosts[1], "/load", {"model": model, "nodes": ["heronry", "ferry"], "mode": "pipeline", "context": 256, "sequences": 2})
+    # Asked at the machine that is not the head, so that the question travels too.
+    asked = json.loads(post(hosts[1], "/v1/completions", {"model": model, "prompt": SECRET_WORDS, "max_tokens": 16, "temperature": 0}))
+    answer = asked["choices"][0]["text"]
+    post(hosts[1], "/v1/completions", {"model": model, "prompt": SECRET_TOKENS, "max_tokens": 2})
+    stages = json.loads(on(hosts[1], "curl", "-s", "http://127.0.0.1:52415/placements"))["placements"][0]["stages"]
+    on(hosts[1], sys.executable, "-c",
+       f"import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto({SECRET_WORDS.encode()!r}, ('10.77.0.1', 9))")
+    pieces = []
+    with open(file, "rb") as weights:
+        for ninth in range(1, 9):  # a half of the layers travels
+            weights.seek(os.path.getsize(file) * ninth // 9)
+            pieces.append(weights.read(32))
+    heard = lambda: [open(os.path.join(captured, name), "rb").read() for name in os.listdir(captured)]
+    wait_until(lambda: any(SECRET_WORDS.encode() in flow for flow in heard()), 5)
+    flows = heard()
+    holding = lambda what: sum(what in flow for flow in flows)
+    ids = b"".join(bytes([0x19, token >> 8, token & 255]) for token in SECRET_TOKENS)  # as CBOR has them
+    packed = b"".join(token.to_bytes(4, "little") for token in SECRET_TOKENS)
+    size = sum(len(flow) for flow in flows)
+    facts = [
+        ("the model is divided", len(stages) == 2, f"{len(stages)} stages"),
+        ("who listens hears much", size > 10 << 20, f"{size >> 20} MiB in {len(flows)} flows"),
+        ("and would hear words: those in a datagram in the clear, once", holding(SECRET_WORDS.encode()) == 1, holding(SECRET_WORDS.encode())),
+        ("and beacons, which are in the clear", holding(b"heronry") >= 1, holding(b"heronry")),
+        ("but no answer", len(answer) > 12 and holding(answer.encode()) == 0, repr(answer)),
+        ("no token of a prompt", holding(ids) + holding(packed) == 0, holding(ids) + holding(packed)),
+        ("no weights", not any(map(holding, pieces)), sum(map(holding, pieces))),
+        ("no name of a model", holding(model.encode()) == 0, holding(model.encode())),
+        ("and not the token that let a machine in", holding(token.encode()) == 0, holding(token.encode()))]
+    for sentence, holds, figure in facts:
+        print(f"{'ok  ' if holds else 'FAIL'} {sentence}: {figure}")
+    return all(holds for _, holds, _ in facts)
+
+
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
              cable_with_ipv4_link_local, pulled_cable_is_noticed,
-             direct_cable_beside_a_switch, strangers_at_the_door]
+             direct_cable_beside_a_switch, strangers_at_the_door, nothing_is_read_on_the_way]
 
 
 def skip(reason):
