@@ -51,8 +51,11 @@ inline constexpr std::uint32_t resumes_max = 3;  // without a new token between 
 
 // --- The API (ecosystem limits) ------------------------------------------------------------------
 inline constexpr std::size_t http_header_bytes_max = 32u << 10, http_body_bytes_max = 64u << 20;
+inline constexpr std::size_t http_bodies_bytes_max = 256u << 20;  // of all connections together
+static_assert(http_body_bytes_max <= http_bodies_bytes_max);
 inline constexpr std::size_t http_target_bytes_max = 8u << 10, http_header_fields_max = 100;
-inline constexpr std::size_t http_connections_max = 1024;            // from this machine, and from all others together
+// From this machine, and from all others together. One that waits costs some 5 KiB (test_many.py).
+inline constexpr std::size_t http_connections_max = 6144;
 inline constexpr std::size_t http_connections_per_address_max = 64;  // from each of the others
 // Descriptors a node asks the system for: both kinds of connections, the fleet's, runners' and files'.
 inline constexpr std::size_t open_files_wanted = 2 * http_connections_max + 2048;
@@ -61,7 +64,7 @@ inline constexpr std::size_t json_depth_max = 64, messages_max = 4096, choices_m
                              stop_bytes_max = 512;
 inline constexpr std::size_t top_logprobs_max = 20, logit_bias_max = 1024, prompts_max = 64;
 inline constexpr std::size_t api_keys_max = 1024;  // each request's key is compared with every one: 32 KiB of hashes
-inline constexpr std::size_t requests_queued_max = 512;  // then 429 with Retry-After
+inline constexpr std::size_t requests_queued_max = 1024;  // then 429 with Retry-After
 inline constexpr auto stream_keepalive = 10s;            // an SSE comment, so that proxies do not cut a long prefill
 inline constexpr std::size_t template_steps_max = 1'000'000, template_output_bytes_max = 8u << 20;
 inline constexpr std::size_t stream_events_queued_max = 1024;

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "base/limits.h"
 #include "base/result.h"
 #include "wire/generate.h"
 #include "wire/step.h"
@@ -32,7 +33,7 @@ struct SchedulerOptions {
   std::uint32_t sequences = 4;          // KV slots
   std::uint32_t context_tokens = 4096;  // per slot
   std::uint32_t step_rows_max = 512;    // rows of one step; decode rows go first, prompts are cut (chunk_size.h)
-  std::size_t requests_queued_max = 512;
+  std::size_t requests_queued_max = limits::requests_queued_max;
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
   std::chrono::nanoseconds unix_offset{0};
 };

@@ -54,7 +54,8 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
 // `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
 void Generation::read_body() {
   host_->backend.run_aside(
-      [this, body = std::move(exchange_->request().body), depth_max = host_->limits.json_depth_max] {
+      [this, body = std::move(exchange_->request().body), share = std::move(exchange_->request().body_share),
+       depth_max = host_->limits.json_depth_max] {
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
         } else {

@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "server/body_budget.h"
+
 namespace flotilla {
 
 struct HttpRequest {
@@ -23,6 +25,7 @@ struct HttpRequest {
   std::string path_rest;                     // what the route's {…} stands for
   std::string content_type;                  // lower case, without parameters
   std::string body;
+  std::shared_ptr<BodyBudget::Share> body_share;  // who takes the body takes this with it; none without one
 
   // What the gate looks at, each as it came and empty where there is none.
   std::string host;                                        // of the target where that names one, else the Host header

@@ -31,6 +31,11 @@ HttpAnswer refusal(Code code, unsigned status, std::string message) {
   return error_answer({.error = {code, "[server] " + std::move(message)}, .param = {}, .name = {}, .status = status});
 }
 
+HttpAnswer no_room() {
+  return refusal(Code::unavailable, 503,
+                 "expected room for one more request body but others are being read; try again in a moment");
+}
+
 }  // namespace
 
 HttpSession::HttpSession(asio::ip::tcp::socket socket, const asio::ip::address& remote, std::shared_ptr<HttpHost> host)
@@ -128,20 +133,32 @@ void HttpSession::header_read(const error_code& error) {
   request_.remote_address = remote_;
   error_code ignored;
   request_.local_address = plain_address(socket_.local_endpoint(ignored).address());
+  if (parser_->is_done()) return request_read();
   // A body can be large: it is read only from who may send one. What has none is refused where it is served.
-  if (!parser_->is_done()) {
-    if (auto refused = host_->refusal(request_)) return refuse(std::move(*refused));
-  }
-  if (lower_case(header[http::field::expect]) == "100-continue") push("HTTP/1.1 100 Continue\r\n\r\n");
+  if (auto refused = host_->refusal(request_)) return refuse(std::move(*refused));
   set_read_timer(host_->limits.body_time_max);
-  http::async_read(socket_, buffer_, *parser_, [self = shared_from_this()](const error_code& read_error, std::size_t) {
-    self->request_read(read_error);
-  });
+  request_.body_share = std::make_shared<BodyBudget::Share>(host_->bodies);
+  // The parser makes room for a body whose length is told before any of it has come.
+  const auto told = parser_->content_length();
+  if (!request_.body_share->grow_to(static_cast<std::size_t>(told.value_or(0)))) return refuse(no_room());
+  if (lower_case(header[http::field::expect]) == "100-continue") push("HTTP/1.1 100 Continue\r\n\r\n");
+  read_body();
 }
 
-void HttpSession::request_read(const error_code& error) {
+void HttpSession::read_body() {
+  http::async_read_some(socket_, buffer_, *parser_,
+                        [self = shared_from_this()](const error_code& error, std::size_t) { self->body_read(error); });
+}
+
+void HttpSession::body_read(const error_code& error) {
   if (state_ == State::closed) return;
   if (error) return read_failed(error);
+  if (!request_.body_share->grow_to(parser_->get().body().size())) return refuse(no_room());
+  if (!parser_->is_done()) return read_body();
+  request_read();
+}
+
+void HttpSession::request_read() {
   read_timer_.cancel();
   auto message = parser_->release();
   keep_alive_ = message.keep_alive();
@@ -176,6 +193,7 @@ void HttpSession::read_failed(const error_code& error) {
 // An answer to what never became a request, after which the connection cannot be trusted to be in step.
 void HttpSession::refuse(HttpAnswer answer) {
   read_timer_.cancel();
+  parser_.reset();  // with what has come of the body
   state_ = State::answering;
   SessionExchange exchange(shared_from_this(), std::exchange(request_, {}), {.http_1_0 = false, .keep_alive = false});
   exchange.answer(std::move(answer));

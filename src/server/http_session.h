@@ -33,6 +33,7 @@ struct HttpHost {
   // What is answered in place of reading a body, by the headers alone; nothing where it may come.
   std::function<std::optional<HttpAnswer>(HttpRequest&)> refusal;
   ConnectionCount connections;
+  std::shared_ptr<BodyBudget> bodies;
   std::unordered_map<HttpSession*, std::weak_ptr<HttpSession>> sessions;
   bool stopping = false;
 };
@@ -56,7 +57,9 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void watched(const boost::system::error_code& error, std::size_t bytes);
   void read_header();
   void header_read(const boost::system::error_code& error);
-  void request_read(const boost::system::error_code& error);
+  void read_body();
+  void body_read(const boost::system::error_code& error);
+  void request_read();
   void read_failed(const boost::system::error_code& error);
   void refuse(HttpAnswer answer);
 

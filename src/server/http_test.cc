@@ -246,6 +246,34 @@ TEST(Http, ATooLargeBodyIs413AlsoWhenItComesInChunks) {
   EXPECT_EQ(client.read().status, 413);
 }
 
+TEST(Http, BodiesOfAllConnectionsTogetherAreBounded) {
+  ServerUnderTest server({.bodies_bytes_max = 1000});
+  const auto begin = [](TestClient& client, std::string_view length) {
+    client.send(
+        std::format("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                    "{}\r\n\r\n",
+                    length));
+  };
+  TestClient first(server.port()), second(server.port()), third(server.port());
+  begin(first, "Expect: 100-continue\r\nContent-Length: 900");
+  EXPECT_THAT(first.read_until("\r\n\r\n"), HasSubstr("100 Continue"));
+  EXPECT_EQ(second.get("/health").status, 200) << "who sends no body is not asked for room";
+  begin(second, "Content-Length: 101");
+  begin(third, "Transfer-Encoding: chunked");
+  third.send(std::format("{:x}\r\n{}\r\n", 2000, std::string(2000, ' ')));
+  EXPECT_EQ(third.read().status, 503) << "of a body in chunks what has come is counted";
+  const auto refused = second.read();
+  EXPECT_EQ(refused.status, 503);
+  EXPECT_TRUE(refused.headers.contains("retry-after"));
+  first.close();
+  Response answered;
+  for (int tries = 0; tries < 1000 && answered.status != 200; ++tries) {  // until the server has seen that it left
+    TestClient again(server.port());
+    answered = again.post("/v1/completions", completion("hi"));
+  }
+  EXPECT_EQ(answered.status, 200) << "room is given back";
+}
+
 TEST(Http, TooLargeHeadersAre431) {
   ServerUnderTest server({.header_bytes_max = 2000});
   TestClient client(server.port());

@@ -130,6 +130,7 @@ class ListeningServer : public Server {
             std::make_shared<GenerationHost>(GenerationHost{acceptor_->get_executor(), backend, options.limits})),
         router_(std::make_shared<Router>(Gate(options.gate, options.keys))) {
     http_->limits = options.limits;
+    http_->bodies = std::make_shared<BodyBudget>(options.limits.bodies_bytes_max);
     add_routes(options.host, backend);
     // A copy: connections may outlive this object by a turn of the loop.
     http_->serve = [router = router_](Exchange exchange) { router->serve(std::move(exchange)); };

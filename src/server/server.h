@@ -28,6 +28,7 @@ struct ServerLimits {
   std::size_t header_bytes_max = limits::http_header_bytes_max;  // the request line counted
   std::size_t header_fields_max = limits::http_header_fields_max;
   std::size_t body_bytes_max = limits::http_body_bytes_max;
+  std::size_t bodies_bytes_max = limits::http_bodies_bytes_max;  // of all connections; beyond, 503
   std::size_t json_depth_max = limits::json_depth_max;
   std::size_t stream_events_queued_max =
       limits::stream_events_queued_max;                           // beyond, the client reads too slowly: cancelled
