@@ -50,6 +50,16 @@ std::optional<NodeId> holder_of(const ClusterView& view, const std::string& mode
   return holder ? std::optional(holder->node) : std::nullopt;
 }
 
+std::vector<std::string> whole_file_names(const ClusterView& view, const std::string& fingerprint) {
+  std::vector<std::string> names;
+  for (const Member& member : view.members) {
+    const bool has_it = std::ranges::any_of(
+        member.info.models, [&](const ModelInfo& model) { return model.complete && model.fingerprint == fingerprint; });
+    if (has_it && member.state != MemberState::seen) names.push_back(member.info.name);
+  }
+  return names;
+}
+
 std::optional<HeaderSource> header_source(const ClusterView& view, const std::string& model,
                                           const std::string& fingerprint) {
   if (auto holder = whole_file(view, model, fingerprint)) return holder;

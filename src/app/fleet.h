@@ -14,6 +14,9 @@ namespace flotilla {
 // A joined node (self first) that has the whole file. An empty fingerprint matches any file of that name.
 std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint);
 
+// Joined nodes that have the whole file.
+std::vector<std::string> whole_file_names(const ClusterView& view, const std::string& fingerprint);
+
 // Of several placements of one model, as there are while one moves, that of the highest rank is meant: a ready one,
 // then one that will be, then one that ends.
 int rank(PlacementState state);

@@ -106,7 +106,7 @@ Result<std::string> parse_api_name(const std::string& text) {
 struct ServeFlags {
   ServeOptions options;
   LogFlags log;
-  std::string api = "127.0.0.1:52415", memory;
+  std::string api = "127.0.0.1:52415", memory, standby;
   bool no_discovery = false, no_measure = false, no_replan = false;
 };
 
@@ -178,6 +178,11 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                    "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
       ->check(validator_of(parse_bytes, "SIZE"));
+  verb->add_option("--standby", flags->standby,
+                   "Room on this disk for second copies of models that are loaded and lie on one machine only, such as "
+                   "50G; 0 for none (default: a quarter of what is free)")
+      ->envname("FLOTILLA_STANDBY")
+      ->check(validator_of(parse_bytes, "SIZE"));
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
       ->envname("FLOTILLA_THREADS")
       ->check(CLI::Range(1u, 1024u));
@@ -213,6 +218,7 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     options.api_host = api->host;
     options.api_port = api->port;
     if (!flags->memory.empty()) options.memory_bytes = parse_bytes(flags->memory).value();
+    if (!flags->standby.empty()) options.standby_bytes = parse_bytes(flags->standby).value();
     exit_code = serve(flags->options);
     if (exit_code != 0 && !config.settings().empty()) std::println(stderr, "({})", config.settings());
   });

@@ -112,6 +112,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       requests_(context_, heads_, stages_, reloads_),
       moves_(context_, headers_, heads_, loads_, [this](PlacementId id) { return requests_.running(id); }),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
+      standbys_(context_, options_.standby_bytes),
       links_(context_, {.is_quiet = [this] { return measures_.is_quiet(); },
                         .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
                         .prefer_host = [this](const NodeId& node,
@@ -176,6 +177,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->publish();
   node->watch_models();
   node->links_.begin(options.measure);
+  node->standbys_.begin();
   if (options.replan) node->moves_.begin();
   node->admits_.begin();
   if (!options.join_token.empty() && node->context_.identity.hello().trust == TrustMode::none)
@@ -239,6 +241,8 @@ NodeInfo Node::describe() const {
   info.rates = measures_.rates();
   info.links = links_.links();
   info.waiting = reloads_.waiting();
+  info.standby_bytes = standbys_.room_bytes();
+  info.standbys = standbys_.copies();
   info.may_sign = context_.identity.standing->may_sign();
   return info;
 }

@@ -10,6 +10,7 @@
 //   MeasureDesk  what this machine can do                                   (every node)
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)
 //   JoinDesk     how this machine comes into one                           (newcomer)
+//   StandbyDesk  second copies of models, for when a machine with the only one dies (every node)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
@@ -41,6 +42,7 @@
 #include "app/reload_desk.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
+#include "app/standby_desk.h"
 #include "server/backend.h"
 #include "server/server.h"
 
@@ -63,7 +65,8 @@ struct NodeOptions {
   std::uint32_t threads = 0;                         // 0: every allowed processor
   std::string activations = "f32";                   // f32 | bf16
   bool measure = true;                               // this machine and its links, unasked
-  bool replan = true;                                // placements headed here, where machines have changed
+  std::optional<std::uint64_t> standby_bytes;  // room for second copies of models; none: a quarter of what is free
+  bool replan = true;                          // placements headed here, where machines have changed
   RunnerSpawnOptions runner;
 };
 
@@ -129,6 +132,7 @@ class Node : public Backend {
   RequestDesk requests_;
   MoveDesk moves_;
   MeasureDesk measures_;
+  StandbyDesk standbys_;
   LinkDesk links_;
   AdmitDesk admits_;
   JoinDesk joins_;

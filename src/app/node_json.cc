@@ -46,6 +46,10 @@ json node_json(const Member& member, const ClusterView& view) {
   for (const ModelInfo& model : info.models)
     models.push_back({{"name", model.name}, {"file_bytes", model.file_bytes}, {"complete", model.complete}});
   node["models"] = models;
+  json copying = json::array();
+  for (const StandbyCopy& copy : info.standbys)
+    copying.push_back({{"model", copy.model}, {"done_bytes", copy.done_bytes}, {"total_bytes", copy.total_bytes}});
+  node["standby"] = {{"free_bytes", info.standby_bytes}, {"copying", copying}};
   return node;
 }
 
@@ -140,6 +144,9 @@ json placement_json(const Placement& placement, const ClusterView& view) {
             {"context_tokens", placement.context_tokens},
             {"sequences", placement.sequences},
             {"stages", stages}};
+  json on_disk = json::array();
+  for (const std::string& name : whole_file_names(view, placement.fingerprint)) on_disk.push_back(name);
+  body["on_disk_of"] = on_disk;
   if (!placement.detail.empty()) body["detail"] = placement.detail;
   if (placement.predicted_token_seconds > 0)
     body["predicted"] = predicted_json(placement.predicted_token_seconds, placement.predicted_prompt_seconds,

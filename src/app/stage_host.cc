@@ -99,7 +99,7 @@ Result<StoredModel> bring_header(NodeContext& context, const PrepareStage& order
 
 Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order, const StoredModel& stored,
                                  const Source& source, const FetchProgressFn& progress, const std::atomic<bool>& stop) {
-  if (stored.info.complete) return stored;
+  if (!stored.is_part) return stored;
   const auto ranges = stage_ranges(*stored.gguf, order.layers, order.is_head);
   // Bytes kept from an earlier time are read once more before they are trusted.
   FLOTILLA_TRY_STATUS(context.store.verify(order.fingerprint, ranges));

@@ -97,10 +97,14 @@ Result<std::string> read_text(const fs::path& path, std::uint64_t bytes_max) {
   return text;
 }
 
-Status check_space(const fs::path& folder, std::uint64_t bytes, std::string_view what) {
+Result<std::uint64_t> bytes_left(const fs::path& folder) {
   struct statvfs disk{};
   if (::statvfs(folder.c_str(), &disk) != 0) return disk_error("look at the disk under", folder, errno);
-  const std::uint64_t free = std::uint64_t{disk.f_bavail} * disk.f_frsize;
+  return std::uint64_t{disk.f_bavail} * disk.f_frsize;
+}
+
+Status check_space(const fs::path& folder, std::uint64_t bytes, std::string_view what) {
+  FLOTILLA_TRY(const std::uint64_t free, bytes_left(folder));
   if (free >= bytes) return {};
   return fail(Code::no_space,
               "[hub] expected {} free in '{}' for {} but got {}: {} are missing; free some space or choose "

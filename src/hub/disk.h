@@ -38,6 +38,9 @@ Status make_folder(const std::filesystem::path& folder);  // with its parents; m
 
 Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t bytes_max);
 
+// What an ordinary user may still write to the disk under `folder`.
+Result<std::uint64_t> bytes_left(const std::filesystem::path& folder);
+
 // no_space where the disk under `folder` has fewer than `bytes` left; says how many are missing and where.
 Status check_space(const std::filesystem::path& folder, std::uint64_t bytes, std::string_view what);
 

@@ -31,6 +31,23 @@ StoredModel stored(std::shared_ptr<const Gguf> gguf, bool complete) {
   return model;
 }
 
+std::vector<FileRange> all_but_header(const Gguf& gguf) {
+  std::vector<FileRange> ranges;
+  for (std::uint32_t index = 0; const GgufPart& part : gguf.parts()) {
+    const std::uint64_t begin = part.header.size();
+    if (begin < part.file_bytes)
+      ranges.push_back({.file_index = index, .offset = begin, .bytes = part.file_bytes - begin});
+    ++index;
+  }
+  return ranges;
+}
+
+StoredModel stored_part(const Part& part) {
+  StoredModel model = stored(part.gguf(), part.missing(all_but_header(*part.gguf())).empty());
+  model.is_part = true;
+  return model;
+}
+
 std::uint64_t bytes_of_all(const std::vector<FileRange>& ranges) {
   std::uint64_t bytes = 0;
   for (const FileRange& range : ranges) bytes += range.bytes;
@@ -72,7 +89,7 @@ class FolderStore final : public Store {
     std::unordered_set<std::string> complete;
     for (const StoredModel& model : complete_) complete.insert(model.info.fingerprint);
     for (const auto& [fingerprint, part] : parts_)
-      if (!complete.contains(fingerprint)) models.push_back(stored(part->gguf(), false));
+      if (!complete.contains(fingerprint)) models.push_back(stored_part(*part));
     return models;
   }
 
@@ -84,6 +101,8 @@ class FolderStore final : public Store {
     }
     return not_found(model, fingerprint, models);
   }
+
+  std::uint64_t space_left() const override { return bytes_left(parts_folder_).value_or(0); }
 
   std::string why_skipped(const std::string& model) override {
     const std::scoped_lock lock(mutex_);
@@ -97,7 +116,7 @@ class FolderStore final : public Store {
   std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) override {
     for (const StoredModel& model : list()) {
       if (model.info.fingerprint == fingerprint) {
-        return model.info.complete ? std::vector<FileRange>{} : part_of(fingerprint)->missing(ranges);
+        return model.is_part ? part_of(fingerprint)->missing(ranges) : std::vector<FileRange>{};
       }
     }
     return ranges;
@@ -112,11 +131,11 @@ class FolderStore final : public Store {
     FLOTILLA_TRY(const auto header, request_gguf(link, model, fingerprint));
     // One part of a model, however many ask at once; those who only look do not wait for the disk.
     const std::scoped_lock creating(create_mutex_);
-    if (const auto part = part_of(header->fingerprint())) return stored(part->gguf(), false);
+    if (const auto part = part_of(header->fingerprint())) return stored_part(*part);
     FLOTILLA_TRY(auto part, Part::create(parts_folder_, *header));
     const std::scoped_lock lock(mutex_);
     parts_[header->fingerprint()] = part;
-    return stored(part->gguf(), false);
+    return stored_part(*part);
   }
 
   Result<StoredModel> fetch_ranges(Link& link, const StoredModel& model, const std::vector<FileRange>& ranges,
@@ -180,7 +199,7 @@ Status fetch_piece(Link& link, Part& part, const FileRange& piece, const std::fu
 Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& model,
                                               const std::vector<FileRange>& ranges, const FetchProgressFn& progress,
                                               const std::atomic<bool>& stop) {
-  if (model.info.complete) return model;
+  if (!model.is_part) return model;
   const auto part = part_of(model.info.fingerprint);
   if (!part) return fail(Code::not_found, "[hub] expected the header of '{}' to be fetched first", model.info.name);
   for (const FileRange& range : ranges) {
@@ -209,7 +228,7 @@ Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& mod
       rest.bytes -= piece.bytes;
     }
   }
-  return stored(part->gguf(), false);
+  return stored_part(*part);
 }
 
 Status FolderStore::verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) {
@@ -236,6 +255,8 @@ Status FolderStore::serve(Link& link, const OnOtherFn& on_other) {
 }
 
 }  // namespace
+
+std::vector<FileRange> Store::whole(const StoredModel& model) { return all_but_header(*model.gguf); }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
   FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders)));

@@ -31,7 +31,8 @@ struct StoreOptions {
 };
 
 struct StoredModel {
-  ModelInfo info;
+  ModelInfo info;                            // complete also where a part has come to be the whole file
+  bool is_part = false;                      // kept under HOME/parts, so that its bytes have digests
   std::shared_ptr<const Gguf> gguf;          // header; never null
   std::vector<std::filesystem::path> files;  // as the stage reads them; sparse where not complete
 };
@@ -57,6 +58,10 @@ class Store {
   // no such file.
   virtual std::string why_skipped(const std::string& model) = 0;
 
+  // All of the model but its header: what makes a part complete.
+  static std::vector<FileRange> whole(const StoredModel& model);
+  virtual std::uint64_t space_left() const = 0;  // on the disk of the parts, in bytes
+
   // What of `ranges` is not yet on this disk (complete files need nothing).
   virtual std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
 
@@ -72,8 +77,8 @@ class Store {
   // where the disk does. Complete files have no digests: nothing to do.
   virtual Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
 
-  // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges). Requests
-  // of other kinds are handed on.
+  // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges).
+  // Requests of other kinds are handed on.
   virtual Status serve(Link& link, const OnOtherFn& on_other = {}) = 0;
 };
 

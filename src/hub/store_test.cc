@@ -62,6 +62,34 @@ TEST_F(HubTest, APartOutlivesTheProcess) {
   EXPECT_TRUE(fetch(*taker_, *closed, *model, ranges));
 }
 
+TEST_F(HubTest, APartThatHasAllOfTheFileIsAsGoodAsTheFile) {
+  {
+    Connection connection(*owner_);
+    StoredModel model = fetch_header(*taker_, connection.link());
+    ASSERT_TRUE(fetch(*taker_, connection.link(), model, stage_ranges(*model.gguf, {0, 30}, true)));
+    const auto whole = fetch(*taker_, connection.link(), model, Store::whole(model));
+    ASSERT_TRUE(whole) << whole.error().message;
+    EXPECT_TRUE(whole->info.complete && whole->is_part);
+    EXPECT_EQ(taker_->list().at(0).info, owner_->find(smollm2, "")->info);
+    EXPECT_TRUE(same_bytes(*whole, Store::whole(model)));
+  }
+  const auto third = open_store("third", {folder_ / "none"});
+  Connection connection(*taker_);  // the owner is gone
+  const StoredModel model = fetch_header(*third, connection.link());
+  const auto ranges = stage_ranges(*model.gguf, {10, 20}, false);
+  ASSERT_TRUE(fetch(*third, connection.link(), model, ranges));
+  EXPECT_TRUE(same_bytes(third->list().at(0), ranges));
+  {
+    std::fstream file(taker_->list().at(0).files[0], std::ios::binary | std::ios::in | std::ios::out);
+    file.seekp(static_cast<std::streamoff>(ranges[0].offset + 12345));
+    const int old = file.peek();
+    file.seekp(static_cast<std::streamoff>(ranges[0].offset + 12345));
+    file.put(static_cast<char>(old ^ 1));
+  }
+  ASSERT_TRUE(taker_->verify(model.info.fingerprint, {}));
+  EXPECT_FALSE(taker_->list().at(0).info.complete) << "until what changed is there again";
+}
+
 TEST_F(HubTest, AChangedByteOnDiskIsNoticedAndFetchedAgain) {
   Connection connection(*owner_);
   const StoredModel model = fetch_header(*taker_, connection.link());

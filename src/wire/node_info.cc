@@ -66,6 +66,14 @@ void describe(Map& map, Is<WaitingRequests> auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<StandbyCopy> auto& m) {
+  map.field("model", m.model, Text::name);
+  map.field("fingerprint", m.fingerprint, Text::hex);
+  map.field("done_bytes", m.done_bytes);
+  map.field("total_bytes", m.total_bytes);
+}
+
+template <class Map>
 void describe(Map& map, Is<NodeInfo> auto& m) {
   map.field("id", m.id);
   map.field("name", m.name, Text::name);
@@ -82,6 +90,8 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.added("rates", m.rates);
   map.added_list("links", m.links, Count{0, links_max});
   map.added_list("waiting", m.waiting, Count{0, models_max});
+  map.added("standby_bytes", m.standby_bytes);
+  map.added_list("standbys", m.standbys, Count{0, models_max});
   map.field("may_sign", m.may_sign);
 }
 

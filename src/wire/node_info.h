@@ -100,6 +100,13 @@ struct WaitingRequests {
   bool operator==(const WaitingRequests&) const = default;
 };
 
+// A copy of a model that this node makes so that the only machine which has the file may go away.
+struct StandbyCopy {
+  std::string model, fingerprint;
+  std::uint64_t done_bytes = 0, total_bytes = 0;
+  bool operator==(const StandbyCopy&) const = default;
+};
+
 struct NodeInfo {
   NodeId id;
   std::string name;                     // unique in a cluster by agreement; the id decides
@@ -115,7 +122,9 @@ struct NodeInfo {
   MachineRates rates;
   std::vector<LinkRate> links;
   std::vector<WaitingRequests> waiting;
-  bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
+  std::uint64_t standby_bytes = 0;    // room on its disk that it gives to copies
+  std::vector<StandbyCopy> standbys;  // under way
+  bool may_sign = false;              // holds the cluster's key: lets machines in and puts them out
   bool operator==(const NodeInfo&) const = default;
 };
 

@@ -97,6 +97,7 @@ class Stream:
 class Node:
     """One `flotilla serve`. start() returns once it answers /health."""
 
+    copies = False  # models that lie on one machine only; bytes and times are counted here
     measures = False  # itself and its links; it would disturb what else is measured or timed
 
     def __init__(
@@ -124,6 +125,8 @@ class Node:
         ]
         for folder in self.models:
             words += ["--models", folder]
+        if not self.copies:
+            words += ["--standby", "0"]
         if not self.measures:
             words.append("--no-measure")
         return words + self.flags
@@ -284,7 +287,7 @@ class Fleet:
     `models` maps a name to its model folders; `kernels` names a folder of ggml's libraries other than the system's.
     """
 
-    def __init__(self, names, models=None, flags=(), node_flags=None, start=True, kernels=None):
+    def __init__(self, names, models=None, flags=(), node_flags=None, start=True, kernels=None, copies=False):
         self.folder = tempfile.mkdtemp(prefix="flotilla-test-")
         ports = {name: free_port() for name in names}
         self.nodes = {}
@@ -299,6 +302,7 @@ class Fleet:
                 cluster_port=ports[name],
                 kernels=kernels,
             )
+            self.nodes[name].copies = copies
         self.starts = start
 
     def __enter__(self):

@@ -246,6 +246,24 @@ class Waits(unittest.TestCase):
         return sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes")) + RESERVE_BYTES + MIB
 
 
+class SecondDisk(unittest.TestCase):
+    def test_an_answer_outlives_the_only_machine_that_had_the_file(self):
+        with Fleet(["a", "b", "c"], {"a": [MODELS_FOLDER]}, ["--threads", "1"], copies=True) as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **RING)
+            unbroken = Streamed(fleet["b"])
+            wait_until(
+                lambda: fleet["c"].get("/cluster").json()["placements"][0]["on_disk_of"] == ["a", "b"],
+                60,
+                lambda: "a second copy but /cluster says %s" % fleet["c"].get("/cluster").json(),
+            )
+            broken = Streamed(fleet["b"], fleet["a"].kill)
+            self.assertIsNone(broken.error)
+            self.assertEqual(unbroken.ids, broken.ids)
+            self.assertIn("b", fleet["c"].placements()[0]["on_disk_of"])
+            print("\nthe machine with the file died: a pause of %.2f s" % broken.pause, file=sys.stderr)
+
+
 class Unloaded(unittest.TestCase):
     def test_a_model_that_is_unloaded_ends_its_answers_and_stays_away(self):
         with both_have_the_file() as fleet:
