@@ -18,9 +18,14 @@ class ConnectionCount {
   };
   enum class Verdict { welcome, full, too_many_of_one };
 
-  // Counts it where it is welcome; then forget() is called once, with the same address.
-  Verdict add(const boost::asio::ip::address& plain, const Limits& limits);
-  void forget(const boost::asio::ip::address& plain);
+  // Who is at the other end: a plain address, or a program of this machine.
+  struct Caller {
+    boost::asio::ip::address address;
+    bool is_near = false;
+  };
+  // Counts it where it is welcome; then forget() is called once, for the same caller.
+  Verdict add(const Caller& caller, const Limits& limits);
+  void forget(const Caller& caller);
 
  private:
   std::size_t near_ = 0, far_ = 0;

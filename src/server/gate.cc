@@ -48,10 +48,8 @@ std::string_view presented_key(const HttpRequest& request) {
   return text;
 }
 
-// An address is no other machine's where it is our end of the connection too.
 bool is_from_this_machine(const HttpRequest& request) {
-  return request.remote_address.is_loopback() ||
-         (!request.remote_address.is_unspecified() && request.remote_address == request.local_address);
+  return flotilla::is_from_this_machine(request.remote_address, request.local_address);
 }
 
 Scope first_of(Scopes scopes) {

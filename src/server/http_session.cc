@@ -38,9 +38,9 @@ HttpAnswer no_room() {
 
 }  // namespace
 
-HttpSession::HttpSession(asio::ip::tcp::socket socket, const asio::ip::address& remote, std::shared_ptr<HttpHost> host)
+HttpSession::HttpSession(asio::ip::tcp::socket socket, ConnectionCount::Caller caller, std::shared_ptr<HttpHost> host)
     : socket_(std::move(socket)),
-      remote_(remote),
+      caller_(std::move(caller)),
       host_(std::move(host)),
       read_timer_(socket_.get_executor()),
       write_timer_(socket_.get_executor()),
@@ -130,7 +130,7 @@ void HttpSession::header_read(const error_code& error) {
   auto request = check_header(header, host_->limits);
   if (!request) return refuse(error_answer(request.error()));
   request_ = *std::move(request);
-  request_.remote_address = remote_;
+  request_.remote_address = caller_.address;
   error_code ignored;
   request_.local_address = plain_address(socket_.local_endpoint(ignored).address());
   if (parser_->is_done()) return request_read();
@@ -267,7 +267,7 @@ void HttpSession::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
   host_->sessions.erase(this);
-  host_->connections.forget(remote_);
+  host_->connections.forget(caller_);
   error_code ignored;
   socket_.close(ignored);
   read_timer_.cancel();

@@ -40,9 +40,8 @@ struct HttpHost {
 
 class HttpSession : public std::enable_shared_from_this<HttpSession> {
  public:
-  // `remote` is counted among the host's connections, and no longer once this is closed.
-  HttpSession(boost::asio::ip::tcp::socket socket, const boost::asio::ip::address& remote,
-              std::shared_ptr<HttpHost> host);
+  // `caller` is counted among the host's connections, and no longer once this is closed.
+  HttpSession(boost::asio::ip::tcp::socket socket, ConnectionCount::Caller caller, std::shared_ptr<HttpHost> host);
   void start();
   void stop();         // an open answer is told so and may end; then the connection closes
   void client_gone();  // closes at once and tells the answer's maker
@@ -76,7 +75,7 @@ class HttpSession : public std::enable_shared_from_this<HttpSession> {
   void set_write_timer();
 
   boost::asio::ip::tcp::socket socket_;
-  const boost::asio::ip::address remote_;
+  const ConnectionCount::Caller caller_;
   std::shared_ptr<HttpHost> host_;
   boost::asio::steady_timer read_timer_, write_timer_;
   State state_ = State::idle;

@@ -14,6 +14,10 @@ ip::address plain_address(const ip::address& address) {
   return plain;
 }
 
+bool is_from_this_machine(const ip::address& remote, const ip::address& local) {
+  return remote.is_loopback() || (!remote.is_unspecified() && remote == local);
+}
+
 std::string connection_owner(const ip::address& address) {
   if (address.is_v4() || address.to_v6().is_link_local()) return address.to_string();
   auto bytes = address.to_v6().to_bytes();

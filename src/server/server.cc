@@ -195,12 +195,14 @@ class ListeningServer : public Server {
     error_code gone;
     const auto remote = plain_address(socket.remote_endpoint(gone).address());
     if (gone) return;
+    const auto local = plain_address(socket.local_endpoint(gone).address());
+    const ConnectionCount::Caller caller{.address = remote, .is_near = is_from_this_machine(remote, local)};
     const auto& limits = http->limits;
-    const auto verdict = http->connections.add(remote, {.near_max = limits.connections_max,
+    const auto verdict = http->connections.add(caller, {.near_max = limits.connections_max,
                                                         .far_max = limits.connections_max,
                                                         .per_address_max = limits.connections_per_address_max});
     if (verdict != ConnectionCount::Verdict::welcome) return turn_away(std::move(socket), verdict);
-    std::make_shared<HttpSession>(std::move(socket), remote, http)->start();
+    std::make_shared<HttpSession>(std::move(socket), caller, http)->start();
   }
 
   static void accept_later(const std::shared_ptr<tcp::acceptor>& acceptor, const std::shared_ptr<HttpHost>& http) {
