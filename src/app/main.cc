@@ -10,6 +10,7 @@
 #include "app/bench.h"
 #include "app/chat.h"
 #include "app/config_file.h"
+#include "app/doctor_verb.h"
 #include "app/home.h"
 #include "app/key_flags.h"
 #include "app/measure_main.h"
@@ -381,6 +382,24 @@ void add_bench(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_doctor(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("doctor", "What keeps this machine, or the fleet, from working, and what to do");
+  verb->footer(
+      "Asks this machine's node where one runs, and looks by itself where none does. Ends with 0 where nothing must be\n"
+      "done, with 1 where something must.\n"
+      "Examples:\n  flotilla doctor\n  flotilla doctor --json | jq '.checks[] | select(.health != \"ok\")'");
+  const auto flags = add_client_flags(*verb, true);
+  const auto doctor = std::make_shared<DoctorFlags>(
+      DoctorFlags{.cluster_port = limits::cluster_port, .discovery_port = limits::discovery_port});
+  verb->add_option("--cluster-port", doctor->cluster_port, "Where no node runs: the TCP port it will be given")
+      ->envname("FLOTILLA_CLUSTER_PORT")
+      ->capture_default_str();
+  verb->add_option("--discovery-port", doctor->discovery_port, "Where no node runs: the UDP port it will be given")
+      ->envname("FLOTILLA_DISCOVERY_PORT")
+      ->capture_default_str();
+  verb->callback([flags, doctor, &exit_code] { exit_code = examine_machine(flags->verb, *doctor); });
+}
+
 void add_token(CLI::App& app, int& exit_code) {
   CLI::App* token = app.add_subcommand("token", "Tokens that let machines into this machine's cluster");
   token->require_subcommand(1);
@@ -521,6 +540,7 @@ int run(int argc, char** argv) {
   add_leave(app, exit_code);
   add_measure(app, exit_code);
   add_bench(app, exit_code);
+  add_doctor(app, exit_code);
   add_key(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);

@@ -10,6 +10,7 @@
 //   MeasureDesk  what this machine can do                                   (every node)
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)
 //   JoinDesk     how this machine comes into one                           (newcomer)
+//   DoctorDesk   what keeps this machine or its fleet from working          (every node)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
@@ -27,6 +28,7 @@
 #include <vector>
 
 #include "app/admit_desk.h"
+#include "app/doctor_desk.h"
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
@@ -91,6 +93,7 @@ class Node : public Backend {
   void unload(const nlohmann::json& arguments, OnJson on_done) override;
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
+  void doctor(OnJson on_done) override;
   nlohmann::json placements() override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                                 OnJson on_done) override;
@@ -132,6 +135,7 @@ class Node : public Backend {
   LinkDesk links_;
   AdmitDesk admits_;
   JoinDesk joins_;
+  DoctorDesk doctors_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;
