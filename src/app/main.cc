@@ -108,6 +108,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory;
+  std::string on_battery = "less", stay_awake = "10m";
   bool no_discovery = false, no_measure = false, no_replan = false;
 };
 
@@ -179,6 +180,24 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                    "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
       ->check(validator_of(parse_bytes, "SIZE"));
+  verb->add_option(
+          "--on-battery", flags->on_battery,
+          "While it runs on battery this machine offers none, less (half) or all of that memory; with none its "
+          "layers go to other machines")
+      ->envname("FLOTILLA_ON_BATTERY")
+      ->check(CLI::IsMember({"none", "less", "all"}))
+      ->capture_default_str();
+  verb->add_option("--battery-low", node.battery.low_percent,
+                   "On a battery with no more than this, in percent, as with --on-battery none")
+      ->envname("FLOTILLA_BATTERY_LOW")
+      ->check(CLI::Range(0u, 100u))
+      ->capture_default_str();
+  verb->add_option(
+          "--stay-awake", flags->stay_awake,
+          "Ask the system not to sleep while this machine serves and for so long after: 90s, 10m, 1h; 0s: never")
+      ->envname("FLOTILLA_STAY_AWAKE")
+      ->check(validator_of(seconds_from_text, "TIME"))
+      ->capture_default_str();
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
       ->envname("FLOTILLA_THREADS")
       ->check(CLI::Range(1u, 1024u));
@@ -209,6 +228,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     options.discovery = !flags->no_discovery;
     options.measure = !flags->no_measure;
     options.replan = !flags->no_replan;
+    options.battery.on_battery = on_battery_from_string(flags->on_battery).value_or(OnBattery::less);
+    options.stay_awake = std::chrono::seconds(seconds_from_text(flags->stay_awake).value());  // checked, too
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
@@ -385,7 +406,8 @@ void add_bench(CLI::App& app, int& exit_code) {
 void add_doctor(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("doctor", "What keeps this machine, or the fleet, from working, and what to do");
   verb->footer(
-      "Asks this machine's node where one runs, and looks by itself where none does. Ends with 0 where nothing must be\n"
+      "Asks this machine's node where one runs, and looks by itself where none does. Ends with 0 where nothing must "
+      "be\n"
       "done, with 1 where something must.\n"
       "Examples:\n  flotilla doctor\n  flotilla doctor --json | jq '.checks[] | select(.health != \"ok\")'");
   const auto flags = add_client_flags(*verb, true);

@@ -11,6 +11,8 @@
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)
 //   JoinDesk     how this machine comes into one                           (newcomer)
 //   DoctorDesk   what keeps this machine or its fleet from working          (every node)
+//   PowerDesk    mains or battery, and what is offered by it                (every node)
+//   WakeDesk     that the system does not go to sleep meanwhile             (worker)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
@@ -40,9 +42,11 @@
 #include "app/model_texts.h"
 #include "app/move_desk.h"
 #include "app/node_context.h"
+#include "app/power_desk.h"
 #include "app/reload_desk.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
+#include "app/wake_desk.h"
 #include "server/backend.h"
 #include "server/server.h"
 
@@ -66,6 +70,8 @@ struct NodeOptions {
   std::string activations = "f32";                   // f32 | bf16
   bool measure = true;                               // this machine and its links, unasked
   bool replan = true;                                // placements headed here, where machines have changed
+  BatteryRules battery;
+  std::chrono::seconds stay_awake{600};  // after the last work; 0: the system is never asked
   RunnerSpawnOptions runner;
 };
 
@@ -136,6 +142,8 @@ class Node : public Backend {
   AdmitDesk admits_;
   JoinDesk joins_;
   DoctorDesk doctors_;
+  PowerDesk power_;
+  WakeDesk wakes_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;

@@ -16,7 +16,8 @@ void Node::doctor(OnJson on_done) {
                    .join_trouble = joins_.trouble()};
   for (const Member& member : view.members)
     trust.signer_is_here |= member.state == MemberState::joined && member.info.may_sign;
-  doctors_.examine(std::move(trust), {}, [on_done](const Checkup& checkup) { on_done(checkup_json(checkup)); });
+  doctors_.examine(std::move(trust), {wakes_.check()},
+                   [on_done](const Checkup& checkup) { on_done(checkup_json(checkup)); });
 }
 
 }  // namespace flotilla

@@ -72,7 +72,11 @@ std::function<void()> Node::join(const json& arguments, std::function<void(json)
 
 std::function<void()> Node::trust(const std::string& wish, const json& arguments, std::function<void(json)> on_progress,
                                   OnJson on_done) {
-  if (wish == "members") return on_done(admits_.members()), std::function<void()>();
+  if (wish == "members") {
+    json body = admits_.members();
+    body["keeps_awake"] = wakes_.keeps_awake();
+    return on_done(std::move(body)), std::function<void()>();
+  }
   // Whoever reaches an API without keys could let itself in.
   if (!server_->is_local() && keys_.now().empty()) {
     on_done(

@@ -59,7 +59,9 @@ NodeInfo some_node() {
                     .attention_bytes_per_second = 1e10,
                     .attention_prompt_bytes_per_second = 3e10},
           .links = {{node(8), 1e-4, 1.2e8, "eth0"}},
-          .waiting = {{"tiny", 3, "2 GiB are missing"}}};
+          .waiting = {{"tiny", 3, "2 GiB are missing"}},
+          .on_battery = true,
+          .battery_percent = 43};
 }
 
 GenerateRequest some_request() {

@@ -83,6 +83,8 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.added_list("links", m.links, Count{0, links_max});
   map.added_list("waiting", m.waiting, Count{0, models_max});
   map.field("may_sign", m.may_sign);
+  map.added("on_battery", m.on_battery);
+  map.added("battery_percent", m.battery_percent, Within{0u, 100u});
 }
 
 std::string_view to_string(PlacementState state) {
