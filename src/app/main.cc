@@ -168,6 +168,10 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_TRUST_LAN");
   verb->add_option("--join", node.join_token, "Join a cluster by a token of it (flotilla token create); once is enough")
       ->envname("FLOTILLA_JOIN");
+  verb->add_option("--join-file", node.join_file,
+                   "A file with such a token, readable by its owner alone, for machines that administrators set up "
+                   "(default: /etc/flotilla/join where it is there)")
+      ->envname("FLOTILLA_JOIN_FILE");
   verb->add_option("--cluster-secret", node.cluster_secret_file,
                    "Join with nodes that have the same secret in this file")
       ->envname("FLOTILLA_CLUSTER_SECRET");

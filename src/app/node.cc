@@ -194,8 +194,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->admits_.begin();
   node->power_.begin();
   node->wakes_.begin();
-  if (!options.join_token.empty() && node->context_.identity.hello().trust == TrustMode::none)
-    node->joins_.keep_asking(JoinToken::parse(options.join_token).value());
+  FLOTILLA_TRY_STATUS(node->begin_joining());
   return node;
 }
 

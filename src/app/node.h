@@ -64,6 +64,7 @@ struct NodeOptions {
   bool trust_lan = false;
   std::filesystem::path cluster_secret_file;         // empty: none
   std::string join_token;                            // join by it as soon as its cluster is found; empty: none
+  std::filesystem::path join_file;                   // with such a token; empty: join_file.h's, where it is there
   std::vector<std::filesystem::path> model_folders;  // besides HOME/models
   std::optional<std::uint64_t> memory_bytes;         // offered to models; none: 80 % of what is available at start
   std::uint32_t threads = 0;                         // 0: every allowed processor
@@ -114,6 +115,7 @@ class Node : public Backend {
   NodeInfo describe() const;
   void publish();
   void watch_models();
+  Status begin_joining();
   Status leave_cluster(bool force);
   std::function<void()> join(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                              OnJson on_done);
@@ -150,6 +152,7 @@ class Node : public Backend {
   NodeInfo published_;
   boost::asio::steady_timer models_timer_;
   bool leaving_ = false;
+  std::string join_trouble_;  // with the file of an administrator
   std::function<void()> observer_;
   struct BulkLinks;
   std::shared_ptr<BulkLinks> bulk_links_;

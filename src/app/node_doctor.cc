@@ -13,7 +13,7 @@ void Node::doctor(OnJson on_done) {
                    .may_sign = standing.may_sign(),
                    .wants_renewal = standing.wants_renewal(wall_time()),
                    .ends = standing.membership_ends(),
-                   .join_trouble = joins_.trouble()};
+                   .join_trouble = join_trouble_.empty() ? joins_.trouble() : join_trouble_};
   for (const Member& member : view.members)
     trust.signer_is_here |= member.state == MemberState::joined && member.info.may_sign;
   doctors_.examine(std::move(trust), {wakes_.check()},
