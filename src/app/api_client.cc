@@ -76,11 +76,12 @@ struct Request {
   std::string url;
   const std::string& key;
   std::optional<std::string> post_body;  // absent: GET
+  std::chrono::milliseconds patience;
 };
 
 // Answers the body, which is empty where on_line took it.
 Result<std::string> transfer(const Request& request, const ApiClient::OnLine* on_line) {
-  const auto& [url, key, post_body] = request;
+  const auto& [url, key, post_body, patience] = request;
   CurlHandle handle;
   Transfer state{.on_line = on_line};
   curl_easy_setopt(handle.curl, CURLOPT_URL, url.c_str());
@@ -90,6 +91,7 @@ Result<std::string> transfer(const Request& request, const ApiClient::OnLine* on
   if (names_localhost(url)) curl_easy_setopt(handle.curl, CURLOPT_IPRESOLVE, CURL_IPRESOLVE_V4);
   curl_easy_setopt(handle.curl, CURLOPT_PROXY, "");  // a node is local; an http_proxy is meant for the internet
   curl_easy_setopt(handle.curl, CURLOPT_CONNECTTIMEOUT_MS, connect_timeout_ms);
+  curl_easy_setopt(handle.curl, CURLOPT_TIMEOUT_MS, static_cast<long>(patience.count()));
   curl_easy_setopt(handle.curl, CURLOPT_WRITEFUNCTION, on_bytes);
   curl_easy_setopt(handle.curl, CURLOPT_WRITEDATA, &state);
   if (post_body) {
@@ -140,18 +142,18 @@ ApiClient::ApiClient(std::string base_url, std::string key) : base_url_(std::mov
 
 Result<json> ApiClient::get(std::string_view path) {
   const std::string url = base_url_ + std::string(path);
-  return parsed(url, transfer({.url = url, .key = key_, .post_body = {}}, nullptr));
+  return parsed(url, transfer({.url = url, .key = key_, .post_body = {}, .patience = patience_}, nullptr));
 }
 
 Result<json> ApiClient::post(std::string_view path, const json& body) {
   FLOTILLA_TRY(const std::string text, serialized(body));
   const std::string url = base_url_ + std::string(path);
-  return parsed(url, transfer({.url = url, .key = key_, .post_body = text}, nullptr));
+  return parsed(url, transfer({.url = url, .key = key_, .post_body = text, .patience = patience_}, nullptr));
 }
 
 Status ApiClient::post_lines(std::string_view path, const json& body, const OnLine& on_line) {
   FLOTILLA_TRY(const std::string text, serialized(body));
-  const Request request{.url = base_url_ + std::string(path), .key = key_, .post_body = text};
+  const Request request{.url = base_url_ + std::string(path), .key = key_, .post_body = text, .patience = patience_};
   FLOTILLA_TRY([[maybe_unused]] const auto rest, transfer(request, &on_line));
   return {};
 }

@@ -4,6 +4,7 @@
 // code and message the node gave; invalid_argument, with nothing sent, for a body with text that is no UTF-8.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -26,6 +27,7 @@ class ApiClient {
   using OnLine = std::function<bool(std::string_view line)>;
   Status post_lines(std::string_view path, const nlohmann::json& body, const OnLine& on_line);
 
+  void give_up_after(std::chrono::milliseconds patience) { patience_ = patience; }  // a whole answer; 0: never
   bool answers();  // a node does, be it to refuse
   const std::string& base_url() const { return base_url_; }
   const std::string& key() const { return key_; }
@@ -34,6 +36,7 @@ class ApiClient {
 
  private:
   std::string base_url_, key_;
+  std::chrono::milliseconds patience_{0};
 };
 
 }  // namespace flotilla

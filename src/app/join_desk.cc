@@ -119,6 +119,7 @@ void JoinDesk::keep_asking(JoinToken token) {
   join(
       {.token = token, .peer = {}}, [](const Shown&) {},
       [this, token](const Result<std::string>& machine) {
+        trouble_ = machine ? "" : without_room(machine.error().message);
         if (machine) return;
         if (machine.error().code != Code::not_found)
           return log(LogLevel::error, "app", "this machine was not let in: {}", without_room(machine.error().message));

@@ -42,6 +42,8 @@ class JoinDesk {
   void cancel();
   // For serve --join: again and again until a machine of the token's cluster was found and has answered.
   void keep_asking(JoinToken token);
+  // Why that has not led into a cluster, so far or for good; empty where it did, or nobody asked for it.
+  const std::string& trouble() const { return trouble_; }
 
  private:
   struct Asking;
@@ -53,6 +55,7 @@ class JoinDesk {
   const std::function<Cluster&()> cluster_;
   std::shared_ptr<Asking> asking_;
   boost::asio::steady_timer again_;
+  std::string trouble_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};
 };

@@ -51,4 +51,12 @@ std::string local_key_for(const std::filesystem::path& home, const std::string& 
   return text_of(content, "key");
 }
 
+std::string noted_api_address(const std::filesystem::path& home) {
+  std::ifstream file(path_in(home));
+  const json content = json::parse(file, nullptr, false);
+  const std::string host = text_of(content, "host"), port = text_of(content, "port");
+  if (host.empty() || port.empty()) return "";
+  return std::format("{}:{}", host == "0.0.0.0" ? "127.0.0.1" : host.contains(':') ? "[" + host + "]" : host, port);
+}
+
 }  // namespace flotilla

@@ -20,4 +20,7 @@ void forget_local_key(const std::filesystem::path& home);
 // For a node whose home this is and whose API is at this URL; empty where there is none that could be sent there.
 std::string local_key_for(const std::filesystem::path& home, const std::string& api_url);
 
+// "127.0.0.1:52415", of the node that runs with this home; empty where none does, or did not end by itself.
+std::string noted_api_address(const std::filesystem::path& home);
+
 }  // namespace flotilla

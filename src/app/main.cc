@@ -10,6 +10,7 @@
 #include "app/bench.h"
 #include "app/chat.h"
 #include "app/config_file.h"
+#include "app/doctor_verb.h"
 #include "app/home.h"
 #include "app/key_flags.h"
 #include "app/measure_main.h"
@@ -107,6 +108,7 @@ struct ServeFlags {
   ServeOptions options;
   LogFlags log;
   std::string api = "127.0.0.1:52415", memory, standby;
+  std::string on_battery = "less", stay_awake = "10m";
   bool no_discovery = false, no_measure = false, no_replan = false;
 };
 
@@ -166,6 +168,10 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_TRUST_LAN");
   verb->add_option("--join", node.join_token, "Join a cluster by a token of it (flotilla token create); once is enough")
       ->envname("FLOTILLA_JOIN");
+  verb->add_option("--join-file", node.join_file,
+                   "A file with such a token, readable by its owner alone, for machines that administrators set up "
+                   "(default: /etc/flotilla/join where it is there)")
+      ->envname("FLOTILLA_JOIN_FILE");
   verb->add_option("--cluster-secret", node.cluster_secret_file,
                    "Join with nodes that have the same secret in this file")
       ->envname("FLOTILLA_CLUSTER_SECRET");
@@ -183,6 +189,24 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                    "50G; 0 for none (default: a quarter of what is free)")
       ->envname("FLOTILLA_STANDBY")
       ->check(validator_of(parse_bytes, "SIZE"));
+  verb->add_option(
+          "--on-battery", flags->on_battery,
+          "While it runs on battery this machine offers none, less (half) or all of that memory; with none its "
+          "layers go to other machines")
+      ->envname("FLOTILLA_ON_BATTERY")
+      ->check(CLI::IsMember({"none", "less", "all"}))
+      ->capture_default_str();
+  verb->add_option("--battery-low", node.battery.low_percent,
+                   "On a battery with no more than this, in percent, as with --on-battery none")
+      ->envname("FLOTILLA_BATTERY_LOW")
+      ->check(CLI::Range(0u, 100u))
+      ->capture_default_str();
+  verb->add_option(
+          "--stay-awake", flags->stay_awake,
+          "Ask the system not to sleep while this machine serves and for so long after: 90s, 10m, 1h; 0s: never")
+      ->envname("FLOTILLA_STAY_AWAKE")
+      ->check(validator_of(seconds_from_text, "TIME"))
+      ->capture_default_str();
   verb->add_option("--threads", node.threads, "Compute threads of a stage (default: every core)")
       ->envname("FLOTILLA_THREADS")
       ->check(CLI::Range(1u, 1024u));
@@ -213,6 +237,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     options.discovery = !flags->no_discovery;
     options.measure = !flags->no_measure;
     options.replan = !flags->no_replan;
+    options.battery.on_battery = on_battery_from_string(flags->on_battery).value_or(OnBattery::less);
+    options.stay_awake = std::chrono::seconds(seconds_from_text(flags->stay_awake).value());  // checked, too
     options.runner.log_level = flags->log.level;
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
@@ -387,6 +413,25 @@ void add_bench(CLI::App& app, int& exit_code) {
   });
 }
 
+void add_doctor(CLI::App& app, int& exit_code) {
+  CLI::App* verb = app.add_subcommand("doctor", "What keeps this machine, or the fleet, from working, and what to do");
+  verb->footer(
+      "Asks this machine's node where one runs, and looks by itself where none does. Ends with 0 where nothing must "
+      "be\n"
+      "done, with 1 where something must.\n"
+      "Examples:\n  flotilla doctor\n  flotilla doctor --json | jq '.checks[] | select(.health != \"ok\")'");
+  const auto flags = add_client_flags(*verb, true);
+  const auto doctor = std::make_shared<DoctorFlags>(
+      DoctorFlags{.cluster_port = limits::cluster_port, .discovery_port = limits::discovery_port});
+  verb->add_option("--cluster-port", doctor->cluster_port, "Where no node runs: the TCP port it will be given")
+      ->envname("FLOTILLA_CLUSTER_PORT")
+      ->capture_default_str();
+  verb->add_option("--discovery-port", doctor->discovery_port, "Where no node runs: the UDP port it will be given")
+      ->envname("FLOTILLA_DISCOVERY_PORT")
+      ->capture_default_str();
+  verb->callback([flags, doctor, &exit_code] { exit_code = examine_machine(flags->verb, *doctor); });
+}
+
 void add_token(CLI::App& app, int& exit_code) {
   CLI::App* token = app.add_subcommand("token", "Tokens that let machines into this machine's cluster");
   token->require_subcommand(1);
@@ -527,6 +572,7 @@ int run(int argc, char** argv) {
   add_leave(app, exit_code);
   add_measure(app, exit_code);
   add_bench(app, exit_code);
+  add_doctor(app, exit_code);
   add_key(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);

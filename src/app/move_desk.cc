@@ -117,7 +117,9 @@ std::optional<MoveDesk::Finding> MoveDesk::find(PlacementId id, const ModelShape
   wishes.fingerprint = placement.fingerprint;
   wishes.context_tokens = placement.context_tokens;
   wishes.sequences = placement.sequences;
-  const auto now = foretell(view, shape, wishes, in_service);
+  const std::string withdrawal = who_withdraws(view, in_service);
+  const auto now =
+      withdrawal.empty() ? foretell(view, shape, wishes, in_service) : std::optional(beyond_all(in_service));
   if (!now) return std::nullopt;
   const ClusterView free = without(view, placement);
   auto better = flotilla::plan(free, shape, wishes);
@@ -129,15 +131,19 @@ std::optional<MoveDesk::Finding> MoveDesk::find(PlacementId id, const ModelShape
   }
   if (!better) return std::nullopt;
   auto then = foretell(view, shape, wishes, *better);
-  if (!then) return std::nullopt;
-  return Finding{.better = *std::move(better), .now = *now, .then = *std::move(then)};
+  if (!then && withdrawal.empty()) return std::nullopt;
+  return Finding{.better = *std::move(better),
+                 .now = *now,
+                 .then = std::move(then).value_or(Foretold{}),
+                 .withdrawal = withdrawal};
 }
 
 void MoveDesk::start(PlacementId id, Watched& watched) {
   const Finding& found = *watched.finding;
   const std::string& model = heads_.find(id)->model;
   watched.target = found.better.stages.front().node;
-  watched.why = why_move(heads_.plan(id), found.now, found.better, found.then);
+  watched.why = found.withdrawal.empty() ? why_move(heads_.plan(id), found.now, found.better, found.then)
+                                         : why_hand_over(found.withdrawal, found.better);
   log(LogLevel::info, "app", "{} moves: {}", model, watched.why);
   if (fits_now(context_.view(), found.better)) {
     heads_.tell(id, "moving: " + watched.why);

@@ -1,6 +1,7 @@
 // Moves the placements this node heads to where they are quicker, once machines or links have changed (planner/replan.h
-// says when it pays). In: the view, time, what was loaded and by which wishes.  Out: orders to load, placements closed
-// and ended, a sentence why in the log and in each placement's detail.  Owns: the moves under way, one at a time.
+// says when it pays), and away from machines that run on battery and offer nothing any more. In: the view, time, what
+// was loaded and by which wishes.  Out: orders to load, placements closed and ended, a sentence why in the log and in
+// each placement's detail.  Owns: the moves under way, one at a time.
 // Thread: the loop's.
 //
 //   beside   the new placement is loaded while the old one answers; then requests go to the new one, and the old one
@@ -55,6 +56,7 @@ class MoveDesk {
   struct Finding {
     Plan better;
     Foretold now, then;
+    std::string withdrawal;  // of a machine that is to be relieved; empty: it is for speed
   };
   // What a finding rests on: the state of each node, and the wishes. It holds as long as nobody says anything new.
   struct Basis {

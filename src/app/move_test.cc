@@ -146,6 +146,19 @@ TEST_F(Moves, ToAQuickerMachineBesideTheAnswersUnderWay) {
   EXPECT_EQ(heads_.find(old.id), nullptr);
 }
 
+TEST_F(Moves, AwayFromAMachineOnBatteryThatOffersNothing) {
+  const Placement old = load_here();
+  view_.members[0].info.on_battery = true;
+  view_.members[0].info.memory_bytes = view_.members[0].info.memory_free_bytes = 0;
+  ++view_.members[0].info.revision;
+  look_for(5);
+  const auto asked = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_EQ(asked_.at(asked[0].ticket), island_);
+  EXPECT_EQ(asked[0].why_moved, "moved: harbour runs on battery and offers nothing; to island (" +
+                                    std::to_string(old.stages[0].layers.count()) + " layers)");
+}
+
 TEST_F(Moves, NowhereWhereTheUserSaidWhere) {
   load_here();
   heads_.on_load(island_, {.ticket = 2, .model = "tiny", .nodes = {"harbour"}, .mode = "auto"});

@@ -119,6 +119,17 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
                                               std::string host) { cluster_->prefer_host(node, std::move(host)); }}),
       admits_(context_, [this]() -> Cluster& { return *cluster_; }),
       joins_(context_, [this]() -> Cluster& { return *cluster_; }),
+      doctors_(context_,
+               {.home = home_.path(),
+                .ports = {.api_host = options_.api_host,
+                          .api = options_.api_port,
+                          .cluster = options_.cluster_port,
+                          .discovery = options_.discovery_port},
+                .beacons = options_.discovery,
+                .battery = options_.battery},
+               [this]() -> Cluster& { return *cluster_; }),
+      power_(context_, options_.battery),
+      wakes_(context_, options_.stay_awake, [this] { return stages_.memory_taken_bytes() > 0; }),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -129,7 +140,10 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
   context_.offer = [this](const NodeId& to, Frame frame) { return offer(to, std::move(frame)); };
   context_.changed = [this] { publish(); };
   context_.view = [this] { return cluster_->view(); };
-  context_.working = [this] { measures_.on_work(); };
+  context_.working = [this] {
+    measures_.on_work();
+    wakes_.on_work();
+  };
   context_.stage_stats = [this](const StageStats& stats, bool is_alone) { measures_.on_stats(stats, is_alone); };
   context_.stage_ended = [this](PlacementId placement) { measures_.on_stage_ended(placement); };
 }
@@ -180,8 +194,9 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->standbys_.begin();
   if (options.replan) node->moves_.begin();
   node->admits_.begin();
-  if (!options.join_token.empty() && node->context_.identity.hello().trust == TrustMode::none)
-    node->joins_.keep_asking(JoinToken::parse(options.join_token).value());
+  node->power_.begin();
+  node->wakes_.begin();
+  FLOTILLA_TRY_STATUS(node->begin_joining());
   return node;
 }
 
@@ -229,11 +244,15 @@ NodeInfo Node::describe() const {
   info.version = flotilla_version;
   info.incarnation = context_.next_epoch.incarnation;
   info.revision = published_.revision;
-  info.memory_bytes = *options_.memory_bytes;
+  info.memory_bytes = power_.offered(*options_.memory_bytes);
+  info.on_battery = power_.power().on_battery;
+  info.battery_percent = power_.power().charge_percent.value_or(0);
   const std::uint64_t taken = stages_.memory_taken_bytes();
   info.memory_free_bytes = info.memory_bytes - std::min(taken, info.memory_bytes);
-  info.devices = {
-      {.kind = "CPU", .description = processor_name(), .threads = options_.threads, .memory_bytes = info.memory_bytes}};
+  info.devices = {{.kind = "CPU",
+                   .description = processor_name(),
+                   .threads = options_.threads,
+                   .memory_bytes = *options_.memory_bytes}};
   for (const StoredModel& model : store_->list()) info.models.push_back(model.info);
   info.placements = heads_.placements();
   info.api_port = server_ ? server_->port() : options_.api_port;
@@ -403,6 +422,8 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   links_.stop();
   admits_.stop();
   joins_.stop();
+  power_.stop();
+  wakes_.stop();
   server_->stop();
   cluster_->leave(reason, std::move(done));
 }
@@ -476,7 +497,11 @@ bool Node::ready() {
   });
 }
 
-json Node::cluster() { return cluster_json(view()); }
+json Node::cluster() {
+  json body = cluster_json(view());
+  body["nodes"][0]["keeps_awake"] = wakes_.keeps_awake();  // of the others nobody knows
+  return body;
+}
 
 json Node::placements() {
   const ClusterView view = this->view();

@@ -11,6 +11,9 @@
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)
 //   JoinDesk     how this machine comes into one                           (newcomer)
 //   StandbyDesk  second copies of models, for when a machine with the only one dies (every node)
+//   DoctorDesk   what keeps this machine or its fleet from working          (every node)
+//   PowerDesk    mains or battery, and what is offered by it                (every node)
+//   WakeDesk     that the system does not go to sleep meanwhile             (worker)
 //   LinkDesk     how the others are reached, and how fast                   (every node)
 //
 // A frame to this node itself takes the same way as one to another: there is no second path for a single machine.
@@ -28,6 +31,7 @@
 #include <vector>
 
 #include "app/admit_desk.h"
+#include "app/doctor_desk.h"
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/home.h"
@@ -39,10 +43,12 @@
 #include "app/model_texts.h"
 #include "app/move_desk.h"
 #include "app/node_context.h"
+#include "app/power_desk.h"
 #include "app/reload_desk.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
 #include "app/standby_desk.h"
+#include "app/wake_desk.h"
 #include "server/backend.h"
 #include "server/server.h"
 
@@ -60,6 +66,7 @@ struct NodeOptions {
   bool trust_lan = false;
   std::filesystem::path cluster_secret_file;         // empty: none
   std::string join_token;                            // join by it as soon as its cluster is found; empty: none
+  std::filesystem::path join_file;                   // with such a token; empty: join_file.h's, where it is there
   std::vector<std::filesystem::path> model_folders;  // besides HOME/models
   std::optional<std::uint64_t> memory_bytes;         // offered to models; none: 80 % of what is available at start
   std::uint32_t threads = 0;                         // 0: every allowed processor
@@ -67,6 +74,8 @@ struct NodeOptions {
   bool measure = true;                               // this machine and its links, unasked
   std::optional<std::uint64_t> standby_bytes;  // room for second copies of models; none: a quarter of what is free
   bool replan = true;                          // placements headed here, where machines have changed
+  BatteryRules battery;
+  std::chrono::seconds stay_awake{600};  // after the last work; 0: the system is never asked
   RunnerSpawnOptions runner;
 };
 
@@ -94,6 +103,7 @@ class Node : public Backend {
   void unload(const nlohmann::json& arguments, OnJson on_done) override;
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
+  void doctor(OnJson on_done) override;
   nlohmann::json placements() override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                                 OnJson on_done) override;
@@ -108,6 +118,7 @@ class Node : public Backend {
   NodeInfo describe() const;
   void publish();
   void watch_models();
+  Status begin_joining();
   Status leave_cluster(bool force);
   std::function<void()> join(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                              OnJson on_done);
@@ -136,12 +147,16 @@ class Node : public Backend {
   LinkDesk links_;
   AdmitDesk admits_;
   JoinDesk joins_;
+  DoctorDesk doctors_;
+  PowerDesk power_;
+  WakeDesk wakes_;
   ModelTexts texts_;
   std::unique_ptr<Cluster> cluster_;
   std::unique_ptr<Server> server_;
   NodeInfo published_;
   boost::asio::steady_timer models_timer_;
   bool leaving_ = false;
+  std::string join_trouble_;  // with the file of an administrator
   std::function<void()> observer_;
   struct BulkLinks;
   std::shared_ptr<BulkLinks> bulk_links_;

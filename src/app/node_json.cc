@@ -37,7 +37,9 @@ json node_json(const Member& member, const ClusterView& view) {
             {"version", info.version},
             {"memory_bytes", info.memory_bytes},
             {"memory_free_bytes", info.memory_free_bytes},
+            {"on_battery", info.on_battery},
             {"devices", devices}};
+  if (info.battery_percent > 0) node["battery_percent"] = info.battery_percent;
   if (!info.rates.kernels.empty()) node["rates"] = rates_json(info.rates);
   if (!member.reason.empty()) node["reason"] = member.reason;
   if (!member.host.empty()) node["host"] = member.host;

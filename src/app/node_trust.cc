@@ -2,7 +2,10 @@
 // join, approve, token, members, revoke and leave).
 #include <nlohmann/json.hpp>
 
+#include "app/join_file.h"
 #include "app/node.h"
+#include "base/log.h"
+#include "base/words.h"
 
 namespace flotilla {
 
@@ -28,6 +31,32 @@ bool is_set(const json& arguments, const char* field) {
 constexpr std::uint32_t token_seconds_default = 3600, token_uses_default = 20;
 
 }  // namespace
+
+// By the token that was given, else by an administrator's file. A file that was named must do; one that lies where all
+// nodes look is another's care, and a node that cannot use it serves alone.
+Status Node::begin_joining() {
+  if (context_.identity.hello().trust != TrustMode::none) return {};
+  if (!options_.join_token.empty()) {
+    joins_.keep_asking(JoinToken::parse(options_.join_token).value());
+    return {};
+  }
+  const bool is_named = !options_.join_file.empty();
+  const auto token = read_join_file(is_named ? options_.join_file : default_join_file);
+  if (token && *token) {
+    joins_.keep_asking(**token);
+  } else if (is_named && token) {
+    return fail(Code::not_found,
+                "[app] expected a file with a token at {} but there is none; flotilla token create on "
+                "a member prints one",
+                options_.join_file.string());
+  } else if (is_named) {
+    return fail(token.error());
+  } else if (!token) {
+    join_trouble_ = without_room(token.error().message);
+    log(LogLevel::warning, "app", "this machine stays alone: {}", join_trouble_);
+  }
+  return {};
+}
 
 Status Node::leave_cluster(bool force) {
   const auto standing = context_.identity.standing;
@@ -72,7 +101,11 @@ std::function<void()> Node::join(const json& arguments, std::function<void(json)
 
 std::function<void()> Node::trust(const std::string& wish, const json& arguments, std::function<void(json)> on_progress,
                                   OnJson on_done) {
-  if (wish == "members") return on_done(admits_.members()), std::function<void()>();
+  if (wish == "members") {
+    json body = admits_.members();
+    body["keeps_awake"] = wakes_.keeps_awake();
+    return on_done(std::move(body)), std::function<void()>();
+  }
   // Whoever reaches an API without keys could let itself in.
   if (!server_->is_local() && keys_.now().empty()) {
     on_done(

@@ -172,6 +172,7 @@ int serve(const ServeOptions& options) {
     leave("stopped by its owner");
   });
   loop.run();
+  signals.clear();  // what is left to end may block for a moment: whoever asks again is heard by the system itself
   return 0;
 }
 

@@ -117,6 +117,8 @@ int list_members(const VerbOptions& options) {
     std::println("\nThis machine goes by {}, not by certificates.", trust);
   else if (!(*body)["cluster"].is_string())
     std::println("\nThis machine belongs to no cluster. Let others in: flotilla token create; or join: flotilla join");
+  if (body->value("keeps_awake", false))
+    std::println("\nThis machine serves, and asks the system not to send it to sleep meanwhile.");
   for (const json& waiting : (*body)["waiting"])
     std::println("\n{} at {} wants to join. If it shows {}, run:  flotilla approve {}", waiting.value("name", ""),
                  waiting.value("host", ""), waiting.value("code", ""), waiting.value("code", ""));

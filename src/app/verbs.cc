@@ -31,6 +31,14 @@ std::string rate_text(const json& node) {
   return std::format("{:.1f} GB/s", rates->value("memory_bytes_per_second", 0.0) / 1e9);
 }
 
+// What is worth a word: why it is not joined, or that its power may end.
+std::string remark_on(const json& node) {
+  if (const std::string reason = text_of(node, "reason"); !reason.empty()) return reason;
+  if (node.value("on_battery", json()) != json(true)) return "";
+  const auto percent = number_of(node, "battery_percent");
+  return percent > 0 ? std::format("on battery at {} %", percent) : "on battery";
+}
+
 std::string layers_text(const json& stage) {
   const json layers = stage.value("layers", json::array({0, 0}));
   return std::format("{}–{}", layers[0].get<std::uint32_t>(),
@@ -190,7 +198,7 @@ int list_nodes(const VerbOptions& options) {
       rows.push_back({text_of(node, "name"), text_of(node, "state"), bytes_of_field(node, "memory_bytes"),
                       bytes_of_field(node, "memory_free_bytes"), rate_text(node),
                       devices.empty() ? "" : text_of(devices[0], "kind") + " " + text_of(devices[0], "description"),
-                      text_of(node, "version"), text_of(node, "reason")});
+                      text_of(node, "version"), remark_on(node)});
     }
     std::print("{}", draw_columns(rows));
     next_step(options, "Next: flotilla plan MODEL says which of them would hold what");

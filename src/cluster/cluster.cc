@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
+#include <deque>
 #include <map>
 #include <optional>
 #include <utility>
@@ -34,6 +35,8 @@ constexpr auto guest_time_max = 10min;
 constexpr auto dial_time_max = 3s;
 constexpr auto interfaces_interval = 2s;
 constexpr auto leave_time_max = 1s;
+constexpr std::size_t facts_max = 2 * limits::nodes_max;  // members, and as many that are none
+constexpr std::uint64_t clock_max = 1ull << 40;           // seconds since 1970; more is no time but nonsense
 
 // A sentence as people read it in the table.
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
@@ -118,6 +121,11 @@ class Shell : public Cluster {
     std::erase(addresses, *channel->second.reachable);
     addresses.insert(addresses.begin(), *channel->second.reachable);
     return addresses;
+  }
+
+  std::optional<PeerFacts> facts_of(const NodeId& node) const override {
+    const auto found = facts_.find(node);
+    return found == facts_.end() ? std::nullopt : std::optional(found->second);
   }
 
   void prefer_host(const NodeId& node, std::string host) override {
@@ -237,15 +245,36 @@ class Shell : public Cluster {
       return;
     }
     const auto& beacon = heard->beacon;
-    const std::string reason =
-        beacon.version == protocol_version
-            ? ""
-            : std::format("it speaks protocol version {} and this machine {}; install the same release on both",
-                          beacon.version, protocol_version);
+    std::string reason;
+    if (beacon.version != protocol_version) {
+      note_facts(beacon.node, {.version = beacon.version, .clock_ahead = {}});
+      reason = std::format("{} speaks protocol version {} but {} speaks version {}; update flotilla on {}", beacon.name,
+                           beacon.version, options_.identity.name, protocol_version,
+                           beacon.version < protocol_version ? beacon.name : options_.identity.name);
+    }
     membership_.on_seen(beacon.node, beacon.name, "", source.host, reason, now());
     if (heard->answer) beacons_->send_to(source, discovery_.answer());
     if (heard->is_news) dial_due();
     carry_out();
+  }
+
+  // Strangers choose their ids at will: the oldest fact makes room.
+  void note_facts(const NodeId& node, const PeerFacts& facts) {
+    if (!facts_.contains(node)) {
+      facts_order_.push_back(node);
+      if (facts_order_.size() > facts_max) {
+        facts_.erase(facts_order_.front());
+        facts_order_.pop_front();
+      }
+    }
+    facts_[node] = facts;
+  }
+
+  void note_facts(const HandshakePeer& peer) {
+    PeerFacts facts{.version = peer.version, .clock_ahead = {}};
+    if (peer.clock > 0 && peer.clock < clock_max)
+      facts.clock_ahead = std::chrono::seconds(static_cast<std::int64_t>(peer.clock)) - wall_time().time_since_epoch();
+    note_facts(peer.node, facts);
   }
 
   // --- Connections ---
@@ -340,6 +369,7 @@ class Shell : public Cluster {
 
   void on_handshake_done(ConnectionId id, Channel& channel) {
     const HandshakePeer peer = *channel.handshake->peer();
+    note_facts(peer);
     if (peer.connection_class == ConnectionClass::bulk) return hand_over_bulk(id, channel, peer);
     channel.handshake.reset();
     channel.is_proven = true;
@@ -388,6 +418,7 @@ class Shell : public Cluster {
     if (found == channels_.end()) return;
     const auto& channel = found->second;
     const auto peer = channel.handshake ? channel.handshake->peer() : std::nullopt;
+    if (peer) note_facts(*peer);
     if (peer && peer->node == options_.identity.node) {
       complain(channel.host, plain(cause));  // two nodes with one identity cannot be two members
     } else if (peer) {
@@ -395,6 +426,9 @@ class Shell : public Cluster {
     } else if (const auto known = channel.dialled ? discovery_.known_at(*channel.dialled) : std::nullopt;
                known && !known->name.empty()) {
       membership_.on_seen(known->node, known->name, "", channel.host, plain(cause), now());
+    } else if (cause.code == Code::closed && !channel.handshake) {
+      // Somebody looked whether the port answers, as flotilla doctor does.
+      log(LogLevel::debug, "cluster", "a connection from {} ended before it began", channel.host);
     } else {
       complain(channel.host, std::format("the connection with {} is closed: {}", channel.host, plain(cause)));
     }
@@ -499,6 +533,8 @@ class Shell : public Cluster {
   std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
   std::vector<PeerAddress> remembered_;
   Complaints complaints_;
+  std::map<NodeId, PeerFacts> facts_;
+  std::deque<NodeId> facts_order_;  // the oldest first
   std::function<void()> on_left_;
   Instant interfaces_due_;
   ConnectionId last_connection_ = 0;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -42,6 +43,12 @@ struct Guest {
   std::string host;
 };
 
+// What a machine told of itself when it was last met, member or not; for who asks why two do not work together.
+struct PeerFacts {
+  std::uint16_t version = 0;                        // of the protocol
+  std::optional<std::chrono::seconds> clock_ahead;  // of ours; empty where it did not say
+};
+
 // Not to be destroyed from inside one of its events.
 class Cluster {
  public:
@@ -67,6 +74,7 @@ class Cluster {
   virtual ClusterView view() const = 0;
   // Every address a member is known by: that of its connection and those its beacons came from.
   virtual std::vector<PeerAddress> addresses_of(const NodeId& node) const = 0;
+  virtual std::optional<PeerFacts> facts_of(const NodeId& node) const = 0;
   virtual void prefer_host(const NodeId& node, std::string host) = 0;  // Member::host from now on; empty: the connection's
   // --- Who belongs to us ---
   virtual std::optional<DeviceId> device_of(const NodeId& member) const = 0;

@@ -54,18 +54,36 @@ SystemAddress read(const ifaddrs& entry) {
   return out;
 }
 
+// Empty: a real interface, or a cable end where there is none.
+std::string never_used_because(const SystemAddress& entry) {
+  if (entry.loopback) return "loopback";
+  if (!entry.up) return "down";
+  if (entry.address.index == 0 || entry.address.address.empty()) return "without a number";
+  if (entry.point_to_point) return "a tunnel";
+  return kind_of(entry.address.interface) == Kind::unwanted ? "a tunnel, or of containers or virtual machines" : "";
+}
+
 }  // namespace
 
-std::vector<InterfaceAddress> choose_real(const std::vector<SystemAddress>& all) {
-  std::vector<InterfaceAddress> real, cable_ends;
+std::vector<JudgedAddress> judge_addresses(const std::vector<SystemAddress>& all) {
+  const auto is_real = [](const SystemAddress& entry) {
+    return never_used_because(entry).empty() && kind_of(entry.address.interface) == Kind::real;
+  };
+  const bool any_real = std::ranges::any_of(all, is_real);
+  std::vector<JudgedAddress> judged;
   for (const auto& entry : all) {
-    const auto& address = entry.address;
-    if (!entry.up || entry.loopback || entry.point_to_point || address.index == 0 || address.address.empty()) continue;
-    const Kind kind = kind_of(address.interface);
-    if (kind == Kind::real) real.push_back(address);
-    if (kind == Kind::cable_end) cable_ends.push_back(address);
+    std::string why = never_used_because(entry);
+    if (why.empty() && any_real && !is_real(entry)) why = "a cable end of a container, and there are real ones";
+    judged.push_back({entry.address, std::move(why)});
   }
-  return real.empty() ? cable_ends : real;
+  return judged;
+}
+
+std::vector<InterfaceAddress> choose_real(const std::vector<SystemAddress>& all) {
+  std::vector<InterfaceAddress> chosen;
+  for (JudgedAddress& each : judge_addresses(all))
+    if (each.left_out.empty()) chosen.push_back(std::move(each.address));
+  return chosen;
 }
 
 namespace {
@@ -86,6 +104,12 @@ std::vector<SystemAddress> all_addresses() {
 }  // namespace
 
 std::vector<InterfaceAddress> real_interfaces() { return choose_real(all_addresses()); }
+
+std::vector<JudgedAddress> judge_interfaces() {
+  auto all = all_addresses();
+  std::erase_if(all, [](const SystemAddress& entry) { return entry.loopback; });
+  return judge_addresses(all);
+}
 
 LocalEnd local_end(const Descriptor& socket) {
   sockaddr_storage address{};

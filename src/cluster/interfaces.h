@@ -32,6 +32,14 @@ struct SystemAddress {
 };
 std::vector<InterfaceAddress> choose_real(const std::vector<SystemAddress>& all);
 
+// Every address with why it is left out; empty where it is one of choose_real().
+struct JudgedAddress {
+  InterfaceAddress address;
+  std::string left_out;  // "it is down", "it is a tunnel, or of containers or virtual machines"
+};
+std::vector<JudgedAddress> judge_addresses(const std::vector<SystemAddress>& all);
+std::vector<JudgedAddress> judge_interfaces();  // those there are now, but for loopback
+
 // Where a connected socket leaves this machine. Loopback counts as real: it leads to other nodes of this machine.
 struct LocalEnd {
   std::string interface;  // empty where the system does not tell

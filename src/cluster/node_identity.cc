@@ -1,11 +1,14 @@
 #include "cluster/node_identity.h"
 
+#include <algorithm>
+
 namespace flotilla {
 
 WallTime wall_time() { return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()); }
 
 HandshakeIdentity NodeIdentity::hello() const {
   HandshakeIdentity said = *this;
+  said.clock = static_cast<std::uint64_t>(std::max<std::int64_t>(wall_time().time_since_epoch().count(), 0));
   if (trust != TrustMode::none || !standing) return said;
   // One that has ended is as good as none: its owner may join anew.
   const auto ends = standing->membership_ends();

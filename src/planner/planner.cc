@@ -123,7 +123,9 @@ Status check_wishes(const PlanWishes& wishes, const ClusterView& view, const Wor
 // --- What is missing ---
 std::string offers(const std::vector<Candidate>& candidates) {
   return joined(candidates, ", ", [](const Candidate& candidate) {
-    return std::format("{} offers {}", candidate.name(), in_gib(candidate.member->info.memory_free_bytes));
+    const NodeInfo& info = candidate.member->info;
+    return std::format("{} offers {}{}", candidate.name(), in_gib(info.memory_free_bytes),
+                       info.on_battery ? " (" + on_battery(info) + ")" : "");
   });
 }
 
@@ -445,6 +447,10 @@ std::string summarize(const Plan& plan, const Workload& work) {
 
 }  // namespace
 
+std::string on_battery(const NodeInfo& info) {
+  return info.battery_percent > 0 ? std::format("runs on battery at {} %", info.battery_percent) : "runs on battery";
+}
+
 Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes) {
   FLOTILLA_TRY(const auto work, workload_of(shape, wishes));
   FLOTILLA_TRY_STATUS(check_wishes(wishes, view, work));
@@ -486,6 +492,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
       else if (fits_a_layer(member, work))
         reason = by_time->second;
     }
+    if (may_compute(member) && member.info.on_battery) reason = on_battery(member.info) + "; " + reason;
     plan.left_out.push_back({.node_name = member.info.name, .reason = std::move(reason)});
   }
   plan.summary = summarize(plan, work);

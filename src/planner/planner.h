@@ -81,6 +81,9 @@ struct Plan {
 // no_memory: per machine what it offers and what is missing, in GiB. not_found: a wished node is not here.
 Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes);
 
+// "runs on battery at 43 %".
+std::string on_battery(const NodeInfo& info);
+
 inline constexpr std::uint64_t memory_reserve_bytes = 60ull << 20;  // a runner's own code, stacks and buffers
 
 }  // namespace flotilla

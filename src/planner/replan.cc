@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <format>
+#include <limits>
 
 #include "planner/capacity.h"
 #include "planner/search.h"
@@ -34,6 +35,14 @@ std::string slowed(const Plan& plan, const Foretold& now) {
                        plan.stages[i].is_group() ? "" : "s", 100 / worst, plan.stages[i].is_group() ? "their" : "its");
   }
   return text;
+}
+
+std::string where_to(const Plan& plan) {
+  std::string where;
+  for (const PlannedStage& stage : plan.stages)
+    where += std::format("{}{} ({} layer{})", where.empty() ? "" : ", ", name_of(stage), stage.layers.count(),
+                         stage.layers.count() == 1 ? "" : "s");
+  return where;
 }
 
 std::chrono::seconds pause_after(std::uint32_t times) {
@@ -86,14 +95,31 @@ bool fits_now(const ClusterView& view, const Plan& plan) {
   });
 }
 
+std::string who_withdraws(const ClusterView& view, const Plan& plan) {
+  for (const PlannedStage& stage : plan.stages)
+    for (const PlannedMember& planned : stage.members)
+      if (const Member* member = view.find(planned.node);
+          member != nullptr && member->info.on_battery && member->info.memory_bytes == 0)
+        return std::format("{} {} and offers nothing", member->info.name, on_battery(member->info));
+  return {};
+}
+
+Foretold beyond_all(const Plan& plan) {
+  constexpr double for_ever = std::numeric_limits<double>::infinity();
+  return {.token_seconds = for_ever,
+          .prompt_seconds = for_ever,
+          .judged_seconds = for_ever,
+          .stage_seconds = std::vector<double>(plan.stages.size(), for_ever)};
+}
+
+std::string why_hand_over(const std::string& withdrawal, const Plan& better) {
+  return withdrawal + "; to " + where_to(better);
+}
+
 std::string why_move(const Plan& in_service, const Foretold& now, const Plan& better, const Foretold& then) {
-  std::string where;
-  for (const PlannedStage& stage : better.stages)
-    where += std::format("{}{} ({} layer{})", where.empty() ? "" : ", ", name_of(stage), stage.layers.count(),
-                         stage.layers.count() == 1 ? "" : "s");
   return std::format(
       "{}to {}: {:.1f} ms per token instead of {:.1f} ms, prompt and answer in {:.1f} s instead of {:.1f} s",
-      slowed(in_service, now), where, 1e3 * then.token_seconds, 1e3 * now.token_seconds, then.judged_seconds,
+      slowed(in_service, now), where_to(better), 1e3 * then.token_seconds, 1e3 * now.token_seconds, then.judged_seconds,
       now.judged_seconds);
 }
 

@@ -30,6 +30,16 @@ std::optional<Foretold> foretell(const ClusterView& view, const ModelShape& shap
 // Every machine of the plan offers what it is to hold beside what it holds already.
 bool fits_now(const ClusterView& view, const Plan& plan);
 
+// "laptop runs on battery at 43 % and offers nothing": a machine that holds a part of the plan and asks to be relieved
+// of it. Empty where none does.
+std::string who_withdraws(const ClusterView& view, const Plan& plan);
+
+// What a model that must leave a machine takes there: more than anything elsewhere.
+Foretold beyond_all(const Plan& plan);
+
+// "laptop runs on battery at 43 % and offers nothing; to desk1 (30 layers)".
+std::string why_hand_over(const std::string& withdrawal, const Plan& better);
+
 // "desk2 computes at 26 % of its former speed; to desk1 (30 layers): 8.2 ms per token instead of 31.0 ms, prompt and
 // answer in 3.1 s instead of 11.9 s". A machine is named where its layers take clearly longer than when they were
 // planned.

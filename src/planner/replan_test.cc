@@ -100,6 +100,28 @@ TEST_F(Replan, AThrottledMachineIsPlannedRoundAndTheSentenceNamesItWithNumbers) 
   EXPECT_THAT(why, HasSubstr("ms per token instead of"));
 }
 
+TEST_F(Replan, AMachineOnBatteryThatOffersNothingIsRelievedWhateverItsSpeed) {
+  auto view = fleet({"desk", "laptop"}, 100 * gib);
+  const auto in_service = planned(view);
+  ASSERT_THAT(heads(in_service), ElementsAre("desk"));
+  EXPECT_EQ(who_withdraws(view, in_service), "");
+  NodeInfo& desk = view.members[0].info;
+  desk.on_battery = true;
+  desk.battery_percent = 43;
+  EXPECT_EQ(who_withdraws(view, in_service), "") << "it offers what it offered";
+  desk.memory_bytes = desk.memory_free_bytes = 0;
+  const std::string withdrawal = who_withdraws(view, in_service);
+  EXPECT_EQ(withdrawal, "desk runs on battery at 43 % and offers nothing");
+  const auto better = planned(view);
+  EXPECT_EQ(why_hand_over(withdrawal, better), withdrawal + "; to laptop (16 layers)");
+  ASSERT_EQ(better.left_out.size(), 1u);
+  EXPECT_THAT(better.left_out[0].reason, HasSubstr("runs on battery at 43 %; "));
+  ReplanWatch watch(0, {});
+  const auto then = foretell(view, shape_, wishes_, better);
+  EXPECT_FALSE(watch.on_finding(beyond_all(in_service), *then, {}));
+  EXPECT_TRUE(watch.on_finding(beyond_all(in_service), *then, ReplanWatch::Time(ReplanWatch::held_min)));
+}
+
 TEST_F(Replan, OfAThrottledStageMostLayersGo) {
   auto view = fleet({"a", "b"}, gib);
   const auto in_service = planned(view);

@@ -61,6 +61,7 @@ class Backend {
   virtual void unload(const nlohmann::json& arguments, OnJson on_done) = 0;
   virtual void plan(const nlohmann::json& arguments, OnJson on_done) = 0;
   virtual void show(const std::string& model, OnJson on_done) = 0;
+  virtual void doctor(OnJson on_done) = 0;  // what keeps this machine or its fleet from working: app/checkup.h
   virtual nlohmann::json placements() = 0;  // the body of GET /placements, for `flotilla ps`
   // What this machine can do, measured first where it is not known or the arguments say {"again": true}; lines as
   // load's, the last {"rates": …}. Gives what is to be called when nobody reads them any more.

@@ -201,6 +201,9 @@ void add_management_routes(Router& router, Backend& backend, const ServerLimits&
   router.add("GET", "/ready", Access::open(), [&backend](const Exchange& exchange) { ready(*exchange, backend); });
   router.add("GET", "/cluster", admin,
              [&backend](const Exchange& exchange) { answer_json(*exchange, backend.cluster()); });
+  router.add("GET", "/cluster/doctor", admin, [&backend](const Exchange& exchange) {
+    backend.doctor([exchange](Result<nlohmann::json> result) { answer_result(*exchange, std::move(result)); });
+  });
   router.add("GET", "/placements", models,
              [&backend](const Exchange& exchange) { answer_json(*exchange, backend.placements()); });
   router.add("GET", "/models/{model}", lists, [&backend](Exchange exchange) { show(std::move(exchange), backend); });

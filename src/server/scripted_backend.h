@@ -43,6 +43,7 @@ class ScriptedBackend : public Backend {
   void unload(const nlohmann::json& arguments, OnJson on_done) override;
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
   void show(const std::string& model, OnJson on_done) override;
+  void doctor(OnJson on_done) override;
   nlohmann::json placements() override;
   std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,
                               std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;

@@ -93,6 +93,7 @@ void describe(Map& map, Is<HandshakePeer> auto& m) {
   map.field("cluster_port", m.cluster_port);
   map.choice("trust", m.trust, TrustMode::member);
   map.choice("class", m.connection_class, ConnectionClass::join);
+  map.added("clock", m.clock);
 }
 
 template <class Map>
@@ -122,7 +123,8 @@ HandshakePeer introduce(const HandshakeIdentity& self, ConnectionClass connectio
           .version = protocol_version,
           .cluster_port = self.cluster_port,
           .trust = self.trust,
-          .connection_class = connection_class};
+          .connection_class = connection_class,
+          .clock = self.clock};
 }
 
 // A hello of another version is read only as far as every version promises.

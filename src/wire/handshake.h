@@ -35,6 +35,7 @@ struct HandshakeIdentity {
   std::uint16_t cluster_port = 0;
   TrustMode trust = TrustMode::none;
   std::string secret;            // the shared secret's bytes with TrustMode::secret
+  std::uint64_t clock = 0;       // seconds since 1970 as this machine has it; 0: not told
 };
 
 struct HandshakePeer {
@@ -43,6 +44,7 @@ struct HandshakePeer {
   std::uint16_t version = 0, cluster_port = 0;
   TrustMode trust = TrustMode::none;
   ConnectionClass connection_class = ConnectionClass::control;
+  std::uint64_t clock = 0;       // what it said the time was; 0: it did not
 };
 
 // What TLS says about the connection.

@@ -61,7 +61,9 @@ NodeInfo some_node() {
           .links = {{node(8), 1e-4, 1.2e8, "eth0"}},
           .waiting = {{"tiny", 3, "2 GiB are missing"}},
           .standby_bytes = 1u << 30,
-          .standbys = {{"tiny", std::string(64, 'b'), 5, 9}}};
+          .standbys = {{"tiny", std::string(64, 'b'), 5, 9}},
+          .on_battery = true,
+          .battery_percent = 43};
 }
 
 GenerateRequest some_request() {

@@ -93,6 +93,8 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.added("standby_bytes", m.standby_bytes);
   map.added_list("standbys", m.standbys, Count{0, models_max});
   map.field("may_sign", m.may_sign);
+  map.added("on_battery", m.on_battery);
+  map.added("battery_percent", m.battery_percent, Within{0u, 100u});
 }
 
 std::string_view to_string(PlacementState state) {

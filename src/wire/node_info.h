@@ -124,7 +124,10 @@ struct NodeInfo {
   std::vector<WaitingRequests> waiting;
   std::uint64_t standby_bytes = 0;    // room on its disk that it gives to copies
   std::vector<StandbyCopy> standbys;  // under way
-  bool may_sign = false;              // holds the cluster's key: lets machines in and puts them out
+  bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
+  // Memory is offered by this (serve --on-battery): where it is 0 bytes on battery, its layers are to go elsewhere.
+  bool on_battery = false;
+  std::uint32_t battery_percent = 0;  // 0: has none, or does not know
   bool operator==(const NodeInfo&) const = default;
 };
 

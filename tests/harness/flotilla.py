@@ -109,6 +109,7 @@ class Node:
         self.api_port, self.cluster_port = api_port or free_port(), cluster_port or free_port()
         self.log_path = os.path.join(folder, name + ".log")
         self.process = None
+        self.environment = {}  # over the test's own
 
     def command(self):
         words = [
@@ -135,6 +136,7 @@ class Node:
         """Starts the process and waits for nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
         environment["FLOTILLA_CONFIG"] = os.devnull
+        environment.update(self.environment)
         if self.kernels:
             environment["FLOTILLA_GGML_BACKENDS"] = self.kernels
         with open(self.log_path, "ab") as log:

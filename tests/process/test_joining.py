@@ -182,6 +182,52 @@ class Joining(unittest.TestCase):
         self.verb(b, "leave")
         wait_until(lambda: a.joined() == ["a"], 20, "b to be gone")
 
+    # --- An administrator's file --------------------------------------------------------------------------------------
+
+    def join_file(self, text, mode=0o600):
+        path = os.path.join(self.folder, "join")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def test_a_machine_that_is_no_member_joins_by_the_file(self):
+        a = self.start("a")
+        path = self.join_file("# of the office\n%s\n" % self.verb(a, "token", "create"))
+        b = self.start("b", "--join-file", path)
+        self.wait_joined("a", "b")
+        b.terminate()
+        self.join_file("nonsense", 0o644)
+        self.start("b", "--join-file", path)  # a member does not need it
+        self.wait_joined("a", "b")
+
+    def refusal(self, *flags):
+        node = Node("c", self.folder, ["--no-discovery", *flags], cluster_port=self.ports["c"])
+        node.launch()
+        self.assertEqual(1, node.process.wait(20), node.log())
+        return node.log()
+
+    def test_a_file_that_cannot_be_used_is_explained(self):
+        a = self.start("a")
+        token = self.verb(a, "token", "create")
+        self.assertIn("chmod 600", self.refusal("--join-file", self.join_file(token, 0o644)))
+        self.assertIn("expected one line with a token", self.refusal("--join-file", self.join_file("# none\n")))
+        self.assertIn("begins with flt1-", self.refusal("--join-file", self.join_file("hunter2\n")))
+        self.assertIn("there is none", self.refusal("--join-file", os.path.join(self.folder, "missing")))
+
+    def test_a_file_whose_token_is_used_up_is_explained_and_the_doctor_knows(self):
+        a = self.start("a")
+        path = self.join_file(self.verb(a, "token", "create", "--uses", "1"))
+        self.start("b", "--join-file", path)
+        self.wait_joined("a", "b")
+        c = self.start("c", "--join-file", path)
+        wait_until(lambda: "was not let in: " in c.log(), 20, "c to say why")
+        self.assertIn("has let in the 1 machine it was made for", c.log())
+        [trust] = [e for e in c.get("/cluster/doctor").json()["checks"] if e["check"] == "trust"]
+        self.assertEqual("bad", trust["health"])
+        self.assertIn("has let in the 1 machine", trust["found"])
+        self.assertIn("flotilla token create", trust["to_do"])
+
     def test_flags_of_a_lab_and_tokens_do_not_mix(self):
         a = self.start("a", "--trust-lan")
         self.assertIn("started with --trust-lan", self.verb(a, "token", "create", expect=1))

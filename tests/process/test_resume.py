@@ -199,6 +199,63 @@ class GoesOn(unittest.TestCase):
             self.assertEqual(unbroken, answers[0].json()["choices"][0])
 
 
+class Stopped(unittest.TestCase):
+    """A node that its owner stops says goodbye, and others' answers go on without it."""
+
+    QUESTIONS = [{}, dict(SAMPLED), {"prompt": "Once upon a time"}]
+
+    def stopped_in_mid_answer(self, ring):
+        """Streams of clients at a, of which b computes a part or all; b is stopped in the midst of them."""
+        with both_have_the_file() as fleet:
+            fleet.wait_joined()
+            fleet["a"].load(SMOLLM2, **dict(RING, nodes=ring))
+            unbroken = [Streamed(fleet["a"], **fields) for fields in self.QUESTIONS]
+            answers, struck = [None] * len(self.QUESTIONS), threading.Barrier(len(self.QUESTIONS))
+            ended = []
+
+            def stop():
+                if struck.wait(60) == 0:  # each is in the midst of its answer
+                    began = time.monotonic()
+                    fleet["b"].process.send_signal(signal.SIGTERM)
+                    ended.append((fleet["b"].process.wait(15), time.monotonic() - began))
+
+            def ask(index):
+                answers[index] = Streamed(fleet["a"], stop, **self.QUESTIONS[index])
+
+            threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(answers))]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(180)
+            for mine, other in zip(unbroken, answers):
+                self.assertIsNone(other.error)
+                self.assertIsNotNone(other.struck_at)
+                self.assertEqual(mine.ids, other.ids)
+                self.assertEqual(mine.texts, other.texts)
+                self.assertEqual(mine.finishes, other.finishes)
+            self.assertEqual(["a"], fleet["a"].joined())
+            [(code, seconds)] = ended
+            self.assertEqual(0, code)
+            print("\nstopped in %.2f s; pauses of %s s" % (seconds, ["%.2f" % a.pause for a in answers]), file=sys.stderr)
+            [placement] = [p for p in fleet["a"].placements() if p["state"] == "ready"]
+            self.assertIn("stopped by its owner", placement["detail"])
+
+    def test_the_head_of_others_streams(self):
+        self.stopped_in_mid_answer(["b"])
+
+    def test_a_worker_in_others_streams(self):
+        self.stopped_in_mid_answer(["a", "b"])
+
+    def test_asked_twice_it_ends_at_once(self):
+        with Fleet(["a"]) as fleet:
+            process = fleet["a"].process
+            process.send_signal(signal.SIGSTOP)  # so that it finds both at the same time
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGCONT)
+            self.assertIn(process.wait(5), (128 + signal.SIGTERM, 128 + signal.SIGINT))
+
+
 class Waits(unittest.TestCase):
     def test_for_the_machine_without_which_the_model_does_not_fit_and_everyone_sees_it(self):
         offered = self.memory_for_most_layers()
