@@ -15,5 +15,8 @@ std::uint32_t processors_allowed();      // cores this process may use (affinity
 double processor_share();
 std::uint64_t memory_available_bytes();  // what a new process could take now without swapping, cgroup limit counted
 std::filesystem::path own_executable();
+// Whether a thread of the process waits for a processor or a disk: it would go on if it could. False where that is not
+// known, and of one that is stopped.
+bool is_starved(int pid);
 
 }  // namespace flotilla

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <climits>
 #include <cmath>
+#include <format>
 #include <fstream>
 #include <limits>
 #include <optional>
@@ -122,6 +123,19 @@ double processor_share() { return std::min<double>(processors_assigned(), quota(
 std::uint64_t memory_available_bytes() {
   const std::uint64_t system = meminfo_bytes("MemAvailable");
   return std::min(system, cgroup_memory_left().value_or(std::numeric_limits<std::uint64_t>::max()));
+}
+
+bool is_starved(int pid) {
+  std::error_code gone;
+  for (const auto& thread : std::filesystem::directory_iterator(std::format("/proc/{}/task", pid), gone)) {
+    std::ifstream file(thread.path() / "stat");
+    std::string line;
+    if (!std::getline(file, line)) continue;
+    const auto name_end = line.rfind(')');  // the name may contain anything
+    if (name_end == std::string::npos || name_end + 2 >= line.size()) continue;
+    if (const char state = line[name_end + 2]; state == 'R' || state == 'D') return true;
+  }
+  return false;
 }
 
 std::filesystem::path own_executable() { return std::filesystem::read_symlink("/proc/self/exe"); }

@@ -45,6 +45,8 @@ std::uint64_t memory_available_bytes() {
          static_cast<std::uint64_t>(::getpagesize());
 }
 
+bool is_starved(int) { return false; }
+
 std::filesystem::path own_executable() {
   char path[PATH_MAX];
   std::uint32_t bytes = sizeof path;

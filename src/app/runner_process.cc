@@ -125,6 +125,10 @@ void RunnerProcess::send(const Frame& frame) { link_->send(frame); }
 
 bool RunnerProcess::offer(const Frame& frame) { return link_->offer(frame); }
 
+void RunnerProcess::kill() {
+  if (pid_ > 0) ::kill(pid_, SIGKILL);
+}
+
 void RunnerProcess::stop() {
   on_frame_ = nullptr;
   on_exit_ = nullptr;

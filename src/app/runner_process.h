@@ -36,6 +36,7 @@ class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
   ~RunnerProcess();
   void send(const Frame& frame);
   bool offer(const Frame& frame);  // as FrameConnection's
+  void kill();  // also where it is stopped; reaped as any that ends
   // No callback follows.
   void stop();
   int pid() const { return pid_; }

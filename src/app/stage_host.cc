@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "app/machine.h"
+#include "app/runner_watch.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "model/spec.h"
@@ -14,13 +17,17 @@ struct StageHost::Held {
   PrepareStage order;
   std::uint64_t memory_bytes = 0;  // counted against the offer from the moment the header is here
   std::shared_ptr<RunnerProcess> runner;
+  RunnerWatch watch;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
   bool is_ready = false;                            // it has loaded
   std::chrono::steady_clock::time_point counted{};  // when its runner last told what it had done
 };
 
 StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, std::uint32_t threads)
-    : context_(context), memory_offered_bytes_(memory_offered_bytes), threads_(threads) {}
+    : context_(context),
+      memory_offered_bytes_(memory_offered_bytes),
+      threads_(threads),
+      watch_(context.loop, limits::pulse_interval, [this] { watch_runners(); }) {}
 
 StageHost::~StageHost() {
   for (auto& [placement, held] : held_) {
@@ -189,18 +196,41 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
   options.threads = threads_;
   auto runner = RunnerProcess::spawn(
       context_.loop, options, [this, held](Frame frame) { on_runner_frame(held, std::move(frame)); },
-      [this, held](const std::string& how) {
-        fail_stage(held, {Code::unavailable,
-                          std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
-                                      held->order.layers.end - 1, held->order.model, context_.identity.name, how)});
-      });
+      [this, held](const std::string& how) { on_runner_gone(held, how); });
   if (!runner) return fail_stage(held, runner.error());
   held->runner = *runner;
+  if (!std::exchange(is_watching_, true)) watch_.begin();
   held->runner->send(make_frame(FrameKind::prepare_stage, encode(held->order)));
 }
 
-// Everything a runner says is for the head; only the ticket of its loading progress is not its to know.
+void StageHost::on_runner_gone(const std::shared_ptr<Held>& held, const std::string& how) {
+  fail_stage(held, {Code::unavailable,
+                    std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
+                                held->order.layers.end - 1, held->order.model, context_.identity.name, how)});
+}
+
+// One that lives and does not move is ended, and then gone like any other.
+void StageHost::watch_runners() {
+  const auto now = std::chrono::steady_clock::now();
+  std::vector<std::pair<std::shared_ptr<Held>, std::string>> failed;
+  for (const auto& [placement, held] : held_)
+    if (held->runner)
+      if (const auto how = held->watch.on_tick(now, [&] { return is_starved(held->runner->pid()); }))
+        failed.emplace_back(held, *how);
+  for (const auto& [held, how] : failed) {
+    held->runner->kill();
+    on_runner_gone(held, how);
+  }
+}
+
+// Everything a runner says is for the head, but for its pulse; only the ticket of its loading progress is not its to
+// know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
+  if (frame.header.kind == FrameKind::runner_pulse) {  // also of one that rests
+    if (const auto pulse = decode_runner_pulse(frame.body))
+      held->watch.on_pulse(*pulse, std::chrono::steady_clock::now());
+    return;
+  }
   context_.working();
   switch (frame.header.kind) {
     case FrameKind::load_progress: {
@@ -273,6 +303,7 @@ Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
   const auto found = held_.find(placement);
   if (found == held_.end() || !found->second->runner)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
+  found->second->watch.on_request(std::chrono::steady_clock::now());
   if (found->second->runner->offer(frame)) return {};
   return fail(Code::busy,
               "[app] expected at most {} to wait for the process that computes {} but requests fill it; try "

@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "app/node_context.h"
+#include "app/ticker.h"
 #include "wire/control.h"
 
 namespace flotilla {
@@ -38,6 +39,8 @@ class StageHost {
   void admit(const std::shared_ptr<Held>& held, const StoredModel& stored);
   void fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored);
   void start_runner(const std::shared_ptr<Held>& held);
+  void on_runner_gone(const std::shared_ptr<Held>& held, const std::string& how);
+  void watch_runners();
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
   void refuse(const NodeId& head, const PrepareStage& order, const Error& cause);
@@ -50,6 +53,8 @@ class StageHost {
   const std::uint32_t threads_;
   MachineRates rates_;
   std::map<PlacementId, std::shared_ptr<Held>> held_;
+  Ticker watch_;  // from the first runner on
+  bool is_watching_ = false;
 };
 
 }  // namespace flotilla

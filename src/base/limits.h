@@ -45,6 +45,15 @@ inline constexpr auto peer_silence_lost = 4s;  // "loss noticed within 5 s" leav
 inline constexpr auto handshake_time_max = 5s;
 static_assert(peer_silence_lost + 2 * heartbeat_interval <= 5s);
 
+// --- Runners as their nodes see them (docs/architecture.md) ---------------------------------------
+inline constexpr auto pulse_interval = 250ms;
+inline constexpr auto runner_silence_lost = 2s;        // of one at work: a stream goes on 3 s later
+inline constexpr auto runner_silence_idle_lost = 10s;  // of one for which nobody is known to wait
+inline constexpr auto step_still_lost = 2s;            // a step that uses no processor time, and
+inline constexpr int step_overdue = 8;                 // takes so many times as long as such steps usually do
+inline constexpr auto runner_starved_lost = 30s;       // instead, of one that would go on if it got a processor
+static_assert(runner_silence_lost >= 8 * pulse_interval);
+
 // --- Requests whose placement was lost -----------------------------------------------------------
 inline constexpr auto resume_wait_max = 120s;    // for machines that can hold the model: a restart takes a minute
 inline constexpr std::uint32_t resumes_max = 3;  // without a new token between them: the request may be the cause

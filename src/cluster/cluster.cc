@@ -1,5 +1,7 @@
 #include "cluster/cluster.h"
 
+#include <time.h>
+
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <deque>
@@ -37,6 +39,7 @@ constexpr auto interfaces_interval = 2s;
 constexpr auto leave_time_max = 1s;
 constexpr std::size_t facts_max = 2 * limits::nodes_max;  // members, and as many that are none
 constexpr std::uint64_t clock_max = 1ull << 40;           // seconds since 1970; more is no time but nonsense
+constexpr auto loop_busy_told = 50ms;
 
 // A sentence as people read it in the table.
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
@@ -197,6 +200,7 @@ class Shell : public Cluster {
   void tick() {
     if (leaving_) return;
     const auto at = now();
+    watch_own_loop(at);
     membership_.on_tick(at);
     end_slow_handshakes(at);
     if (beacons_ && at >= interfaces_due_) {
@@ -212,6 +216,19 @@ class Shell : public Cluster {
     tick_timer_.async_wait(guarded([this](boost::system::error_code error) {
       if (!error) tick();
     }));
+  }
+
+  // Heartbeats are answered by this very loop, so nothing on it may take long (docs/architecture.md has what it takes).
+  void watch_own_loop(Instant at) {
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    const auto computed = std::chrono::seconds(used.tv_sec) + std::chrono::nanoseconds(used.tv_nsec);
+    const auto since = computed - std::exchange(loop_computed_, computed);
+    const auto late = at - std::exchange(ticked_, at) - Membership::tick_interval;
+    if (late < loop_busy_told) return;
+    log(LogLevel::debug, "cluster", "the loop was {} ms late, in which it computed for {} ms",
+        std::chrono::ceil<std::chrono::milliseconds>(late).count(),
+        std::chrono::ceil<std::chrono::milliseconds>(since).count());
   }
 
   void end_slow_handshakes(Instant at) {
@@ -285,10 +302,12 @@ class Shell : public Cluster {
   }
 
   void dial_due() {
-    for (const auto& address : discovery_.take_due_dials(now())) {
-      dial(loop_, address, dial_time_max,
-           guarded([this, address](Result<Descriptor> socket) { on_dialled(address, std::move(socket)); }));
-    }
+    for (const auto& address : discovery_.take_due_dials(now())) dial_at(address);
+  }
+
+  void dial_at(const PeerAddress& address) {
+    dial(loop_, address, dial_time_max,
+         guarded([this, address](Result<Descriptor> socket) { on_dialled(address, std::move(socket)); }));
   }
 
   void on_dialled(const PeerAddress& address, Result<Descriptor> socket) {
@@ -481,6 +500,8 @@ class Shell : public Cluster {
       }
       for (const auto& [id, cause] : effects.close) close_channel(id, cause);
       for (const auto& [node, cause] : effects.lost) on_lost(node, cause);
+      for (const auto& node : effects.dial)
+        for (const auto& address : addresses_of(node)) dial_at(address);
       for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));
       if (effects.view_changed && events_.on_view) events_.on_view();
     }
@@ -536,7 +557,8 @@ class Shell : public Cluster {
   std::map<NodeId, PeerFacts> facts_;
   std::deque<NodeId> facts_order_;  // the oldest first
   std::function<void()> on_left_;
-  Instant interfaces_due_;
+  Instant interfaces_due_, ticked_ = now();
+  std::chrono::nanoseconds loop_computed_{0};
   ConnectionId last_connection_ = 0;
   bool carrying_out_ = false, leaving_ = false;
   const std::shared_ptr<int> alive_ = std::make_shared<int>();

@@ -75,7 +75,7 @@ bool Membership::on_frame(ConnectionId id, const Frame& frame, Instant now) {
     default:
       break;
   }
-  if (members_.contains(connection.peer.node)) return false;
+  if (members_.contains(connection.peer.node)) return on_hearsay(id, frame, now);
   drop(id, Error{Code::corrupt,
                  std::format("[cluster] expected an introduction but got {}; closing", to_string(frame.header.kind))});
   return true;
@@ -157,7 +157,7 @@ void Membership::introduce(ConnectionId id, Connection& connection, Instant now)
     refuse(id, std::format("this cluster is full ({} machines)", limits::nodes_max), "the cluster is full", now);
     return;
   }
-  members_.emplace(node, Joined{.info = *connection.info, .current = id});
+  members_.emplace(node, Joined{.info = *connection.info, .current = id, .since = now});
   seen_.erase(node);
   effects_.joined.push_back(node);
   effects_.view_changed = true;
@@ -167,6 +167,7 @@ void Membership::introduce(ConnectionId id, Connection& connection, Instant now)
 // little later, so that frames already under way on it arrive and neither side takes its end for a loss.
 void Membership::arbitrate(ConnectionId id, Connection& incoming, Joined& member, Instant now) {
   auto& existing = connections_.at(member.current);
+  if (now - existing.heard >= limits::peer_silence_lost) return remake(id, now);
   bool keep_existing = incoming.initiated_by_us;  // we dialled although joined: a second address of the same machine
   if (existing.initiated_by_us != incoming.initiated_by_us) {
     // The lower id's, however long one stood before the other: each end sees its own times, but both see the ids.
@@ -217,6 +218,7 @@ void Membership::expel(const NodeId& node, const Error& cause) {
     effects_.close.emplace_back(entry.first, cause);
     return true;
   });
+  hearsay_.forget(node);
   if (members_.erase(node) == 0) return;
   effects_.lost.emplace_back(node, cause);
   effects_.view_changed = true;
@@ -242,74 +244,9 @@ void Membership::on_closed(ConnectionId id, const Error& cause) {
     if (connection.peer.node == node && connection.is_introduced()) return make_current(member->second, other);
   }
   members_.erase(member);
+  hearsay_.forget(node);
   effects_.lost.emplace_back(node, cause);
   effects_.view_changed = true;
-}
-
-void Membership::on_tick(Instant now) {
-  forgive_lateness(now);
-  if (now >= ping_due_) {
-    ping_all();
-    ping_due_ = now + limits::heartbeat_interval - tick_interval / 2;  // ticks come a little late; skip none for that
-  }
-  std::vector<ConnectionId> ids;
-  for (const auto& [id, connection] : connections_) ids.push_back(id);
-  for (const auto id : ids) {
-    if (const auto found = connections_.find(id); found != connections_.end()) watch(id, found->second, now);
-  }
-  if (std::erase_if(seen_, [&](const auto& entry) { return now - entry.second.at > seen_kept; }) > 0)
-    effects_.view_changed = true;
-}
-
-// Where our own tick comes late, we were not listening (a busy or sleeping machine): what the others sent waits unread,
-// and their silence is ours.
-void Membership::forgive_lateness(Instant now) {
-  const auto lateness = now - last_tick_ - tick_interval;
-  last_tick_ = now;
-  if (lateness <= tick_late) return;
-  for (auto& [id, connection] : connections_) {
-    connection.heard = std::min(connection.heard + lateness, now);
-    connection.since = std::min(connection.since + lateness, now);
-  }
-}
-
-void Membership::ping_all() {
-  for (const auto& [id, connection] : connections_) effects_.send.emplace_back(id, make_frame(FrameKind::ping, {}));
-}
-
-// False where the connection is gone now.
-bool Membership::watch(ConnectionId id, Connection& connection, Instant now) {
-  const auto silence = now - connection.heard;
-  if (silence >= limits::peer_silence_lost) {
-    drop(id, Error{Code::timeout, std::format("[cluster] {} has been silent for {:.1f} s", connection.peer.name,
-                                              std::chrono::duration<double>(silence).count())});
-    return false;
-  }
-  if (!connection.is_introduced() && now - connection.since >= limits::handshake_time_max) {
-    drop(id, Error{Code::timeout, std::format("[cluster] {} did not introduce itself", connection.peer.name)});
-    return false;
-  }
-  if (connection.retire_at && now >= *connection.retire_at && !replaces_silent(id, connection, now)) {
-    drop(id, Error{Code::closed, "[cluster] there are two connections and the other one stays"});
-    return false;
-  }
-  const auto member = members_.find(connection.peer.node);
-  if (member == members_.end() || member->second.current != id) return true;
-  const bool suspect = silence >= limits::peer_silence_suspect;
-  if (suspect != member->second.suspect) effects_.view_changed = true;
-  member->second.suspect = suspect;
-  return true;
-}
-
-// A loser that is heard while the winner is not stays and becomes the current one: the peer may have lost its end of
-// the other without our hearing of it, and would lose us a second time.
-bool Membership::replaces_silent(ConnectionId id, const Connection& connection, Instant now) {
-  const auto member = members_.find(connection.peer.node);
-  if (member == members_.end() || member->second.current == id) return false;
-  const auto& current = connections_.at(member->second.current);
-  if (now - current.heard < limits::peer_silence_suspect || connection.heard <= current.heard) return false;
-  make_current(member->second, id);
-  return true;
 }
 
 void Membership::on_seen(const NodeId& node, const std::string& name, const std::string& release,

@@ -6,6 +6,10 @@
 // Joining: both sides send node_info and a ping as soon as the handshake is done. A side counts the other as joined
 // once it has its node_info and its pong; the pong says that the other side took our node_info without refusing it.
 // Refusing after the handshake is a goodbye whose reason begins with refusal_prefix.
+//
+// Silence: suspect after two seconds, when others are asked (hearsay.h), lost after four; longer where our own ticks come
+// late (self_doubt.h). One whom others hear is dialled again. A node that stood still itself for so long doubts itself:
+// it leaves everyone and joins again.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +23,9 @@
 #include "base/ids.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "cluster/hearsay.h"
 #include "cluster/instant.h"
+#include "cluster/self_doubt.h"
 #include "cluster/view.h"
 #include "trust/copy_watch.h"
 #include "wire/frame.h"
@@ -34,19 +40,20 @@ class Membership {
  public:
   static constexpr std::string_view refusal_prefix = "refused: ";
   static constexpr auto tick_interval = std::chrono::milliseconds(100);
-  static constexpr auto tick_late = std::chrono::seconds(1);     // beyond it, we doubt ourselves and not the others
+  static constexpr auto tick_late = std::chrono::seconds(1);     // beyond it, we were not listening
   static constexpr auto retire_after = std::chrono::seconds(2);  // the losing one of two connections still drains
   static constexpr auto seen_kept = std::chrono::seconds(60);
 
-  struct Effects {  // to be carried out once; a lost node that is also joined has restarted
+  struct Effects {  // to be carried out once; a lost node that is also joined has restarted, or the connection to it was made anew
     std::vector<std::pair<ConnectionId, Frame>> send;
     std::vector<std::pair<ConnectionId, Error>> close;  // already forgotten here; on_closed need not follow
     std::vector<std::pair<NodeId, Error>> lost;
     std::vector<NodeId> joined;
+    std::vector<NodeId> dial;  // at every address: it lives, and our connection to it is broken
     std::vector<std::string> news;  // sentences for the log: who was refused, and why
     bool view_changed = false;
     bool empty() const {
-      return send.empty() && close.empty() && lost.empty() && joined.empty() && news.empty() && !view_changed;
+      return send.empty() && close.empty() && lost.empty() && joined.empty() && dial.empty() && news.empty() && !view_changed;
     }
   };
 
@@ -91,6 +98,7 @@ class Membership {
   struct Joined {
     NodeInfo info;
     ConnectionId current = 0;
+    Instant since;
     bool suspect = false;
     std::string preferred_host;
   };
@@ -109,16 +117,28 @@ class Membership {
   void expel(const NodeId& node, const Error& cause);
   void drop(ConnectionId id, const Error& cause);
   void make_current(Joined& member, ConnectionId id);
-  void forgive_lateness(Instant now);
+
+  // --- membership_silence.cc
+  void forgive(std::chrono::nanoseconds lateness, Instant now);
+  void begin_anew(std::chrono::nanoseconds lateness);
   void ping_all();
   bool watch(ConnectionId id, Connection& connection, Instant now);
   bool replaces_silent(ConnectionId id, const Connection& connection, Instant now);
+  void ask_about(const NodeId& node, std::chrono::nanoseconds silence, Instant now);
+  bool is_being_remade(const NodeId& node, std::chrono::nanoseconds silence, Instant now);
+  bool on_hearsay(ConnectionId id, const Frame& frame, Instant now);
+  Heard heard(const NodeId& node, Instant now) const;
+  void remake(ConnectionId id, Instant now);
+  void on_link_remade(ConnectionId id, Instant now);
+  void rejoin_by(ConnectionId id, Instant now);
 
   NodeInfo self_;
   std::map<ConnectionId, Connection> connections_;
   std::map<NodeId, Joined> members_;
   std::map<NodeId, Seen> seen_;
   CopyWatch copies_;
+  Hearsay hearsay_;
+  SelfDoubt doubt_;
   Effects effects_;
   Instant last_tick_, ping_due_;
 };

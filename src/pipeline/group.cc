@@ -13,12 +13,13 @@ constexpr std::size_t frames_taken_in_max = 256;
 
 }  // namespace
 
-Group::Group(const PrepareStage& plan)
+Group::Group(const PrepareStage& plan, StepClock* clock)
     : placement_(plan.placement),
       epoch_(plan.epoch),
       stage_index_(plan.stage_index),
       member_(plan.member),
       value_type_(plan.activation_type),
+      clock_(clock),
       links_(plan.members),
       taken_in_(plan.members) {}
 
@@ -35,7 +36,9 @@ Status Group::send(std::uint32_t to, FrameKind kind, std::span<const std::byte> 
   header.kind = kind;
   header.epoch = epoch_;
   header.step = step;
+  if (clock_) clock_->wait_begins(StepClock::Clock::now());  // it may have to, where the other computes
   const auto status = links_[to]->send(header, body);
+  if (clock_) clock_->wait_ends(StepClock::Clock::now());
   return status ? status : neighbour_gone(status.error());
 }
 
@@ -92,8 +95,11 @@ void Group::sleep_at_once(bool yes) {
 
 Status Group::receive(std::uint32_t from, FrameKind expected, Frame& frame) {
   const auto begun = std::chrono::steady_clock::now();
+  if (clock_) clock_->wait_begins(begun);
   FLOTILLA_TRY_STATUS(receive_next(from, frame, for_ever));
-  waited_ += std::chrono::steady_clock::now() - begun;
+  const auto received = std::chrono::steady_clock::now();
+  if (clock_) clock_->wait_ends(received);
+  waited_ += received - begun;
   if (frame.header.kind == expected) return {};
   return fail(Code::corrupt, "[pipeline] expected {} from member {} of this stage but got {}; its flotilla is broken",
               to_string(expected), from, to_string(frame.header.kind));

@@ -19,13 +19,15 @@
 
 #include "base/result.h"
 #include "io/link.h"
+#include "pipeline/step_clock.h"
 #include "wire/control.h"
 
 namespace flotilla {
 
 class Group {
  public:
-  explicit Group(const PrepareStage& plan);
+  // `clock`: told of the time in send() and receive(); may be absent.
+  explicit Group(const PrepareStage& plan, StepClock* clock = nullptr);
 
   std::uint32_t member() const { return member_; }
   std::uint32_t members() const { return static_cast<std::uint32_t>(links_.size()); }
@@ -61,6 +63,7 @@ class Group {
   const Epoch epoch_;
   const std::uint32_t stage_index_, member_;
   const ActivationType value_type_;
+  StepClock* const clock_;
   std::mutex mutex_;  // links_ and closed_, while links are adopted
   std::vector<std::unique_ptr<Link>> links_;  // by member; null at the own place
   std::vector<std::deque<Frame>> taken_in_;   // by member, while a send waited

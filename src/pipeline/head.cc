@@ -40,10 +40,11 @@ struct StepSent {
 
 class Head {
  public:
-  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan)
+  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan)
       : stage_(stage),
         ring_(ring),
         node_(node),
+        clock_(clock),
         plan_(plan),
         scheduler_(Scheduler::create(scheduler_options(plan))),
         window_(plan.stage_count),
@@ -62,6 +63,7 @@ class Head {
   Status check_request(const GenerateRequest& request) const;
   Result<bool> begin_step();
   Status send(const StepBatch& batch, Clock::time_point begun);
+  Result<std::span<const float>> compute(const StepBatch& batch);
   Status finish_step(bool may_begin_another);
   Result<bool> receive_step(std::chrono::nanoseconds patience);
   Status check_returned(const StepSent& sent) const;
@@ -75,6 +77,7 @@ class Head {
   Stage& stage_;
   Ring& ring_;
   NodeLine& node_;
+  StepClock& clock_;
   const PrepareStage& plan_;
   const std::unique_ptr<Scheduler> scheduler_;
   FlightWindow window_;
@@ -171,8 +174,7 @@ Result<bool> Head::begin_step() {
 }
 
 Status Head::send(const StepBatch& batch, Clock::time_point begun) {
-  FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
-  FLOTILLA_TRY(const auto values, stage_.step(batch, embedded));
+  FLOTILLA_TRY(const auto values, compute(batch));
   const auto computed = Clock::now();
   FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
   const bool alone = under_way_.empty();
@@ -186,6 +188,12 @@ Status Head::send(const StepBatch& batch, Clock::time_point begun) {
                                    .alone = alone,
                                    .position = batch.rows.empty() ? 0 : batch.rows.front().position}});
   return {};
+}
+
+Result<std::span<const float>> Head::compute(const StepBatch& batch) {
+  const TimedStep timed(clock_, batch.rows.size());
+  FLOTILLA_TRY(const auto embedded, stage_.embed(batch));
+  return stage_.step(batch, embedded);
 }
 
 // The oldest step under way, where it is back or there is nothing better to do than to wait for it.
@@ -254,6 +262,7 @@ RowResult result_of(const LogitsRow& row, std::span<const float> logits, std::ve
 
 Status Head::sample_rows(std::uint64_t step) {
   const auto rows = scheduler_->logits_rows(step);
+  const TimedStep timed(clock_, rows.size());
   results_.assign(rows.size(), {});
   wanted_.clear();
   for (const auto& row : rows) wanted_.add(row.likeliest_is_enough);
@@ -296,8 +305,9 @@ void Head::send_events(const std::vector<TokenEvent>& events) {
 
 }  // namespace
 
-Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan) {
-  Head head(stage, ring, group, node, plan);
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock,
+                const PrepareStage& plan) {
+  Head head(stage, ring, group, node, clock, plan);
   auto status = head.serve();
   if (node.ended()) {
     head.fail_all(node.end_cause(), GoesOn::no);

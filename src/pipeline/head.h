@@ -18,12 +18,13 @@
 #include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
+#include "pipeline/step_clock.h"
 #include "wire/control.h"
 
 namespace flotilla {
 
 // Until the node ends the line (success) or a step fails (the cause). Either way every request has ended by then.
 // `group`: the other machines of this stage, for the counters.
-Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan);
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan);
 
 }  // namespace flotilla

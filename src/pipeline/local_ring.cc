@@ -174,6 +174,7 @@ Status LocalRing::introduce() {
 Result<Frame> LocalRing::receive(std::size_t index, FrameKind kind) {
   Frame frame;
   for (;;) {
+    hear_all();
     FLOTILLA_TRY_STATUS(lines_.at(index)->receive(frame, options_.patience));
     keep_stats(index, frame);
     if (frame.header.kind == kind) return frame;
@@ -186,6 +187,24 @@ Result<Frame> LocalRing::receive(std::size_t index, FrameKind kind) {
 void LocalRing::keep_stats(std::size_t index, const Frame& frame) {
   if (frame.header.kind != FrameKind::stage_stats) return;
   if (const auto stats = decode_stage_stats(frame.body)) stats_[index][stats->steps] = *stats;
+}
+
+Result<RunnerPulse> LocalRing::next_pulse(std::size_t index) {
+  FLOTILLA_TRY(const auto frame, receive(index, FrameKind::runner_pulse));
+  return decode_runner_pulse(frame.body);
+}
+
+// Once a second; the head's line is read anyway.
+void LocalRing::hear_all() {
+  const auto now = Clock::now();
+  if (now - heard_all_ < std::chrono::seconds(1)) return;
+  heard_all_ = now;
+  Frame frame;
+  for (std::size_t index = 1; index < lines_.size(); ++index)
+    while (lines_[index]->receive(frame, {})) {
+      keep_stats(index, frame);
+      if (frame.header.kind == FrameKind::stage_failed) failed_[index] = frame;
+    }
 }
 
 std::vector<StageStats> LocalRing::common_stats() {
@@ -234,6 +253,7 @@ Result<std::map<RequestId, LocalRing::Answer>> LocalRing::answers(std::size_t co
 }
 
 Result<StageFailed> LocalRing::wait_for_failed(std::size_t index) {
+  if (const auto heard = failed_.find(index); heard != failed_.end()) return decode_stage_failed(heard->second.body);
   Frame frame;
   do {
     FLOTILLA_TRY_STATUS(lines_.at(index)->receive(frame, options_.patience));

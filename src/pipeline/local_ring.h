@@ -95,6 +95,7 @@ class LocalRing {
   Result<TokenEvent> next_event();                                 // of any request, in the order of arrival
   Result<std::map<RequestId, Answer>> answers(std::size_t count);  // until so many requests have ended
   Result<StageFailed> wait_for_failed(std::size_t index);
+  Result<RunnerPulse> next_pulse(std::size_t index);
   // What every stage's statistics say of the same steps: of those it had done by some common number of steps, one entry
   // per stage. Empty where there is no such number yet.
   std::vector<StageStats> common_stats();
@@ -109,10 +110,13 @@ class LocalRing {
   Status introduce();
   Result<Frame> receive(std::size_t index, FrameKind kind);  // passing over progress, keeping statistics
   void keep_stats(std::size_t index, const Frame& frame);
+  void hear_all();  // what nobody reads would fill the lines
 
   LocalRingOptions options_;
   std::vector<std::unique_ptr<Link>> lines_;
   std::vector<std::uint16_t> ports_;
+  std::map<std::size_t, Frame> failed_;  // stage_failed of runners whose line was not waited at
+  std::chrono::steady_clock::time_point heard_all_{};
   std::vector<std::map<std::uint64_t, StageStats>> stats_;  // per stage, by the steps it had done
 };
 

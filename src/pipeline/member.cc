@@ -13,10 +13,11 @@ using Clock = std::chrono::steady_clock;
 
 class GroupMember {
  public:
-  GroupMember(Stage& stage, Group& group, NodeLine& node, const PrepareStage& plan)
+  GroupMember(Stage& stage, Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan)
       : stage_(stage),
         group_(group),
         node_(node),
+        clock_(clock),
         meter_(node, plan, nullptr, &group),
         answers_unasked_(plan.is_head && plan.stage_count == 1),
         is_head_(plan.is_head),
@@ -58,6 +59,7 @@ class GroupMember {
     if (activations_.rows != batch_.rows.size() || activations_.width != width())
       return fail(Code::corrupt, "[pipeline] expected activations of {} rows × {} but got {} × {}", batch_.rows.size(),
                   width(), activations_.rows, activations_.width);
+    const TimedStep timed(clock_, batch_.rows.size());
     FLOTILLA_TRY(const auto values, stage_.step(batch_, activations_.values));
     return answers_unasked_ ? send_wanted(values) : Status{};
   }
@@ -77,6 +79,7 @@ class GroupMember {
     if (!is_head_ || bytes % row_bytes != 0 || bytes / row_bytes > limits::logits_rows_max)
       return fail(Code::corrupt, "[pipeline] expected at most {} whole rows for this model's head but got {} bytes",
                   limits::logits_rows_max, bytes);
+    const TimedStep timed(clock_, bytes / row_bytes);
     asked_.resize(bytes / sizeof(float));
     take_values(frame_.body.data(), asked_, ActivationType::f32);
     return frame_.header.kind == FrameKind::logits_slice ? send_logits(asked_) : send_likeliest(asked_);
@@ -98,6 +101,7 @@ class GroupMember {
   Stage& stage_;
   Group& group_;
   NodeLine& node_;
+  StepClock& clock_;
   Meter meter_;
   const bool answers_unasked_, is_head_;
   Frame frame_;
@@ -110,8 +114,8 @@ class GroupMember {
 
 }  // namespace
 
-Status run_member(Stage& stage, Group& group, NodeLine& node, const PrepareStage& plan) {
-  GroupMember member(stage, group, node, plan);
+Status run_member(Stage& stage, Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan) {
+  GroupMember member(stage, group, node, clock, plan);
   for (;;) {
     auto status = member.turn();
     if (status) continue;

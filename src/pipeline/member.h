@@ -9,11 +9,12 @@
 #include "engine/stage.h"
 #include "pipeline/group.h"
 #include "pipeline/node_line.h"
+#include "pipeline/step_clock.h"
 #include "wire/control.h"
 
 namespace flotilla {
 
 // Until the node ends the line (success) or the group breaks (the cause, which the other members are told).
-Status run_member(Stage& stage, Group& group, NodeLine& node, const PrepareStage& plan);
+Status run_member(Stage& stage, Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan);
 
 }  // namespace flotilla

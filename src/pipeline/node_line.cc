@@ -35,6 +35,7 @@ Result<Command> NodeLine::next() { return commands_.pop(); }
 std::optional<Command> NodeLine::try_next() { return commands_.try_pop(); }
 
 void NodeLine::send(FrameKind kind, Bytes body, Epoch epoch) {
+  const std::scoped_lock lock(sending_);
   const auto status = link_->send(make_frame(kind, std::move(body), epoch));
   if (!status)
     log(LogLevel::debug, "pipeline", "the node did not take {}: {}", to_string(kind), status.error().message);

@@ -2,7 +2,7 @@
 // turns frames into commands, the computing thread takes commands and sends frames.
 //
 // In:  frames of the node.   Out: commands; frames to the node.   Owns: the link and the reader thread.
-// Thread: on_end() and everything else the computing thread only; the reader is inside.
+// Thread: send() any; on_end() and everything else the computing thread only; the reader is inside.
 // Never: lets the runner outlive its node. Where the line ends, whatever the runner waits for is ended too; a
 // computation that still runs after `grace` takes the process with it.
 #pragma once
@@ -67,6 +67,7 @@ class NodeLine {
   const std::unique_ptr<Link> link_;
   const std::chrono::milliseconds grace_;
   BoundedQueue<Command> commands_;
+  std::mutex sending_;  // one frame at a time
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool finished_ = false;  // the runner is done with the line

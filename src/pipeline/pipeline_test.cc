@@ -78,8 +78,8 @@ class StageUnderTest {
   void start() {
     thread_ = std::thread([this] {
       const auto hooked = line_->on_end([this](const Error& cause) { ring_.close(cause); });
-      status_ = plan_.is_head ? run_head(*stage_, ring_, group_, *line_, plan_)
-                              : run_worker(*stage_, ring_, group_, *line_, plan_);
+      status_ = plan_.is_head ? run_head(*stage_, ring_, group_, *line_, clock_, plan_)
+                              : run_worker(*stage_, ring_, group_, *line_, clock_, plan_);
       ring_.close({Code::closed, "the runner is done"});  // as the end of its process would
     });
   }
@@ -103,6 +103,7 @@ class StageUnderTest {
   const PrepareStage plan_;
   Ring ring_;
   Group group_;
+  StepClock clock_;
   std::unique_ptr<Link> node_;
   std::unique_ptr<NodeLine> line_;
   std::unique_ptr<Stage> stage_;

@@ -13,6 +13,7 @@
 #include "pipeline/link_collective.h"
 #include "pipeline/member.h"
 #include "pipeline/node_line.h"
+#include "pipeline/pulse.h"
 #include "pipeline/ring.h"
 #include "pipeline/worker.h"
 #include "wire/values.h"
@@ -106,13 +107,14 @@ class Runner {
   const RunnerOptions& options_;
   const StageLoader& load_;
   PrepareStage plan_;
+  StepClock clock_;
   std::shared_ptr<Group> group_;
 };
 
 Status Runner::run() {
   FLOTILLA_TRY(plan_, wait_for<PrepareStage>());
   FLOTILLA_TRY_STATUS(check_plan(plan_));
-  group_ = std::make_shared<Group>(plan_);
+  group_ = std::make_shared<Group>(plan_, &clock_);
   FLOTILLA_TRY(const auto stage, load());
   FLOTILLA_TRY(auto listener, listen_where_needed());
   send_ready(stage->memory(), listener ? local_port(listener) : std::uint16_t{0});
@@ -124,9 +126,10 @@ Status Runner::run() {
   const RingConnected connected{
       .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
   node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
-  if (!ring) return run_member(*stage, *group_, node_, plan_);
-  auto status =
-      plan_.is_head ? run_head(*stage, *ring, *group_, node_, plan_) : run_worker(*stage, *ring, *group_, node_, plan_);
+  const Pulse pulse(node_, clock_, plan_.epoch);
+  if (!ring) return run_member(*stage, *group_, node_, clock_, plan_);
+  auto status = plan_.is_head ? run_head(*stage, *ring, *group_, node_, clock_, plan_)
+                              : run_worker(*stage, *ring, *group_, node_, clock_, plan_);
   if (!status) group_->send_lost(status.error());
   return status;
 }

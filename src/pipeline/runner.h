@@ -2,7 +2,7 @@
 // link (a socketpair) and with its neighbours over the ring.
 //
 //   node → runner: prepare_stage, connect_ring, generate, cancel, stop_stage
-//   runner → node: load_progress, stage_ready, ring_connected, token_event, stage_stats, stage_failed
+//   runner → node: load_progress, stage_ready, ring_connected, token_event, stage_stats, runner_pulse, stage_failed
 //
 // The head runs the loop scheduler → embed → stage → ring → output head → sampler; every other stage takes a frame,
 // runs its layers and sends it on. A ring of length one is the same loop over an in-memory link: there is no special
@@ -11,7 +11,8 @@
 // others follow it (member.h).
 // Where a stage fails, each runner of the ring sends one stage_failed with the first cause, the head after it has ended
 // every request.
-// Threads: one reads the node's link into a bounded queue; one computes and owns stage, ring and scheduler.
+// Threads: one reads the node's link into a bounded queue; one computes and owns stage, ring and scheduler; one tells
+// the node that the others live (pulse.h).
 // Never: keeps a request after its last event, accepts a frame of another epoch, outlives its node.
 #pragma once
 

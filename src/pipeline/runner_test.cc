@@ -74,6 +74,38 @@ void expect_right_answers(LocalRing& ring) {
   }
 }
 
+// The last of a runner's pulses, once it is as wanted.
+Result<RunnerPulse> pulse_where(LocalRing& ring, std::size_t index,
+                                const std::function<bool(const RunnerPulse&)>& is_so) {
+  for (;;) {
+    FLOTILLA_TRY(const auto pulse, ring.next_pulse(index));
+    if (is_so(pulse)) return pulse;
+  }
+}
+
+TEST(Runner, ItsPulseGoesOnWhileAStepIsComputedAndSaysHowLong) {
+  std::promise<void> go_on;
+  const auto allowed = go_on.get_future().share();
+  ThreadRunners runners(in_threads, scripted([allowed](const PrepareStage& plan, const StepBatch&) -> Status {
+                          if (plan.stage_index == 1) allowed.wait_for(patience);
+                          return {};
+                        }));
+  auto ring = LocalRing::form(runners, stages(2));
+  ASSERT_TRUE(ring) << ring.error().message;
+  ASSERT_TRUE(ring->send(request(1, {5, 9, 3}, 4)));
+  const auto hanging = pulse_where(*ring, 1, [](const RunnerPulse& pulse) { return pulse.step_seconds > 0.6; });
+  ASSERT_TRUE(hanging) << hanging.error().message;
+  EXPECT_EQ(hanging->steps, 0u);
+  const auto waiting = pulse_where(*ring, 0, [](const RunnerPulse& pulse) { return pulse.step_seconds == 0; });
+  ASSERT_TRUE(waiting) << "the head only waits for it: " << waiting.error().message;
+  go_on.set_value();
+  const auto answers = ring->answers(1);
+  ASSERT_TRUE(answers) << answers.error().message;
+  const auto done = pulse_where(*ring, 1, [](const RunnerPulse& pulse) { return pulse.steps >= 4; });
+  ASSERT_TRUE(done) << done.error().message;
+  EXPECT_EQ(done->step_seconds, 0);
+}
+
 TEST(Runner, OneAndThreeStagesGiveTheSameTokens) {
   for (const std::uint32_t count : {1u, 2u, 3u}) {
     SCOPED_TRACE(count);

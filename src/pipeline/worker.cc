@@ -10,10 +10,11 @@ using Clock = std::chrono::steady_clock;
 
 class Worker {
  public:
-  Worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan)
+  Worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan)
       : stage_(stage),
         ring_(ring),
         node_(node),
+        clock_(clock),
         meter_(node, plan, &ring, &group),
         width_(stage.spec().embedding_length) {}
 
@@ -22,7 +23,7 @@ class Worker {
     FLOTILLA_TRY_STATUS(receive());
     FLOTILLA_TRY_STATUS(check_shape());
     const auto received = Clock::now();
-    FLOTILLA_TRY(const auto values, stage_.step(step_.batch, step_.activations.values));
+    FLOTILLA_TRY(const auto values, compute());
     const auto computed = Clock::now();
     FLOTILLA_TRY_STATUS(ring_.send(step_.batch, values, width_));
     const auto waited = received - begun;
@@ -45,6 +46,11 @@ class Worker {
     return ring_.receive(step_);
   }
 
+  Result<std::span<const float>> compute() {
+    const TimedStep timed(clock_, step_.batch.rows.size());
+    return stage_.step(step_.batch, step_.activations.values);
+  }
+
   // What decode_step could not know: how wide this model is, and that rows between stages come whole.
   Status check_shape() const {
     const auto& [rows, width, values] = step_.activations;
@@ -57,6 +63,7 @@ class Worker {
   Stage& stage_;
   Ring& ring_;
   NodeLine& node_;
+  StepClock& clock_;
   Meter meter_;
   const std::uint32_t width_;
   ReceivedStep step_;
@@ -64,8 +71,9 @@ class Worker {
 
 }  // namespace
 
-Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan) {
-  Worker worker(stage, ring, group, node, plan);
+Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock,
+                  const PrepareStage& plan) {
+  Worker worker(stage, ring, group, node, clock, plan);
   for (;;) {
     auto status = worker.turn();
     if (status) continue;

@@ -9,12 +9,13 @@
 #include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
+#include "pipeline/step_clock.h"
 #include "wire/control.h"
 
 namespace flotilla {
 
 // Until the node ends the line (success) or the ring breaks (the cause, which the stages after this one are told).
 // `group`: the other machines of this stage, for the counters.
-Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, const PrepareStage& plan);
+Status run_worker(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan);
 
 }  // namespace flotilla

@@ -183,6 +183,14 @@ void describe(Map& map, Is<StageStats> auto& m) {
   map.added("sent_bytes", m.sent_bytes);
 }
 
+template <class Map>
+void describe(Map& map, Is<RunnerPulse> auto& m) {
+  map.field("steps", m.steps);
+  map.field("step_seconds", m.step_seconds, Within{0.0, seconds_max});
+  map.field("still_seconds", m.still_seconds, Within{0.0, seconds_max});
+  map.field("usual_seconds", m.usual_seconds, Within{0.0, seconds_max});
+}
+
 // A file of a model, by what it is, never by where it lies.
 template <class Map>
 void describe_file(Map& map, auto& m) {
@@ -224,6 +232,18 @@ void describe(Map& map, Is<Goodbye> auto& m) {
   map.field("reason", m.reason, Text::prose);
 }
 
+template <class Map>
+void describe(Map& map, Is<IsHeard> auto& m) {
+  map.field("node", m.node);
+}
+
+template <class Map>
+void describe(Map& map, Is<Heard> auto& m) {
+  map.field("node", m.node);
+  map.field("is_joined", m.is_joined);
+  map.field("silence_ms", m.silence_ms);
+}
+
 #define FLOTILLA_CONTROL_MESSAGE(Type, name)                        \
   Bytes encode(const Type& message) { return encode_map(message); } \
   Result<Type> decode_##name(std::span<const std::byte> body) { return decode_map<Type>(#name, body); }
@@ -239,11 +259,14 @@ FLOTILLA_CONTROL_MESSAGE(StopStage, stop_stage)
 FLOTILLA_CONTROL_MESSAGE(StageFailed, stage_failed)
 FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
 FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
+FLOTILLA_CONTROL_MESSAGE(RunnerPulse, runner_pulse)
 FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
 FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
 FLOTILLA_CONTROL_MESSAGE(RateRequest, rate_request)
 FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
 FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
+FLOTILLA_CONTROL_MESSAGE(IsHeard, is_heard)
+FLOTILLA_CONTROL_MESSAGE(Heard, heard)
 #undef FLOTILLA_CONTROL_MESSAGE
 
 }  // namespace flotilla

@@ -94,6 +94,14 @@ struct StageStats {
   std::uint64_t single_positions = 0;    // of the rows of single_steps, summed: how much each had before it
   std::uint64_t sent_messages = 0, sent_bytes = 0;  // to the next stage and to the other members, with headers
 };
+// From a runner to its node, unasked, from when its ring stands: by a thread beside the one that computes, so whatever is
+// computed. Waiting for other machines is no part of a step here.
+struct RunnerPulse {
+  std::uint64_t steps = 0;               // done so far
+  double step_seconds = 0;               // how long the one under way has been computed; 0: none is
+  double still_seconds = 0;              // of those, the last without any processor time
+  double usual_seconds = 0;              // the most that steps of so many rows lately took; 0: not known yet
+};
 
 // --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------
 struct HeaderRequest { std::string model, fingerprint; std::uint32_t file_index = 0; };
@@ -103,6 +111,10 @@ struct RateRequest { std::uint64_t bytes = 0; };
 struct RangeEnd { bool ok = false; std::uint64_t bytes = 0, file_bytes = 0; std::uint32_t file_count = 1; std::string sha256, code, message; };
 
 struct Goodbye { std::string reason; };
+
+// --- Whether another member is gone or only the link to it (cluster/hearsay.h) ----------------------------------------
+struct IsHeard { NodeId node; };
+struct Heard { NodeId node; bool is_joined = false; std::uint64_t silence_ms = 0; };  // since it was heard last
 
 #define FLOTILLA_CONTROL_MESSAGE(Type, name)  \
   Bytes encode(const Type& message);          \
@@ -119,11 +131,14 @@ FLOTILLA_CONTROL_MESSAGE(StopStage, stop_stage)
 FLOTILLA_CONTROL_MESSAGE(StageFailed, stage_failed)
 FLOTILLA_CONTROL_MESSAGE(RingHello, ring_hello)
 FLOTILLA_CONTROL_MESSAGE(StageStats, stage_stats)
+FLOTILLA_CONTROL_MESSAGE(RunnerPulse, runner_pulse)
 FLOTILLA_CONTROL_MESSAGE(HeaderRequest, header_request)
 FLOTILLA_CONTROL_MESSAGE(RangeRequest, range_request)
 FLOTILLA_CONTROL_MESSAGE(RateRequest, rate_request)
 FLOTILLA_CONTROL_MESSAGE(RangeEnd, range_end)
 FLOTILLA_CONTROL_MESSAGE(Goodbye, goodbye)
+FLOTILLA_CONTROL_MESSAGE(IsHeard, is_heard)
+FLOTILLA_CONTROL_MESSAGE(Heard, heard)
 #undef FLOTILLA_CONTROL_MESSAGE
 
 }  // namespace flotilla

@@ -143,6 +143,12 @@ std::string_view to_string(FrameKind kind) {
       return "node_info";
     case FrameKind::goodbye:
       return "goodbye";
+    case FrameKind::is_heard:
+      return "is_heard";
+    case FrameKind::heard:
+      return "heard";
+    case FrameKind::link_remade:
+      return "link_remade";
     case FrameKind::join_request:
       return "join_request";
     case FrameKind::join_nonce:
@@ -185,6 +191,8 @@ std::string_view to_string(FrameKind kind) {
       return "cancel";
     case FrameKind::stage_stats:
       return "stage_stats";
+    case FrameKind::runner_pulse:
+      return "runner_pulse";
     case FrameKind::range_request:
       return "range_request";
     case FrameKind::range_data:

@@ -29,11 +29,11 @@ enum class FrameKind : std::uint16_t {
   // Any connection, before anything else (handshake.h).
   hello = 1, hello_reply = 2, proof = 3, refused = 4,
   // Node to node, control connection (control.h).
-  ping = 10, pong = 11, node_info = 12, goodbye = 13,
+  ping = 10, pong = 11, node_info = 12, goodbye = 13, is_heard = 14, heard = 15, link_remade = 16,
   load_model = 20, load_progress = 21, load_result = 22, unload_model = 23,
   prepare_stage = 24, stage_ready = 25, connect_ring = 26, ring_connected = 27, stop_stage = 28, stage_failed = 29,
   // Node to head's node, node to runner, and back (generate.h).
-  generate = 40, token_event = 41, cancel = 42, stage_stats = 43,
+  generate = 40, token_event = 41, cancel = 42, stage_stats = 43, runner_pulse = 44,
   // Joining (joining.h): newcomer and member; and what members tell each other of who belongs to them.
   join_request = 70, join_nonce = 71, join_reveal = 72, join_granted = 73,
   trust_order = 74, trust_answer = 75, revocations = 76,

@@ -191,6 +191,9 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(RingHello{placement, epoch, 1, "00ff", 2}, decode_ring_hello);
   expect_round_trip(StageStats{placement, 1, 3, 2, 3, 4, 4.5, 5.25, 6, 7, 8, 8.5, 9.5, 0.5, 10, 11, 12},
                     decode_stage_stats);
+  expect_round_trip(IsHeard{node(3)}, decode_is_heard);
+  expect_round_trip(Heard{node(3), true, 250}, decode_heard);
+  expect_round_trip(RunnerPulse{3, 4.5, 1.25, 0.5}, decode_runner_pulse);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
   expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
   expect_round_trip(RateRequest{limits::rate_bytes_max}, decode_rate_request);

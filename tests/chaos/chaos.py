@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Runners and machines are killed under streams of requests; every stream must reach its client whole.
+"""Runners and machines are killed or stopped under streams of requests; every stream must reach its client whole.
 
-    FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--nodes N] [--streams N] [--seed N]
+    FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--stops N] [--nodes N] [--streams N] [--seed N]
 
 One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that each
 placement is a ring. A blow falls on a runner or a whole node that holds layers of a stream with at least 8 tokens told
-and 32 to go. What each stream gave is compared with what the same question gave before the first blow. The seed fixes
-the questions and the choice of blows, not the moment at which they fall.
+and 32 to go. What each stream gave is compared with what the same question gave before the first blow. A stop is a
+SIGSTOP to a node and its runners for 1 to --stop-seconds seconds; after it the fleet must be whole again in 10 s. The
+seed fixes the questions and the choice of blows, not the moment at which they fall.
 
 Exit code 0: nothing lost, missing, doubled or wrong.
 """
@@ -30,6 +31,8 @@ CONTEXT = 512
 TOLD_MIN, LEFT_MIN = 8, 32  # tokens of a stream that a blow hits
 TOKENS = 96
 RECOVERY_SECONDS_MAX = 60  # then the stream counts as lost
+WHOLE_SECONDS_MAX = 10  # after a machine that stood still goes on
+STOP_SECONDS_MIN = 1
 ON_THEIR_WAY_SECONDS = 0.05  # tokens that come so soon after a blow were made before it
 PROMPTS = [
     "The lighthouse keeper opened the door and saw",
@@ -114,7 +117,8 @@ class Chaos:
     def __init__(self, options):
         self.options, self.dice = options, random.Random(options.seed)
         self.questions = make_questions(self.dice)
-        self.recoveries, self.blows = [], {"runner": 0, "node": 0}
+        self.recoveries, self.blows = [], {"runner": 0, "node": 0, "stop": 0}
+        self.whole_again, self.never_whole = [], []
 
     def run(self):
         names = ["n%d" % index for index in range(1, self.options.nodes)]
@@ -149,8 +153,10 @@ class Chaos:
         for client in clients:
             client.thread.start()
         try:
-            for number in range(1, self.options.kills + 1):
-                self.strike(number, clients)
+            kinds = ["kill"] * self.options.kills + ["stop"] * self.options.stops
+            self.dice.shuffle(kinds)
+            for number, kind in enumerate(kinds, 1):
+                self.strike(number, kind, clients)
         except KeyboardInterrupt:
             print("stopped after %d blows" % sum(self.blows.values()))
         finally:
@@ -163,20 +169,27 @@ class Chaos:
         ready = [p for p in self.door.placements() if p["state"] == "ready"]
         return sorted({name for p in ready for stage in p["stages"] for name in stage["nodes"]})
 
-    def strike(self, number, clients):
+    def strike(self, number, kind, clients):
         wait_until(lambda: self.holders() and any(map(Client.is_in_midst, clients)), 120, "a stream in its midst")
         holders = self.holders()
         # The answer under way of each client, and whether the blow falls into its midst.
         hit = [(client, client.number) for client in clients if client.is_in_midst()]
         if not holders or not hit:
-            return self.strike(number, clients)
+            return self.strike(number, kind, clients)
         victim = self.fleet[self.dice.choice(holders)]
-        kind = "node" if self.dice.random() < 0.5 else "runner"
+        if kind == "kill":
+            kind = "node" if self.dice.random() < 0.5 else "runner"
         struck_at = time.monotonic()
         for client, _ in hit:
             client.await_recovery(struck_at + ON_THEIR_WAY_SECONDS)
+        waker = None
         if kind == "node":
             victim.kill()
+        elif kind == "stop":
+            seconds = self.dice.uniform(STOP_SECONDS_MIN, self.options.stop_seconds)
+            victim.stand_still()
+            waker = threading.Timer(seconds, victim.go_on)
+            waker.start()
         else:
             for pid in victim.runner_pids():
                 os.kill(pid, signal.SIGKILL)
@@ -188,8 +201,20 @@ class Chaos:
         if kind == "node":
             victim.start()
             self.fleet.wait_joined(60)
+        if waker:
+            waker.join()
+            self.wait_whole(victim)
         if self.options.verbose:
             print("%3d %-6s of %s: %.2f s" % (number, kind, victim.name, (self.recoveries or [0])[-1]), flush=True)
+
+    def wait_whole(self, victim):
+        woken = time.monotonic()
+        try:
+            self.fleet.wait_joined(WHOLE_SECONDS_MAX)
+            self.whole_again.append(time.monotonic() - woken)
+        except AssertionError as error:
+            self.never_whole.append("after %s stood still: %s" % (victim.name, error))
+            self.fleet.wait_joined(60)
 
     def wait_recovered(self, client, answer, struck_at):
         """Until the stream has a new token or has ended: with a fault, or whole where all of it was on its way."""
@@ -213,11 +238,12 @@ class Chaos:
             print("%s: %s" % (kind, sentence))
         times = sorted(self.recoveries) or [0]
         print(
-            "seed %d: %d blows (%d runners, %d nodes) on %d nodes, %d answers" % (
+            "seed %d: %d blows (%d runners, %d nodes killed, %d nodes stopped) on %d nodes, %d answers" % (
                 self.options.seed,
                 sum(self.blows.values()),
                 self.blows["runner"],
                 self.blows["node"],
+                self.blows["stop"],
                 self.options.nodes,
                 sum(client.answers for client in clients),
             )
@@ -225,12 +251,19 @@ class Chaos:
         print(", ".join("%d %s" % (count, kind) for kind, count in counts.items()))
         p50, p99 = (times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.99))
         print("recovery of %d streams: p50 %.2f s, p99 %.2f s, longest %.2f s" % (len(times), p50, p99, times[-1]))
-        return 1 if faults or sum(self.blows.values()) < self.options.kills else 0
+        for sentence in self.never_whole:
+            print(sentence)
+        if self.whole_again:
+            print("whole again after %d stops: longest %.2f s" % (len(self.whole_again), max(self.whole_again)))
+        too_few = sum(self.blows.values()) < self.options.kills + self.options.stops
+        return 1 if faults or self.never_whole or too_few else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--stops", type=int, default=0)
+    parser.add_argument("--stop-seconds", type=float, default=60, help="how long a machine stands still at most")
     parser.add_argument("--nodes", type=int, default=4, help="the one that takes the requests included; at least 3")
     parser.add_argument("--streams", type=int, default=2, help="requests under way at a time")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))

@@ -110,6 +110,7 @@ class Node:
         self.log_path = os.path.join(folder, name + ".log")
         self.process = None
         self.environment = {}  # over the test's own
+        self.stopped = []  # processes that stand still
 
     def command(self):
         words = [
@@ -179,9 +180,21 @@ class Node:
         self.process.kill()
         self.process.wait()
 
+    def stand_still(self):
+        """SIGSTOP to the node and its runners, as where a machine is asleep or starved; go_on() wakes it."""
+        for pid in [self.process.pid, *self.runner_pids()]:
+            self.stopped.append(pid)
+            os.kill(pid, signal.SIGSTOP)
+
+    def go_on(self):
+        while self.stopped:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.stopped.pop(), signal.SIGCONT)
+
     def stop(self):
         if self.process is None:
             return
+        self.go_on()
         runners = self.runner_pids() if self.alive() else []
         try:
             self.terminate()

@@ -19,6 +19,7 @@ import time
 
 FOUND_WITHIN_SECONDS = 2.0
 LOST_WITHIN_SECONDS = 5.0
+WHOLE_WITHIN_SECONDS = 10.0
 SKIPPED = 77
 # Nothing that is not addressed to us by name, as on networks that filter what is sent to all. ICMPv6 stays: without
 # neighbour discovery there is no IPv6 at all.
@@ -261,6 +262,66 @@ def pulled_cable_is_noticed(network, binary):
     return claim("plugged in again, all come back", back, machines, 15) and noticed
 
 
+def address_of(host):
+    """Of its card."""
+    return json.loads(run("ip", "-n", host, "-j", "link", "show", "dev", "eth0"))[0]["address"]
+
+
+def cut(one, other, what="{}"):
+    """These two hear nothing of each other any more; or only of what is said in nft's words."""
+    for host, peer in ((one, other), (other, one)):
+        rule = what.format(f"ether saddr {address_of(peer)}")
+        run("ip", "netns", "exec", host, "nft", "-f", "-", text="table inet cut { chain in { "
+            f"type filter hook input priority 0; {rule} drop; }} }}")
+
+
+def mend(*hosts):
+    for host in hosts:
+        run("ip", "netns", "exec", host, "nft", "delete", "table", "inet", "cut")
+
+
+def a_cut_between_two_of_three(network, binary):
+    """A third machine hears both: neither is lost for it, and the two find back by themselves."""
+    hosts = three_on_a_bridge(network)
+    for host in hosts:  # one way to each other, so that the cut is one
+        run("ip", "netns", "exec", host, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "abc")]
+    if all_joined(machines, 15) is None:
+        return claim("three hosts join before two are cut off from each other", None, machines)
+    a, b, c = machines
+    cut(hosts[0], hosts[1])
+    forgotten = lambda machine, name: all(member["name"] != name for member in machine.members())
+    began = time.monotonic()
+    seconds = wait_until(lambda: forgotten(a, "b") and forgotten(b, "a"), 12)
+    good = claim("two whose link is cut lose each other after the third's word has kept them for a while", seconds,
+                 machines, 9)
+    good = good and claim("though not before", 0 if time.monotonic() - began > 4 else None, machines)
+    good = claim("the third keeps both", 0 if c.joined() == {"a", "b", "c"} else None, machines) and good
+    mend(*hosts[:2])
+    back = wait_until(lambda: all({"a", "b", "c"} <= machine.joined() for machine in machines), 20)
+    return claim("mended, all are whole again", back, machines, WHOLE_WITHIN_SECONDS) and good
+
+
+def another_way_round_a_cut(network, binary):
+    """IPv4 between two machines stops working; a third hears both, and IPv6 still does."""
+    hosts = three_on_a_bridge(network)
+    network.wait_for_addresses(hosts, "-6")
+    machines = [network.start(binary, host, name) for host, name in zip(hosts, "abc")]
+    if all_joined(machines, 15) is None:
+        return claim("three hosts join before IPv4 is cut", None, machines)
+    a, b, c = machines
+
+    def way(machine, name):
+        return [member.get("host", "") for member in machine.members() if member["name"] == name]
+
+    ways = way(a, "b")
+    kind = "meta protocol ip6" if ways and ":" in ways[0] else "meta protocol ip"
+    cut(hosts[0], hosts[1], kind + " {}")
+    other = lambda: ({"a", "b", "c"} <= a.joined() and way(a, "b") and way(a, "b") != ways
+                     and {"a", "b", "c"} <= b.joined())
+    return claim(f"a broken connection is made anew by another address, not {ways}", wait_until(other, 15), machines, 9)
+
+
 def direct_cable_beside_a_switch(network, binary):
     """Two hosts on a slow switch and on a cable with link-local addresses alone: rings are to take the cable."""
     sentence = "a cable that measures better is preferred to the switch"
@@ -469,7 +530,7 @@ def listen_to_an_answer(network, binary, hosts, models, file, captured):
 
 
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
-             cable_with_ipv4_link_local, pulled_cable_is_noticed,
+             cable_with_ipv4_link_local, pulled_cable_is_noticed, a_cut_between_two_of_three, another_way_round_a_cut,
              direct_cable_beside_a_switch, strangers_at_the_door, nothing_is_read_on_the_way]
 
 

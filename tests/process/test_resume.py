@@ -16,11 +16,13 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
-from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+from flotilla import BINARY, MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
 
 MIB = 1 << 20
 RESERVE_BYTES = 60 * MIB
 TOKENS, STRUCK_AT = 80, 10
+WHOLE_SECONDS_MAX = 10  # from when a machine that stood still goes on
+STALLED_SECONDS_MAX = 8 if SANITIZED else 5  # a runner that stands still is noticed after two, and loaded again
 RING = {"nodes": ["a", "b"], "context": 512, "sequences": 4}
 QUESTION = {
     "model": SMOLLM2,
@@ -78,6 +80,12 @@ def kill_runner(node):
     os.kill(pid, signal.SIGKILL)
 
 
+def stop_runner(node):
+    """It lives, holds its memory and its connections, and does nothing."""
+    [pid] = node.runner_pids()
+    os.kill(pid, signal.SIGSTOP)
+
+
 def both_have_the_file(**options):
     return Fleet(["a", "b"], {"a": [MODELS_FOLDER], "b": [MODELS_FOLDER]}, ["--threads", "1"], **options)
 
@@ -95,7 +103,7 @@ class GoesOn(unittest.TestCase):
     def detail(self, node):
         return [p.get("detail", "") for p in node.placements() if p["state"] == "ready"][0]
 
-    def strike(self, blow, entry="a", ring=RING, **fields):
+    def strike(self, blow, entry="a", ring=RING, afterwards=lambda fleet: None, **fields):
         """The same question without and with a blow; gives the fleet's last words of the placement."""
         with both_have_the_file() as fleet:
             fleet.wait_joined()
@@ -104,6 +112,7 @@ class GoesOn(unittest.TestCase):
             broken = Streamed(fleet[entry], lambda: blow(fleet), **fields)
             self.assert_same(unbroken, broken)
             [placement] = [p for p in fleet[entry].placements() if p["state"] == "ready"]
+            afterwards(fleet)
             return unbroken, broken, placement
 
     def test_where_a_workers_runner_is_killed(self):
@@ -115,6 +124,75 @@ class GoesOn(unittest.TestCase):
 
     def test_where_the_heads_runner_is_killed(self):
         self.strike(lambda fleet: kill_runner(fleet["a"]))
+
+    def stand_still(self, victim):
+        """A runner stops; gives the placement that went on."""
+        stopped = []
+
+        def blow(fleet):
+            stopped.extend(fleet[victim].runner_pids())
+            stop_runner(fleet[victim])
+
+        _, broken, placement = self.strike(blow)
+        self.assertLess(broken.pause, STALLED_SECONDS_MAX)
+        self.assertIn("on %s gave no sign of life for 2." % victim, placement["detail"])
+        self.assertFalse(os.path.exists("/proc/%d" % stopped[0]), "it was ended and reaped")
+
+    def test_where_a_workers_runner_stands_still(self):
+        self.stand_still("b")
+
+    def test_where_the_heads_runner_stands_still(self):
+        self.stand_still("a")
+
+    def stop_until(self, fleet, victim, is_time):
+        """The whole machine stands still until the other one sees it so."""
+        other = fleet["ab".replace(victim, "")]
+        fleet[victim].stand_still()
+
+        def wake():
+            wait_until(lambda: is_time(other.members().get(victim, {}).get("state")), 30, victim + " noticed")
+            fleet[victim].go_on()
+
+        self.waker = threading.Thread(target=wake)
+        self.waker.start()
+
+    def whole_again(self, fleet, victim):
+        """It finds back by itself, and has given up what went on without it."""
+        fleet[victim].go_on()
+        woken = time.monotonic()
+        fleet.wait_joined(WHOLE_SECONDS_MAX)
+        print("\nwhole again after %.2f s" % (time.monotonic() - woken), file=sys.stderr)
+        seen = lambda node: [(p["state"], [stage["nodes"] for stage in p["stages"]]) for p in node.placements()]
+        other = "ab".replace(victim, "")
+        for node in fleet:
+            wait_until(lambda: seen(node) == [("ready", [[other]])], 10, lambda: "one placement, not " + str(seen(node)))
+        wait_until(lambda: not fleet[victim].runner_pids(), 10, "its old runner to end")
+
+    def test_where_a_machine_stands_still_for_a_moment_nothing_is_lost(self):
+        for entry in "ab":
+            blow = lambda fleet: self.stop_until(fleet, "b", lambda state: state == "suspect")
+            _, broken, placement = self.strike(blow, entry=entry)
+            self.waker.join()
+            self.assertEqual(1, placement["epoch"], "the placement that was there")
+            self.assertEqual("", placement.get("detail", ""))
+
+    def test_where_a_workers_machine_stands_still_for_long(self):
+        _, _, placement = self.strike(
+            lambda fleet: fleet["b"].stand_still(), afterwards=lambda fleet: self.whole_again(fleet, "b")
+        )
+        self.assertEqual([["a"]], [stage["nodes"] for stage in placement["stages"]])
+
+    def test_where_the_heads_machine_stands_still_for_long(self):
+        self.strike(
+            lambda fleet: fleet["b"].stand_still(),
+            ring=dict(RING, nodes=["b", "a"]),
+            afterwards=lambda fleet: self.whole_again(fleet, "b"),
+        )
+
+    def test_where_the_machine_by_which_the_client_came_in_stands_still_for_long(self):
+        blow = lambda fleet: self.stop_until(fleet, "b", lambda state: state not in ("joined", "suspect"))
+        self.strike(blow, entry="b")
+        self.waker.join()
 
     def test_where_a_workers_machine_is_killed(self):
         _, _, placement = self.strike(lambda fleet: fleet["b"].kill())
