@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the seeds of the fuzz targets into corpus/TARGET/: of each kind of bytes something sound, so that a fuzzer gets
-past the first check, and one file for each class of mistake for which programs like this one have had advisories. A name
-says which. What fuzzers found lies beside them as found-*, and is not touched.
+"""Writes the seeds of the fuzz targets into corpus/TARGET/: of each kind of bytes something sound, so that a fuzzer
+gets past the first check, and one file for each class of mistake for which programs like this one have had advisories.
+A name says which. What fuzzers found lies beside them as found-*, and is not touched.
 
   tests/fuzz/make_corpus.py
 """

@@ -179,11 +179,19 @@ def dictionary_of_requests(chat, completion):
             method="OPTIONS",
         ),
         "two_lengths": b"POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
-        "length_and_chunks": b"POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\n\r\n",
+        "length_and_chunks": (
+            b"POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /health HTTP/1.1\r\n\r\n"
+        ),
         "length_huge": b"POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999999999999\r\n\r\n",
         "length_negative": b"POST /load HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
-        "chunks": b'POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1b\r\n{"model":"tiny","prompt":"\r\n3\r\na"}\r\n0\r\n\r\n',
-        "chunk_size_huge": b"POST /load HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n",
+        "chunks": (
+            b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+            b'Transfer-Encoding: chunked\r\n\r\n1b\r\n{"model":"tiny","prompt":"\r\n3\r\na"}\r\n0\r\n\r\n'
+        ),
+        "chunk_size_huge": (
+            b"POST /load HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n" b"ffffffffffffffff\r\n"
+        ),
         "line_folded": get("/", host, "X-A: b\r\n c"),
         "escapes_broken": get("/%zz%", host),
         "escape_zero": get("/%00%0d%0aX:y", host),

@@ -19,9 +19,20 @@ def file_seeds():
         links=machine + '[[links]]\nbetween = ["a", "a"]\ngbit = 1\nlatency_us = -1\n',
         nested_deep="a = " + "[" * 300,
         keys_deep=".".join("a" * 300) + " = 1\n",
-        model='[model."x"]\nlayers = 1\nwidth = 64\nheads = 1\nhead_length = 64\nfeed_forward = 64\nvocabulary = 10\ncontext = 10\nbits = 4.5\n',
-        model_overflow="[model.x]\nlayers = 1000000000\nwidth = 1000000000\nheads = 1000000000\nhead_length = 1000000000\nkv_heads = 1\nfeed_forward = 1000000000\nvocabulary = 1000000000\ncontext = 1000000000\nbits = 32\n",
-        model_latent="[model.x]\nlayers = 2\nwidth = 64\nheads = 2\nvocabulary = 9\ncontext = 9\nlatent_length = 8\nrotary_length = 4\nquery_latent_length = 4\nexperts = 4\nexperts_used = 2\nexpert_feed_forward = 8\nfeed_forward = 8\ndense_layers = 1\nbits = 4\n",
+        model=(
+            '[model."x"]\nlayers = 1\nwidth = 64\nheads = 1\nhead_length = 64\nfeed_forward = 64\n'
+            "vocabulary = 10\ncontext = 10\nbits = 4.5\n"
+        ),
+        model_overflow=(
+            "[model.x]\nlayers = 1000000000\nwidth = 1000000000\nheads = 1000000000\n"
+            "head_length = 1000000000\nkv_heads = 1\nfeed_forward = 1000000000\nvocabulary = 1000000000\n"
+            "context = 1000000000\nbits = 32\n"
+        ),
+        model_latent=(
+            "[model.x]\nlayers = 2\nwidth = 64\nheads = 2\nvocabulary = 9\ncontext = 9\nlatent_length = 8\n"
+            "rotary_length = 4\nquery_latent_length = 4\nexperts = 4\nexperts_used = 2\n"
+            "expert_feed_forward = 8\nfeed_forward = 8\ndense_layers = 1\nbits = 4\n"
+        ),
         dates="title = 1979-05-27T07:32:00Z\n",
         not_utf8=b'title = "\xff"\n',
     )

@@ -187,7 +187,10 @@ def certificate_seeds():
         "certificate",
         empty=b"\0",
         pem_empty=b"\1-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n",
-        pem_key=b"\1-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n",
+        pem_key=(
+            b"\1-----BEGIN PRIVATE KEY-----\n"
+            b"MC4CAQAwBQYDK2VwBCIEIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n-----END PRIVATE KEY-----\n"
+        ),
         admission_of_nothing=b"\2\0\0\0\0\0\0",
         der_length_huge=b"\0\x30\x84\xff\xff\xff\xff",
     )

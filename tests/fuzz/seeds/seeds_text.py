@@ -94,7 +94,10 @@ def text_seeds():
         loop_without_end="{% for i in range(10000) %}{% for j in range(10000) %}{{ i }}{% endfor %}{% endfor %}",
         range_huge="{{ range(99999999999) | list | length }}",
         text_times="{{ 'aaaaaaaaaa' * 999999999 }}",
-        text_doubling="{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}{{ ns.s }}",
+        text_doubling=(
+            "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}"
+            "{% endfor %}{{ ns.s }}"
+        ),
         macro_calls_itself="{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}",
         nested_deep="{{ " + "(" * 200 + "1" + ")" * 200 + " }}",
         lists_deep="{{ " + "[" * 150 + "]" * 150 + " }}",
@@ -104,7 +107,10 @@ def text_seeds():
         undefined="{{ nothing.at.all }}",
         division="{{ 1 // 0 }}{{ 1 % 0 }}{{ (-9223372036854775807 - 1) // -1 }}",
         big_numbers="{{ 9223372036854775807 + 1 }}{{ 170141183460469231731687303715884105727 * 2 }}",
-        filters="{{ messages | tojson(indent=2) }}{{ 'a' | indent(99999999) }}{{ messages | map(attribute='role') | join(',') | upper }}",
+        filters=(
+            "{{ messages | tojson(indent=2) }}{{ 'a' | indent(99999999) }}"
+            "{{ messages | map(attribute='role') | join(',') | upper }}"
+        ),
         slices="{{ 'abc'[::-1] }}{{ 'abc'[99:-99:0] }}{{ messages[-1:] }}",
         methods="{{ 'a b'.split()[0].strip().replace('a', 'b' * 1000) }}{{ 'x'.join(['1'] * 1000) }}",
         tests="{{ 1 is odd }}{{ 'a' in 'abc' }}{{ messages is iterable }}",
