@@ -1,12 +1,10 @@
 #include "app/config_file.h"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <format>
 
+#include "app/toml.h"
 #include "app/usage_error.h"
 
 namespace flotilla {

@@ -1,13 +1,11 @@
 #include "app/fleet_file.h"
 
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <format>
 #include <fstream>
 
 #include "app/machine.h"
+#include "app/toml.h"
 #include "base/units.h"
 #include "base/words.h"
 #include "model/gguf.h"

@@ -20,9 +20,6 @@ struct ModelText {
   std::shared_ptr<const ChatTemplate> chat_template;
 };
 
-// What the text room needs from a GGUF header. corrupt where required keys are missing or of another type.
-Result<VocabularyData> read_vocabulary(const Gguf& gguf);
-
 class ModelTexts {
  public:
   explicit ModelTexts(NodeContext& context) : context_(context) {}

@@ -17,6 +17,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view prefix = "flt1-";
+constexpr std::chrono::seconds ends_max{253402300799};  // the last second of the year 9999: later ones cannot be added to
 
 Digest key_from(std::span<const std::byte> secret) { return hmac_sha256(secret, bytes_of("flotilla token key")); }
 
@@ -157,8 +158,10 @@ Result<TokenBook> TokenBook::from_json(const json& list) {
     if (!each.contains("ends") || !each["ends"].is_number_integer() || !each.contains("uses") ||
         !each["uses"].is_number_unsigned() || !each.contains("users") || !each["users"].is_array())
       return bad_book();
-    given.ends = WallTime(std::chrono::seconds(each["ends"].get<std::int64_t>()));
-    given.uses = std::min(each["uses"].get<std::uint32_t>(), uses_max);
+    const auto ends = each["ends"].get<std::int64_t>();
+    if (ends < 0 || ends > ends_max.count()) return bad_book();
+    given.ends = WallTime(std::chrono::seconds(ends));
+    given.uses = static_cast<std::uint32_t>(std::min<std::uint64_t>(each["uses"].get<std::uint64_t>(), uses_max));
     for (const json& user : each["users"]) {
       const auto id = user.is_string() ? device_id_from_string(user.get<std::string>()) : bad_book();
       if (!id) return bad_book();

@@ -229,6 +229,11 @@ TEST_F(Tokens, InABrokenFileAreCorruptAndNothingWorse) {
       EXPECT_TRUE(read || read.error().code == Code::corrupt);
     }
   }
+  for (const std::int64_t ends : {INT64_MAX, INT64_MIN}) {
+    auto broken = whole;
+    broken[0]["ends"] = ends;
+    EXPECT_FALSE(TokenBook::from_json(broken)) << "a time that cannot be added to";
+  }
   EXPECT_FALSE(TokenBook::from_json("text"));
   EXPECT_FALSE(TokenBook::from_json({{"a", 1}}));
 }

@@ -1,5 +1,6 @@
 #include "wire/fields.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <format>
@@ -137,7 +138,7 @@ void read_octets(const Json& json, std::span<std::byte> value, Complaint& compla
   if (!json.is_binary() || json.get_binary().size() != value.size()) {
     return complaint.expected(std::format("{} octets", value.size()), json);
   }
-  std::memcpy(value.data(), json.get_binary().data(), value.size());
+  std::ranges::copy(std::as_bytes(std::span(json.get_binary())), value.begin());  // of none too, where data() is null
 }
 
 void read(const Json& json, Bytes& value, Octets rule, Complaint& complaint) {

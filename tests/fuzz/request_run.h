@@ -1,0 +1,72 @@
+// One request's body on its way through a dialect, its generation and its answer, without HTTP around it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "scripted_node.h"
+#include "server/generation.h"
+
+namespace flotilla::fuzz {
+
+// Keeps what is answered, and claims what an exchange promises.
+class RecordedExchange : public HttpExchange {
+ public:
+  explicit RecordedExchange(std::string_view body) {
+    request_.method = "POST";
+    request_.body = body;
+  }
+  ~RecordedExchange() override { claim(is_whole_ || is_cut_, "a request is answered"); }
+
+  HttpRequest& request() override { return request_; }
+  void answer(HttpAnswer answer) override {
+    claim(!is_whole_ && !is_stream_, "one answer");
+    claim(answer.status >= 200 && answer.status != 500, "no body makes us fail");
+    const auto json = nlohmann::json::parse(answer.body, nullptr, false);
+    claim(json.is_object() && (answer.status == 200) == json.contains("choices"), "an answer is JSON of its kind");
+    is_whole_ = true;
+  }
+  void start_stream(std::string_view) override {
+    claim(!is_whole_ && !is_stream_, "one stream");
+    is_stream_ = true;
+  }
+  void send(std::string piece) override {
+    claim(is_stream_ && !is_whole_, "pieces come within a stream");
+    claim(piece.starts_with("data: ") || piece.starts_with(": "), "a piece is an event or a comment");
+    claim(piece.ends_with("\n\n"), "a piece is whole");
+    if (!piece.starts_with("data: {")) return;
+    claim(!nlohmann::json::parse(piece.substr(6), nullptr, false).is_discarded(), "an event is JSON");
+  }
+  void finish(After) override {
+    claim(is_stream_ && !is_whole_, "a stream ends once");
+    is_whole_ = true;
+  }
+  void on_end(std::function<void(ExchangeEnd)> on_end) override { on_end_ = std::move(on_end); }
+
+  void hang_up() {
+    is_cut_ = true;
+    if (!is_whole_ && on_end_) std::exchange(on_end_, nullptr)(ExchangeEnd::gone);
+  }
+
+ private:
+  HttpRequest request_;
+  bool is_whole_ = false, is_stream_ = false, is_cut_ = false;
+  std::function<void(ExchangeEnd)> on_end_;
+};
+
+template <class SomeDialect>
+void run_request(std::string_view body) {
+  static boost::asio::io_context loop;
+  static ScriptedNode node(loop);
+  static const auto host = std::make_shared<GenerationHost>(GenerationHost{loop.get_executor(), node, {}});
+  const auto exchange = std::make_shared<RecordedExchange>(body);
+  Generation::start(exchange, std::make_unique<SomeDialect>(), host);
+  run_until_idle(loop);
+  exchange->hang_up();
+  node.forget();
+  run_until_idle(loop);
+  claim(host->choices_running == 0, "nothing goes on that nobody reads");
+  claim(exchange.use_count() == 1, "nothing keeps an exchange that has ended");
+}
+
+}  // namespace flotilla::fuzz
