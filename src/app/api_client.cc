@@ -51,7 +51,8 @@ Error error_from_body(const std::string& url, std::string_view body, long http_c
     const std::string code = error.value("code", json()).is_string() ? error["code"].get<std::string>() : "";
     const std::string message =
         error.value("message", json()).is_string() ? error["message"].get<std::string>() : std::string(body);
-    return {code_from_string(code), message};
+    const Code known = code_from_string(code);
+    return {known == Code::internal && http_code == 403 ? Code::permission : known, message};  // a key's scope
   }
   return no_flotilla(url, std::format("HTTP {}", http_code));  // a node's errors are objects
 }

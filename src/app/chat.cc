@@ -25,6 +25,8 @@ namespace {
 using nlohmann::json;
 using Clock = std::chrono::steady_clock;
 
+constexpr std::uint32_t continuation_tokens = 256;
+
 struct Answer {
   std::string text;
   std::uint64_t tokens = 0;
@@ -90,7 +92,10 @@ Result<Answer> answer_to(ApiClient& client, const ChatOptions& options, const st
   auto answer = ask(client, "/v1/chat/completions", body, "/delta/content");
   if (answer || answer.error().code != Code::unsupported || !answer.error().message.contains("chat template"))
     return answer;
+  if (is_terminal(STDERR_FILENO))
+    std::println(stderr, "({} was not taught to answer: it goes on with your text)", model);
   json completion = sampling_of(options, model);
+  if (options.max_tokens == 0) completion["max_tokens"] = continuation_tokens;  // such models find no end
   completion["prompt"] = messages.back()["content"];
   return ask(client, "/v1/completions", completion, "/text");
 }
@@ -118,6 +123,15 @@ json opening(const ChatOptions& options) {
   return messages;
 }
 
+// False where there is none before the question that is asked now.
+bool forget_oldest_turn(json& messages) {
+  const std::size_t first = !messages.empty() && messages[0]["role"] == "system" ? 1 : 0;
+  if (messages.size() < first + 3) return false;
+  messages.erase(messages.begin() + static_cast<std::ptrdiff_t>(first),
+                 messages.begin() + static_cast<std::ptrdiff_t>(first + 2));
+  return true;
+}
+
 int converse(ApiClient& client, const ChatOptions& options, const std::string& model) {
   if (is_terminal(STDIN_FILENO))
     std::println(stderr, "Chatting with {}. An empty line or Ctrl-D ends it; Ctrl-C stops an answer.", model);
@@ -131,7 +145,11 @@ int converse(ApiClient& client, const ChatOptions& options, const std::string& m
       return code;
     }
     messages.push_back({{"role", "user"}, {"content", line}});
-    const auto answer = answer_to(client, options, model, messages);
+    auto answer = answer_to(client, options, model, messages);
+    while (!answer && answer.error().code == Code::context_length && forget_oldest_turn(messages)) {
+      std::println(stderr, "(the context is full: the oldest question and its answer are forgotten)");
+      answer = answer_to(client, options, model, messages);
+    }
     if (!answer) return report(answer.error());
     std::println("");
     std::fflush(stdout);
@@ -155,6 +173,8 @@ Status load_for_chat(ApiClient& client, const std::string& model) {
   const auto loaded = load_showing_progress(client, {{"model", model}});
   if (loaded) return {};
   Error failure = loaded.error();
+  if (failure.code == Code::permission) return {};  // a key that may ask but not load: asking loads what is on disk
+  if (failure.code == Code::cancelled) return fail(Code::cancelled, "[app] interrupted while {} was loading", model);
   if (failure.code == Code::no_memory)  // `run` has no flag for it: what it loads can be loaded by hand
     failure.message += std::format(", for example: flotilla load {} --context 256 --sequences 1", model);
   return fail(std::move(failure));

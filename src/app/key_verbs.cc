@@ -1,6 +1,7 @@
 #include "app/key_verbs.h"
 
 #include <chrono>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <print>
 
@@ -50,6 +51,10 @@ int create_key(const KeyOptions& options) {
 }
 
 int list_keys(const KeyOptions& options) {
+  if (!std::filesystem::is_directory(options.home))
+    return report(
+        {Code::not_found, std::format("[app] expected a node's home at {} but there is none; name it with --home",
+                                      options.home.string())});
   const auto keys = KeyFile(options.home).read();
   if (!keys) return report(keys.error());
   if (options.json) {

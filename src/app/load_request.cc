@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "app/interrupt.h"
 #include "app/json_fields.h"
 #include "app/terminal.h"
 
@@ -10,6 +11,7 @@ namespace flotilla {
 using nlohmann::json;
 
 Result<json> load_showing_progress(ApiClient& client, const json& body) {
+  const InterruptGuard guard;  // Ctrl-C ends the waiting: the load goes on
   ProgressBar bar;
   std::optional<Error> failure;
   json placement;
@@ -22,11 +24,12 @@ Result<json> load_showing_progress(ApiClient& client, const json& body) {
     if (event.contains("placement")) placement = event["placement"];
     if (event.contains("error"))
       failure = Error{code_from_string(text_of(event["error"], "code")), text_of(event["error"], "message")};
-    return true;
+    return !interrupted();
   });
   bar.clear();
   if (!streamed) return fail(streamed.error());
   if (failure) return fail(*failure);
+  if (placement.is_null()) return fail(Code::cancelled, "[app] interrupted while a model was loading");
   return placement;
 }
 

@@ -1,9 +1,13 @@
 // The command line: flags, their environment variables and the configuration file, and which verb does what.
 // Precedence: flag, environment, file, default.
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <print>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,6 +15,8 @@
 #include "app/chat.h"
 #include "app/config_file.h"
 #include "app/doctor_verb.h"
+#include "app/environment.h"
+#include "app/flag_values.h"
 #include "app/home.h"
 #include "app/key_flags.h"
 #include "app/measure_main.h"
@@ -58,52 +64,6 @@ void add_log_flags(CLI::App& verb, LogFlags& flags) {
       ->capture_default_str();
 }
 
-// CLI11 reports a wrong value by the validator's text: our own parsers speak there too.
-template <class Parse>
-CLI::Validator validator_of(Parse parse, const char* what) {
-  return CLI::Validator(
-      [parse](std::string& text) {
-        const auto parsed = parse(text);
-        return parsed ? std::string() : std::string(without_room(parsed.error().message));
-      },
-      what);
-}
-
-CLI::Validator whole_number(long least) {
-  return CLI::Validator(
-      [least](std::string& text) {
-        long number = 0;
-        const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (error == std::errc{} && rest == text.data() + text.size() && number >= least) return std::string();
-        return std::format("expected a whole number {} but got {}", least > 0 ? "above 0" : "of 0 or more", text);
-      },
-      "NUMBER");
-}
-
-struct HostPort {
-  std::string host;
-  std::uint16_t port = 0;
-};
-
-Result<HostPort> parse_host_port(const std::string& text) {
-  const auto colon = text.rfind(':');
-  const std::string port = colon == std::string::npos ? text : text.substr(colon + 1);
-  std::string host = colon == std::string::npos ? "127.0.0.1" : text.substr(0, colon);
-  if (host.starts_with('[') && host.ends_with(']')) host = host.substr(1, host.size() - 2);
-  unsigned number = 0;
-  const auto [rest, error] = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (error != std::errc{} || rest != port.data() + port.size() || number > 65535 || host.empty())
-    return fail(Code::invalid_argument, "[app] expected HOST:PORT such as 127.0.0.1:52415 but got '{}'", text);
-  return HostPort{host, static_cast<std::uint16_t>(number)};
-}
-
-Result<std::string> parse_api_name(const std::string& text) {
-  const auto name = parse_authority(text);
-  if (name && name->port.empty()) return name->host;
-  return fail(Code::invalid_argument, "[app] expected a host's name without a port, such as studio.lan, but got '{}'",
-              text);
-}
-
 struct ServeFlags {
   ServeOptions options;
   LogFlags log;
@@ -130,7 +90,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->envname("FLOTILLA_HOME")
       ->capture_default_str();
   verb->add_option("--name", node.name, "This machine's name in the fleet (default: its host name)")
-      ->envname("FLOTILLA_NAME");
+      ->envname("FLOTILLA_NAME")
+      ->check(validator_of(parse_machine_name, "NAME"));
   verb->add_option("--api", flags->api, "Where clients connect")
       ->envname("FLOTILLA_API")
       ->check(validator_of(parse_host_port, "HOST:PORT"))
@@ -183,12 +144,12 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
                    "Memory offered to models, such as 8G; 0 holds no layers, this machine then only takes requests for "
                    "the others (default: 80 % of what is free at start)")
       ->envname("FLOTILLA_MEMORY")
-      ->check(validator_of(parse_bytes, "SIZE"));
+      ->check(validator_of(parse_room, "SIZE"));
   verb->add_option("--standby", flags->standby,
                    "Room on this disk for second copies of models that are loaded and lie on one machine only, such as "
                    "50G; 0 for none (default: a quarter of what is free)")
       ->envname("FLOTILLA_STANDBY")
-      ->check(validator_of(parse_bytes, "SIZE"));
+      ->check(validator_of(parse_room, "SIZE"));
   verb->add_option(
           "--on-battery", flags->on_battery,
           "While it runs on battery this machine offers none, less (half) or all of that memory; with none its "
@@ -243,8 +204,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
     const auto api = parse_host_port(flags->api);  // checked when it was parsed
     options.api_host = api->host;
     options.api_port = api->port;
-    if (!flags->memory.empty()) options.memory_bytes = parse_bytes(flags->memory).value();
-    if (!flags->standby.empty()) options.standby_bytes = parse_bytes(flags->standby).value();
+    if (!flags->memory.empty()) options.memory_bytes = parse_room(flags->memory).value();
+    if (!flags->standby.empty()) options.standby_bytes = parse_room(flags->standby).value();
     exit_code = serve(flags->options);
     if (exit_code != 0 && !config.settings().empty()) std::println(stderr, "({})", config.settings());
   });
@@ -435,6 +396,7 @@ void add_doctor(CLI::App& app, int& exit_code) {
 void add_token(CLI::App& app, int& exit_code) {
   CLI::App* token = app.add_subcommand("token", "Tokens that let machines into this machine's cluster");
   token->require_subcommand(1);
+  token->footer("Example:\n  flotilla token create --ttl 15m --uses 1");
   CLI::App* verb = token->add_subcommand("create", "Make a token; the first one makes this machine's cluster");
   verb->footer("Examples:\n  flotilla token create\n  flotilla token create --ttl 15m --uses 1");
   const auto flags = add_client_flags(*verb, true);
@@ -486,9 +448,11 @@ void add_revoke(CLI::App& app, int& exit_code) {
 
 void add_leave(CLI::App& app, int& exit_code) {
   CLI::App* verb = app.add_subcommand("leave", "Take this machine out of its cluster");
+  verb->footer("It keeps its models, and may join another cluster or this one again.\nExample:\n  flotilla leave");
   const auto flags = add_client_flags(*verb, true);
   const auto force = std::make_shared<bool>(false);
-  verb->add_flag("--force", *force, "Although it holds the cluster's key");
+  verb->add_flag("--force", *force,
+                 "Also where this machine holds the cluster's key: nobody is let in or put out there any more");
   verb->callback([flags, force, &exit_code] { exit_code = leave_cluster(flags->verb, *force); });
 }
 
@@ -536,6 +500,13 @@ void add_measure(CLI::App& app, int& exit_code) {
   verb->callback([flags, again, &exit_code] { exit_code = measure_node(flags->verb, *again); });
 }
 
+// Whether all that was printed went where it was to go.
+int after_writing(int exit_code) {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return exit_code;
+  std::println(stderr, "flotilla: expected to write to standard output but the system says: {}", std::strerror(errno));
+  return exit_code == 0 ? 1 : exit_code;
+}
+
 int run(int argc, char** argv) {
   CLI::App app{"Flotilla turns the computers you own into one machine for large language models."};
   app.set_version_flag("--version", std::format("flotilla {} (protocol {})", flotilla_version, protocol_version));
@@ -576,6 +547,11 @@ int run(int argc, char** argv) {
   add_key(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);
+  if (const auto refused = refused_variable(app, std::span(argv, static_cast<std::size_t>(argc)).subspan(1));
+      !refused.empty()) {
+    std::println(stderr, "flotilla: {}", refused);
+    return 2;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -583,7 +559,7 @@ int run(int argc, char** argv) {
     std::println(stderr, "flotilla: {}", usage_error(app, *config, error));
     return 2;
   }
-  return exit_code;
+  return after_writing(exit_code);
 }
 
 }  // namespace

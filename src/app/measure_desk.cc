@@ -106,7 +106,8 @@ void MeasureDesk::on_stats(const StageStats& stats, bool is_alone) {
   // Faster than measured it is not for that: a shorter context alone makes steps shorter.
   slower_ = std::max(1.0, slower_ * *change);
   stale_ = true;
-  log(LogLevel::warning, "app", "steps take {:.1f} times as long as before: this machine {}", *change,
+  log(*change > 1 ? LogLevel::warning : LogLevel::info, "app",
+      "steps take {:.1f} times as long as before: this machine {}", *change,
       *change > 1 ? "was slowed down; it is counted as slower until it can be measured again" : "has recovered");
   context_.changed();
 }

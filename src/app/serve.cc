@@ -80,6 +80,7 @@ class MeasureLine {
   void end() {
     if (!std::exchange(measuring_, false)) return;
     if (on_terminal_) std::print(stderr, "\r\033[K");
+    if (std::exchange(told_, true)) return;  // again later, where something has changed: flotilla measure tells
     const MachineRates rates = node_.view().self().info.rates;
     if (rates.kernels.empty()) return;
     std::println("measured in {:.0f} s: memory {:.1f} GB/s, best with {} shard{} of {} thread{} (flotilla measure)",
@@ -91,7 +92,7 @@ class MeasureLine {
 
   Node& node_;
   const bool on_terminal_ = is_terminal(STDERR_FILENO);
-  bool measuring_ = false;
+  bool measuring_ = false, told_ = false;
   std::chrono::steady_clock::time_point began_;
 };
 
@@ -133,6 +134,15 @@ void ask_for_descriptors() {
   ::setrlimit(RLIMIT_NOFILE, &files);
 }
 
+// What can be asked here, or what is missing for that.
+std::string models_line(Node& node, const NodeOptions& options) {
+  const std::size_t count = node.models().size();
+  if (count > 0) return std::format("{} model{} here (flotilla list)", count, count == 1 ? "" : "s");
+  std::string folders = (options.home / "models").string();
+  for (const auto& folder : options.model_folders) folders += " or " + folder.string();
+  return std::format("No model here yet: put a GGUF file into {}, or name its folder with --models DIR", folders);
+}
+
 }  // namespace
 
 int serve(const ServeOptions& options) {
@@ -146,6 +156,8 @@ int serve(const ServeOptions& options) {
   TablePrinter table(loop, *node);
   node->on_view_change([&] { table.on_change(); });
   table.on_change();
+  std::println("{}", models_line(*node, options.node));
+  std::fflush(stdout);
   MeasureLine measure_line(*node);
   node->on_measuring([&](const MeasureDesk::Progress& progress) { measure_line.on_progress(progress); });
   if (options.node.trust_lan)

@@ -7,6 +7,7 @@
 
 #include "app/api_client.h"
 #include "app/client_key.h"
+#include "app/interrupt.h"
 #include "app/json_fields.h"
 #include "app/load_request.h"
 #include "app/model_name.h"
@@ -20,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t detail_in_column_max = 40;  // "copying layers to studio" fits
-constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
+constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3, exit_interrupted = 130;
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
 
@@ -117,7 +118,9 @@ void draw_plan(const json& plan) {
     }
   }
   std::print("{}", draw_columns(rows));
-  for (const json& stage : plan.value("stages", json::array())) std::println("  {}", text_of(stage, "reason"));
+  for (const json& stage : plan.value("stages", json::array()))  // of a group it names its machines
+    std::println("  {}{}", stage.value("members", json::array()).size() > 1 ? "" : text_of(stage, "node") + ": ",
+                 text_of(stage, "reason"));
   for (const json& left : plan.value("left_out", json::array()))
     std::println("  {} left out: {}", text_of(left, "node"), text_of(left, "reason"));
   for (const json& note : plan.value("notes", json::array()))
@@ -242,6 +245,11 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
   if (!name) return report(name.error());
   wishes.model = *name;
   const auto placement = load_showing_progress(client, wishes_json(wishes));
+  if (!placement && interrupted()) {
+    std::println(stderr, "{} goes on loading; flotilla ps shows how far it is, flotilla unload {} ends it",
+                 wishes.model, wishes.model);
+    return exit_interrupted;
+  }
   if (!placement) return report(placement.error());
   if (options.json)
     std::println("{}", placement->dump(2));

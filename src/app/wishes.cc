@@ -18,7 +18,8 @@ bool differs(const LoadModel& order, const Placement& placement, const ClusterVi
       std::ranges::any_of(placement.stages, [](const PlacedStage& stage) { return stage.nodes.size() > 1; });
   const bool alone = placement.stages.size() == 1 && !in_groups;
   if (order.mode == "tensor" && !in_groups && !(alone && order.nodes.size() <= 1)) return true;
-  if (order.mode == "pipeline" && in_groups) return true;
+  // Who names machines and no mode names a ring.
+  if (in_groups && (order.mode == "pipeline" || (order.mode != "tensor" && !order.nodes.empty()))) return true;
   if (order.nodes.empty() && order.layers.empty()) return false;
   std::vector<std::string> names;
   std::vector<std::uint32_t> layers;

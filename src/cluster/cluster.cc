@@ -319,7 +319,7 @@ class Shell : public Cluster {
           known->node, known->name, "", address.host,
           std::format("its beacons arrive, but TCP port {} cannot be reached; open it in the firewall there",
                       address.port),
-          now());
+          known->heard_at);  // one that has stopped is not to be looked for in firewalls
       carry_out();
     } else {
       log(worth_a_word ? LogLevel::warning : LogLevel::debug, "cluster", "a machine asked for is not there: {}",

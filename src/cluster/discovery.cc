@@ -173,7 +173,7 @@ std::vector<PeerAddress> Discovery::addresses_of(const NodeId& node) const {
 std::optional<Discovery::Known> Discovery::known_at(const PeerAddress& address) const {
   const auto found = candidates_.find(address);
   if (found == candidates_.end() || !found->second.node) return std::nullopt;
-  return Known{.node = *found->second.node, .name = found->second.name};
+  return Known{.node = *found->second.node, .name = found->second.name, .heard_at = found->second.heard_at};
 }
 
 Discovery::Candidate& Discovery::candidate_at(const PeerAddress& address, Source source, Instant now) {

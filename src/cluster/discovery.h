@@ -68,11 +68,12 @@ class Discovery {
   void on_dial_done(const PeerAddress& address, const NodeId& node, Instant now);  // handshake done; may be ourselves
   void on_joined(const NodeId& node);                                              // its addresses rest
   void on_left(const NodeId& node, Instant now);                                   // its addresses are tried again
-  void retry_all(Instant now);                    // at once: those that refused us may no longer
+  void retry_all(Instant now);                     // at once: those that refused us may no longer
   std::vector<PeerAddress> all_addresses() const;  // of whoever is not joined
   struct Known {
     NodeId node;
     std::string name;  // as its beacon says; empty where none was heard from there, or none since it left
+    Instant heard_at;  // its last beacon
   };
   std::vector<PeerAddress> addresses_of(const NodeId& node) const;  // heard from, or reached, at these
   std::optional<Known> known_at(const PeerAddress& address) const;

@@ -40,6 +40,10 @@ Result<Catalog> Catalog::open(std::vector<fs::path> folders) {
   for (const fs::path& folder : folders) {
     std::error_code error;
     if (!fs::is_directory(folder, error)) {
+      if (fs::is_regular_file(folder, error))
+        return fail(Code::invalid_argument,
+                    "[hub] expected a folder of models but '{}' is a file; name its folder, '{}'", folder.string(),
+                    folder.has_parent_path() ? folder.parent_path().string() : ".");
       const Code code = error == std::errc::permission_denied ? Code::permission : Code::not_found;
       return fail(code, "[hub] expected a folder of models at '{}' but got {}; make it or name another",
                   folder.string(), error ? error.message() : "no folder");

@@ -43,15 +43,17 @@ std::string_view state_of(TrustMode trust) {
   return "has an unknown kind of trust";
 }
 
-// Both machines print the same sentence, so it names both and says "this machine" of neither.
+// Both machines print the same sentence, so it says "this machine" of neither, and nothing depends on who called whom:
+// a sentence with the names turned round would be news each time.
 Error distrust(const std::string& a, TrustMode trust_a, const std::string& b, TrustMode trust_b) {
   const auto unauthorized = [](std::string sentence) { return Error{Code::unauthorized, std::move(sentence)}; };
   if (trust_a == TrustMode::none && trust_b == TrustMode::none)
     return unauthorized(std::format(
-        "[wire] {} and {} belong to no cluster, so they merely see each other; let one in by the other "
-        "(flotilla join there, then here flotilla approve CODE), or start both with --trust-lan on a network "
-        "you trust, or with the same --cluster-secret",
-        a, b));
+        "[wire] {} and {} belong to no cluster, so they merely see each other; on either one run flotilla join, then "
+        "on "
+        "the other flotilla approve CODE{}, or start both with --trust-lan on a network you trust, or with the same "
+        "--cluster-secret",
+        std::min(a, b), std::max(a, b), a == b ? " (and give one another --name)" : ""));
   if (trust_a != TrustMode::none && trust_b != TrustMode::none)
     return unauthorized(
         std::format("[wire] {} {} but {} {}; start both the same way", a, state_of(trust_a), b, state_of(trust_b)));
@@ -61,14 +63,14 @@ Error distrust(const std::string& a, TrustMode trust_a, const std::string& b, Tr
   const TrustMode wanted = a_lacks ? trust_b : trust_a;
   if (wanted == TrustMode::member)
     return unauthorized(std::format(
-        "[wire] {} belongs to no cluster, so {} and {} merely see each other; on {} run flotilla join, then "
+        "[wire] {} belongs to no cluster, so {} and it merely see each other; on {} run flotilla join, then "
         "on {} flotilla approve CODE (or use a token: flotilla token create)",
-        lacking, a, b, lacking, other));
+        lacking, other, lacking, other));
   return unauthorized(
-      std::format("[wire] {} was started without --trust-lan or --cluster-secret, so {} and {} merely see each other; "
+      std::format("[wire] {} was started without --trust-lan or --cluster-secret, so {} and it merely see each other; "
                   "start {} {} as {}",
-                  lacking, a, b, lacking, wanted == TrustMode::trust_lan ? "with --trust-lan" : "with --cluster-secret",
-                  other + " was"));
+                  lacking, other, lacking,
+                  wanted == TrustMode::trust_lan ? "with --trust-lan" : "with --cluster-secret", other + " was"));
 }
 
 Error unexpected_frame(std::string_view expected, const Frame& frame) {

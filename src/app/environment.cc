@@ -1,0 +1,43 @@
+#include "app/environment.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <format>
+#include <string_view>
+
+namespace flotilla {
+namespace {
+
+// Where an option refuses `text`: why.
+std::string refusal_of(CLI::Option& option, const std::string& text) {
+  const char delimiter = option.get_delimiter();
+  for (std::string part : CLI::detail::split(text, delimiter == '\0' ? '\n' : delimiter)) {
+    try {
+      for (int index = 0;; ++index)
+        if (std::string why = (*option.get_validator(index))(part); !why.empty()) return why;
+    } catch (const CLI::OptionNotFound&) {  // that was the last one
+    }
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string refused_variable(CLI::App& app, std::span<char*> words) {
+  CLI::App* verb = &app;
+  for (const char* word : words)
+    if (CLI::App* below = verb->get_subcommand_no_throw(word)) verb = below;
+  for (CLI::Option* option : verb->get_options()) {
+    const char* value = option->get_envname().empty() ? nullptr : std::getenv(option->get_envname().c_str());
+    const bool is_given = std::ranges::any_of(option->get_lnames(), [&](const std::string& name) {
+      return std::ranges::any_of(words,
+                                 [&](const char* word) { return std::string_view(word).starts_with("--" + name); });
+    });
+    if (!value || *value == '\0' || is_given) continue;
+    if (const std::string why = refusal_of(*option, value); !why.empty())
+      return std::format("{}: {}", option->get_envname(), why);
+  }
+  return "";
+}
+
+}  // namespace flotilla
