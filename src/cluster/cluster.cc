@@ -296,6 +296,7 @@ class Shell : public Cluster {
                      .reachable = {},
                      .host = connection->remote_host(),
                      .deadline = now() + limits::handshake_time_max};
+    connection->bound_bodies(FrameConnection::stranger_body_bytes_max);
     connection->when_secured(guarded([this, id, role] { begin_handshake(id, role); }));
     connection->start(guarded([this, id](Frame frame) { on_channel_frame(id, std::move(frame)); }),
                       guarded([this, id](const Error& cause) { on_channel_closed(id, cause); }));
@@ -344,6 +345,7 @@ class Shell : public Cluster {
     channel.handshake.reset();
     channel.is_proven = true;
     if (peer.connection_class == ConnectionClass::join) return receive_guest(id, channel, peer);
+    channel.connection->bound_bodies(limits::control_body_bytes_max);
     channel.reachable = channel.dialled.value_or(PeerAddress{.host = channel.host, .port = peer.cluster_port});
     if (channel.dialled) discovery_.on_dial_done(*channel.dialled, peer.node, now());
     if (peer.node == options_.identity.node)
