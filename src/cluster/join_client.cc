@@ -2,6 +2,7 @@
 
 #include "base/limits.h"
 #include "base/words.h"
+#include "cluster/introduction.h"
 #include "io/secure_socket.h"
 #include "trust/pairing_code.h"
 #include "wire/handshake.h"
@@ -25,18 +26,6 @@ struct Door {
   DeviceId member;
 };
 
-Result<HandshakePeer> introduce(Link& link, const NodeIdentity& self, ChannelBinding binding) {
-  auto handshake = Handshake::initiate(self.hello(), ConnectionClass::join, std::move(binding));
-  Frame frame;
-  while (true) {
-    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
-    if (handshake.done()) return *handshake.peer();
-    FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
-    if (const auto status = handshake.on_frame(frame); !status)
-      return fail(Code::not_found, "{}", status.error().message);
-  }
-}
-
 Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
   FLOTILLA_TRY(auto socket, tcp_connect(address.host, address.port, limits::handshake_time_max));
   const auto until = Clock::now() + limits::handshake_time_max;
@@ -51,7 +40,7 @@ Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const J
   Door door{.exporter = secure.tls->exporter(), .member = shown->id()};
   auto binding = self.bind(*secure.tls);
   door.link = make_tcp_link(std::move(secure), {.rest_max = std::chrono::seconds(10)});
-  FLOTILLA_TRY(door.peer, introduce(*door.link, self, std::move(binding)));
+  FLOTILLA_TRY(door.peer, introduce(*door.link, self, ConnectionClass::join, std::move(binding)));
   return door;
 }
 
