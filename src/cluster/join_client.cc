@@ -4,6 +4,7 @@
 #include "base/words.h"
 #include "cluster/introduction.h"
 #include "io/secure_socket.h"
+#include "trust/pairing_budget.h"
 #include "trust/pairing_code.h"
 #include "wire/handshake.h"
 #include "wire/joining.h"
@@ -14,9 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto answer_time_max = 10s;
+constexpr auto answer_time_max = 15s;  // the member may ask the one that holds the cluster's key, which may be slow
 constexpr auto look_up_interval = 200ms;
-constexpr auto approval_time_max = 10min;  // that of the other side
 
 // What the connection is known to be, before a word of joining is said.
 struct Door {
@@ -83,6 +83,16 @@ Status show_token(const Door& door, const NodeIdentity& self, const JoinToken& t
       make_frame(FrameKind::join_request, encode(JoinRequest{.token = proof.token, .proof = proof.proof})));
 }
 
+// Whoever answers has shown a certificate of the token's cluster, or had one: it may have been put out since, which a
+// newcomer cannot know. So it must not take the newcomer into another cluster.
+Status check_granted(const JoinGranted& granted, const JoinToken& token, const Door& door) {
+  const auto cluster = Certificate::from_der(granted.cluster);
+  if (cluster && token.names(cluster->id())) return {};
+  return fail(Code::not_found,
+              "[cluster] expected {} to let this machine into the token's cluster but it gave a certificate of another",
+              door.peer.name);
+}
+
 }  // namespace
 
 Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
@@ -91,9 +101,10 @@ Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& add
   if (!known) return fail(Code::not_found, "{}", known.error().message);
   const Door& door = *known;
   FLOTILLA_TRY_STATUS(wish.token ? show_token(door, self, *wish.token) : show_code(door, self, wish));
-  const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : approval_time_max;
+  const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : PairingBudget::code_time_max;
   FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_granted, patience, wish.stop));
   FLOTILLA_TRY(JoinGranted granted, decode_join_granted(frame.body));
+  if (wish.token) FLOTILLA_TRY_STATUS(check_granted(granted, *wish.token, door));
   return JoinOutcome{.machine = door.peer.name,
                      .admission = {.member = std::move(granted.member),
                                    .cluster = std::move(granted.cluster),
