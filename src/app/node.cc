@@ -171,8 +171,9 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
           },
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
       .on_joined = [self](const NodeId& peer) { self->admits_.on_joined(peer); },
-      .on_guest_frame = [self](const Guest& guest, const Frame& frame) { self->admits_.on_guest_frame(guest, frame); },
-      .on_guest_gone = [self](std::uint64_t guest) { self->admits_.on_guest_gone(guest); },
+      .on_guest_frame = [self](const Guest& guest,
+                               const Frame& frame) { self->admits_.guests().on_frame(guest, frame); },
+      .on_guest_gone = [self](std::uint64_t guest) { self->admits_.guests().on_gone(guest); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer& peer,
                         SecureSocket socket) { self->on_bulk(peer.node, std::move(socket)); }};
