@@ -1,5 +1,6 @@
 #include "app/join_desk.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/log.h"
@@ -10,15 +11,28 @@ namespace {
 
 constexpr auto asked_again_after = std::chrono::seconds(2);
 
-// Blocking. An address where nobody can let us in is no answer; any other outcome is.
+// Nobody there can let us in, or not now: another machine may, and the same one later.
+bool may_pass(const Error& error) { return error.code == Code::not_found || retry_can_help(error.code); }
+
+// Blocking. The first answer counts; where there is none, that of a machine which might have let us in later. Once a
+// code was shown, whatever comes is an answer: what a person confirmed of one machine says nothing of the next.
 Result<JoinOutcome> ask_all(const NodeIdentity& self, const std::vector<PeerAddress>& doors, const JoinWish& wish) {
+  bool has_shown = false;
+  JoinWish asked = wish;
+  asked.on_code = [&](const std::string& code, const std::string& machine) {
+    has_shown = true;
+    wish.on_code(code, machine);
+  };
   std::string last;
+  std::optional<Error> later;
   for (const PeerAddress& door : doors) {
-    auto outcome = ask_to_join(self, door, wish);
-    if (outcome || outcome.error().code != Code::not_found) return outcome;
+    auto outcome = ask_to_join(self, door, asked);
+    if (outcome || has_shown || !may_pass(outcome.error())) return outcome;
     if (*wish.stop) break;
+    if (outcome.error().code != Code::not_found) later = outcome.error();
     last = std::format("; at {}: {}", to_string(door), without_room(outcome.error().message));
   }
+  if (later) return fail(*later);
   return fail(Code::not_found,
               "[app] no machine that can let this one in answers ({} asked{}); name one with --peer HOST:PORT",
               doors.size(), last);
@@ -31,6 +45,7 @@ struct JoinDesk::Asking {
   OnShown on_shown;
   OnDone on_done;
   Shown shown;
+  bool is_confirmed = false;  // a person has compared what is shown
   std::optional<JoinOutcome> outcome;
   std::atomic<bool> stop{false};
 };
@@ -46,11 +61,14 @@ JoinDesk::~JoinDesk() {
 void JoinDesk::stop() {
   *stopping_ = true;
   again_.cancel();
-  cancel();
+  if (asking_) asking_->stop = true;
 }
 
+// The helper looks at `stop` only until it has an outcome; what waits for its owner then ends here.
 void JoinDesk::cancel() {
-  if (asking_) asking_->stop = true;
+  if (!asking_) return;
+  asking_->stop = true;
+  if (asking_->outcome) finish(fail(Code::cancelled, "[app] joining was given up"));
 }
 
 void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
@@ -74,6 +92,7 @@ void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
                              [&](const std::string& code, const std::string& machine) {
                                boost::asio::post(*loop, [stopping, asking, shown = Shown{code, machine}] {
                                  asking->shown = shown;
+                                 asking->is_confirmed = false;
                                  if (!*stopping) asking->on_shown(shown);
                                });
                              },
@@ -89,13 +108,14 @@ void JoinDesk::on_asked(Result<JoinOutcome> outcome) {
   if (!asking_) return;
   if (!outcome) return finish(fail(outcome.error()));
   asking_->outcome = *std::move(outcome);
-  if (asking_->wish.token || asking_->wish.confirmed) accept();
+  if (asking_->stop) return cancel();
+  if (asking_->wish.token || asking_->wish.confirmed || asking_->is_confirmed) accept();
 }
 
 Status JoinDesk::confirm(const std::string& code) {
   if (!asking_ || asking_->shown.code.empty() || asking_->shown.code != code)
     return fail(Code::not_found, "[app] expected the code that this machine shows; flotilla join shows a new one");
-  asking_->wish.confirmed = true;
+  asking_->is_confirmed = true;
   if (asking_->outcome) accept();
   return {};
 }
@@ -116,16 +136,24 @@ void JoinDesk::finish(Result<std::string> machine) {
 }
 
 void JoinDesk::keep_asking(JoinToken token) {
+  const auto& identity = context_.identity;
+  if (identity.hello().trust == TrustMode::member) return;  // let in meanwhile, by its owner
+  if (const auto cluster = identity.standing->cluster(); cluster && !token.names(*cluster))
+    return log(LogLevel::error, "app",
+               "this machine was not let in: it is in another cluster already; flotilla leave comes first");
   join(
       {.token = token, .peer = {}}, [](const Shown&) {},
       [this, token](const Result<std::string>& machine) {
         trouble_ = machine ? "" : without_room(machine.error().message);
         if (machine) return;
-        if (machine.error().code != Code::not_found)
-          return log(LogLevel::error, "app", "this machine was not let in: {}", without_room(machine.error().message));
+        const std::string why(without_room(machine.error().message));
+        if (!may_pass(machine.error())) return log(LogLevel::error, "app", "this machine was not let in: {}", why);
+        if (machine.error().code != Code::not_found && why != last_refusal_)
+          log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", why);
+        last_refusal_ = why;
         again_.expires_after(asked_again_after);
-        again_.async_wait([this, token](const boost::system::error_code& error) {
-          if (!error) keep_asking(token);
+        again_.async_wait([this, token, stopping = stopping_](const boost::system::error_code& error) {
+          if (!error && !*stopping) keep_asking(token);
         });
       });
 }

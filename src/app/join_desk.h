@@ -24,7 +24,7 @@ class JoinDesk {
   struct Wish {
     std::optional<JoinToken> token;
     std::optional<PeerAddress> peer;  // none: whoever was seen
-    bool confirmed = false;           // by code: the owner has said beforehand that it need not be compared here
+    bool confirmed = false;  // by code, with --yes: the owner has said beforehand that it need not be compared here
   };
   struct Shown {
     std::string code, machine;
@@ -40,7 +40,7 @@ class JoinDesk {
   void join(Wish wish, OnShown on_shown, OnDone on_done);
   Status confirm(const std::string& code);  // the other machine shows the same
   void cancel();
-  // For serve --join: again and again until a machine of the token's cluster was found and has answered.
+  // For serve --join: again and again, until it is in or was told that this token does not let it in.
   void keep_asking(JoinToken token);
   // Why that has not led into a cluster, so far or for good; empty where it did, or nobody asked for it.
   const std::string& trouble() const { return trouble_; }
@@ -56,6 +56,7 @@ class JoinDesk {
   std::shared_ptr<Asking> asking_;
   boost::asio::steady_timer again_;
   std::string trouble_;
+  std::string last_refusal_;  // told once while it stays the same
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};
 };

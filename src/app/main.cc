@@ -394,7 +394,8 @@ void add_doctor(CLI::App& app, int& exit_code) {
 }
 
 void add_token(CLI::App& app, int& exit_code) {
-  CLI::App* token = app.add_subcommand("token", "Tokens that let machines into this machine's cluster");
+  CLI::App* token =
+      app.add_subcommand("token", "Tokens that let machines into this machine's cluster: create, list, revoke");
   token->require_subcommand(1);
   token->footer("Example:\n  flotilla token create --ttl 15m --uses 1");
   CLI::App* verb = token->add_subcommand("create", "Make a token; the first one makes this machine's cluster");
@@ -411,6 +412,14 @@ void add_token(CLI::App& app, int& exit_code) {
   verb->callback([flags, ttl, uses, &exit_code] {
     exit_code = create_token(flags->verb, seconds_from_text(*ttl).value(), *uses);
   });
+  CLI::App* list = token->add_subcommand("list", "The tokens that still let machines in");
+  const auto list_flags = add_client_flags(*list, true);
+  list->callback([list_flags, &exit_code] { exit_code = list_tokens(list_flags->verb); });
+  CLI::App* revoke = token->add_subcommand("revoke", "End a token; machines that came by it stay");
+  const auto revoke_flags = add_client_flags(*revoke, true);
+  const auto id = std::make_shared<std::string>();
+  revoke->add_option("ID", *id, "As flotilla token list shows it")->required();
+  revoke->callback([revoke_flags, id, &exit_code] { exit_code = end_token(revoke_flags->verb, *id); });
 }
 
 void add_join(CLI::App& app, int& exit_code) {

@@ -44,6 +44,15 @@ Result<std::string> read_secret(const std::filesystem::path& path) {
     return fail(Code::not_found,
                 "[app] cannot read the cluster secret {}; give every machine the same file with --cluster-secret FILE",
                 path.string());
+  // As a key is looked at, but said and not refused: secrets that are mounted into containers often are like this.
+  std::error_code unknown;
+  constexpr auto others = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
+  if (const auto mode = std::filesystem::status(path, unknown).permissions();
+      !unknown && (mode & others) != std::filesystem::perms::none)
+    log(LogLevel::warning, "app",
+        "the cluster secret {} can be read by others on this machine, and whoever has it is in the cluster for good; "
+        "run: chmod 600 {}",
+        path.string(), path.string());
   while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
   if (secret.size() < secret_bytes_min || secret.size() > secret_bytes_max)
     return fail(Code::invalid_argument,
@@ -177,8 +186,9 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
           },
       .on_frame = [self](const NodeId& from, Frame frame) { self->on_frame(from, std::move(frame)); },
       .on_joined = [self](const NodeId& peer) { self->admits_.on_joined(peer); },
-      .on_guest_frame = [self](const Guest& guest, const Frame& frame) { self->admits_.on_guest_frame(guest, frame); },
-      .on_guest_gone = [self](std::uint64_t guest) { self->admits_.on_guest_gone(guest); },
+      .on_guest_frame = [self](const Guest& guest,
+                               const Frame& frame) { self->admits_.guests().on_frame(guest, frame); },
+      .on_guest_gone = [self](std::uint64_t guest) { self->admits_.guests().on_gone(guest); },
       .on_lost = [self](const NodeId& peer, const Error& cause) { self->on_lost(peer, cause); },
       .on_bulk = [self](const HandshakePeer& peer,
                         SecureSocket socket) { self->on_bulk(peer.node, std::move(socket)); }};

@@ -123,6 +123,10 @@ std::function<void()> Node::trust(const std::string& wish, const json& arguments
   if (wish == "token") {
     admits_.create_token(number_in(arguments, "ttl_seconds", token_seconds_default),
                          number_in(arguments, "uses", token_uses_default), tell("token"));
+  } else if (wish == "tokens") {
+    admits_.list_tokens(std::move(on_done));
+  } else if (wish == "tokens/revoke") {
+    admits_.end_token(text_in(arguments, "id"), tell("id"));
   } else if (wish == "approve") {
     admits_.approve(text_in(arguments, "code"), tell("name"));
   } else if (wish == "revoke") {

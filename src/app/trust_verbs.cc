@@ -62,6 +62,34 @@ int create_token(const VerbOptions& options, std::uint32_t seconds, std::uint32_
   });
 }
 
+int list_tokens(const VerbOptions& options) {
+  ApiClient client(options.api_url, client_key(options));
+  const auto body = client.get("/tokens");
+  if (!body) return report(body.error());
+  if (options.json) {
+    std::println("{}", body->dump(2));
+    return 0;
+  }
+  if ((*body)["tokens"].empty()) {
+    std::println("No token lets anybody in now. Next: flotilla token create");
+    return 0;
+  }
+  std::vector<std::vector<std::string>> table{{"ID", "USED", "ENDS", "MADE BY"}};
+  for (const json& token : (*body)["tokens"])
+    table.push_back({token.value("id", ""), std::format("{} of {}", token.value("used", 0), token.value("uses", 0)),
+                     token.value("ends", ""),
+                     token["made_by"].is_string() ? token["made_by"].get<std::string>() : "a machine that is away"});
+  std::print("{}", draw_columns(table));
+  return 0;
+}
+
+int end_token(const VerbOptions& options, const std::string& id) {
+  return post_and_say(options, "/tokens/revoke", {{"id", id}}, [](const json& answer) {
+    std::println("Token {} lets nobody in any more. Who came by it stays: flotilla revoke puts a machine out.",
+                 answer.value("id", ""));
+  });
+}
+
 int join_cluster(const VerbOptions& options, const JoinFlags& flags) {
   json wish = json::object();
   if (!flags.token.empty()) wish["token"] = flags.token;

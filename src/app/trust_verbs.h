@@ -1,5 +1,5 @@
-// The verbs about who belongs to the cluster: token create, join, approve, members, revoke, leave. All ask the node of
-// this machine. Each returns the process's exit code, as in verbs.h.
+// The verbs about who belongs to the cluster: token (create, list, revoke), join, approve, members, revoke, leave. All
+// ask the node of this machine. Each returns the process's exit code, as in verbs.h.
 #pragma once
 
 #include <cstdint>
@@ -15,6 +15,8 @@ struct JoinFlags {
 };
 
 int create_token(const VerbOptions& options, std::uint32_t seconds, std::uint32_t uses);
+int list_tokens(const VerbOptions& options);
+int end_token(const VerbOptions& options, const std::string& id);
 int join_cluster(const VerbOptions& options, const JoinFlags& flags);
 int approve_machine(const VerbOptions& options, const std::string& code);
 int list_members(const VerbOptions& options);

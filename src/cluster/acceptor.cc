@@ -7,6 +7,7 @@
 namespace flotilla {
 namespace {
 
+constexpr int accepted_at_once_max = 16;                     // then others on the loop have their turn
 constexpr auto pause_time = std::chrono::milliseconds(200);  // where the system is out of descriptors
 
 }  // namespace
@@ -28,7 +29,8 @@ void Acceptor::await() {
 
 void Acceptor::accept_all() {
   const std::weak_ptr alive = alive_;
-  while (true) {
+  for (int accepted = 0;; ++accepted) {
+    if (accepted == accepted_at_once_max) return await();
     auto socket = tcp_accept(listener_, std::chrono::milliseconds(0));
     if (!socket && socket.error().code == Code::timeout) return await();
     if (!socket) break;

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "cluster/cluster.h"
+#include "cluster/introduction.h"
 #include "io/link.h"
 
 namespace flotilla {
@@ -10,19 +11,10 @@ namespace flotilla {
 namespace {
 
 Result<HandshakePeer> prove(Link& link, const NodeIdentity& self, ChannelBinding binding) {
-  auto handshake = Handshake::initiate(self.hello(), ConnectionClass::bulk, std::move(binding));
+  FLOTILLA_TRY(auto peer, introduce(link, self, ConnectionClass::bulk, std::move(binding)));
   Frame frame;
-  while (true) {
-    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
-    if (handshake.done()) break;
-    FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
-    const auto status = handshake.on_frame(frame);
-    if (status) continue;
-    if (auto refusal = handshake.take_outgoing()) (void)link.send(*refusal);  // the first error is the one to tell
-    return fail(status.error());
-  }
   FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
-  if (frame.header.kind == bulk_go_ahead) return *handshake.peer();
+  if (frame.header.kind == bulk_go_ahead) return peer;
   return fail(Code::corrupt, "[cluster] expected the go-ahead for a bulk connection but got {}",
               to_string(frame.header.kind));
 }

@@ -32,8 +32,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t strangers_max = 64;  // connections that have not yet proven themselves
-constexpr std::size_t guests_max = 8;      // that want to join; a person looks at each
-constexpr auto guest_time_max = 10min;
+constexpr std::size_t guests_max = 64;     // that want to join; those that show a code are counted by who shows it
 constexpr auto dial_time_max = 3s;
 constexpr auto interfaces_interval = 2s;
 constexpr auto leave_time_max = 1s;
@@ -136,11 +135,10 @@ class Shell : public Cluster {
     carry_out();
   }
 
-  std::optional<DeviceId> device_of(const NodeId& member) const override {
+  std::optional<Certificate> shown_by(const NodeId& member) const override {
     const auto connection = connection_to(member);
     const auto* tls = connection ? connection->tls() : nullptr;
-    const auto shown = tls ? tls->peer() : std::nullopt;
-    return shown ? std::optional(shown->id()) : std::nullopt;
+    return tls ? tls->peer() : std::nullopt;
   }
 
   void put_out(const NodeId& member, std::string reason) override {
@@ -156,9 +154,16 @@ class Shell : public Cluster {
 
   std::vector<PeerAddress> doors() const override { return discovery_.all_addresses(); }
 
-  void send_to_guest(std::uint64_t guest, const Frame& frame) override {
+  bool send_to_guest(std::uint64_t guest, const Frame& frame) override {
+    const auto found = channels_.find(guest);
+    if (found == channels_.end() || !found->second.guest || !found->second.connection->is_open()) return false;
+    found->second.connection->send(frame);
+    return true;
+  }
+
+  void let_guest_wait(std::uint64_t guest, std::chrono::seconds time) override {
     if (const auto found = channels_.find(guest); found != channels_.end() && found->second.guest)
-      found->second.connection->send(frame);
+      found->second.deadline = now() + time;
   }
 
   void dismiss_guest(std::uint64_t guest, Error cause) override {
@@ -193,7 +198,7 @@ class Shell : public Cluster {
     std::optional<PeerAddress> dialled;    // where we connected to; empty where the peer did
     std::optional<PeerAddress> reachable;  // where the peer can be dialled, once the handshake is done
     std::string host;
-    Instant deadline;  // of the handshake
+    Instant deadline;  // of the handshake; then, of a guest, of what it waits for
   };
 
   // --- Time ---
@@ -344,6 +349,7 @@ class Shell : public Cluster {
                      .reachable = {},
                      .host = connection->remote_host(),
                      .deadline = now() + limits::handshake_time_max};
+    connection->bound_bodies(FrameConnection::stranger_body_bytes_max);
     connection->when_secured(guarded([this, id, role] { begin_handshake(id, role); }));
     connection->start(guarded([this, id](Frame frame) { on_channel_frame(id, std::move(frame)); }),
                       guarded([this, id](const Error& cause) { on_channel_closed(id, cause); }));
@@ -393,6 +399,7 @@ class Shell : public Cluster {
     channel.handshake.reset();
     channel.is_proven = true;
     if (peer.connection_class == ConnectionClass::join) return receive_guest(id, channel, peer);
+    channel.connection->bound_bodies(limits::control_body_bytes_max);
     channel.reachable = channel.dialled.value_or(PeerAddress{.host = channel.host, .port = peer.cluster_port});
     if (channel.dialled) discovery_.on_dial_done(*channel.dialled, peer.node, now());
     if (peer.node == options_.identity.node)
@@ -408,10 +415,10 @@ class Shell : public Cluster {
     if (!shown || static_cast<std::size_t>(guests) >= guests_max)
       return refuse_guest(id, Error{Code::busy,
                                     "[cluster] too many machines want to join at the same time; try again "
-                                    "in some minutes"});
+                                    "in some seconds"});
     channel.guest =
         Guest{.id = id, .peer = peer, .key = shown->public_key(), .exporter = tls->exporter(), .host = channel.host};
-    channel.deadline = now() + guest_time_max;
+    channel.deadline = now() + limits::handshake_time_max;  // to say what it wants
   }
 
   void refuse_guest(ConnectionId id, const Error& cause) {

@@ -77,12 +77,15 @@ class Cluster {
   virtual std::optional<PeerFacts> facts_of(const NodeId& node) const = 0;
   virtual void prefer_host(const NodeId& node, std::string host) = 0;  // Member::host from now on; empty: the connection's
   // --- Who belongs to us ---
-  virtual std::optional<DeviceId> device_of(const NodeId& member) const = 0;
+  // The certificate of the connection to a member, as it was when that began; none where there is no such connection.
+  virtual std::optional<Certificate> shown_by(const NodeId& member) const = 0;
   virtual void put_out(const NodeId& member, std::string reason) = 0;
   // What this machine can prove has changed: everyone who refused it is asked again at once.
   virtual void retry() = 0;
   virtual std::vector<PeerAddress> doors() const = 0;  // where a newcomer may ask: addresses of whoever is not joined
-  virtual void send_to_guest(std::uint64_t guest, const Frame& frame) = 0;
+  virtual bool send_to_guest(std::uint64_t guest, const Frame& frame) = 0;  // false where it is gone
+  // A guest has limits::handshake_time_max to say what it wants. From now on it has so long.
+  virtual void let_guest_wait(std::uint64_t guest, std::chrono::seconds time) = 0;
   virtual void dismiss_guest(std::uint64_t guest, Error cause) = 0;  // what was sent to it arrives first
   // Says goodbye to all and closes; `done` once the frames are out or after a second.
   virtual void leave(std::string reason, std::function<void()> done) = 0;

@@ -12,9 +12,14 @@
 #include <thread>
 
 #include "base/log.h"
+#include "cluster/introduction.h"
+#include "cluster/join_client.h"
 #include "cluster/link_probe.h"
+#include "io/frame_connection.h"
 #include "io/link.h"
+#include "io/secure_socket.h"
 #include "wire/control.h"
+#include "wire/joining.h"
 
 namespace flotilla {
 namespace {
@@ -30,7 +35,8 @@ struct TestNode {
   std::vector<std::string> lost;
   std::vector<std::pair<NodeId, Frame>> frames;
   std::vector<std::pair<HandshakePeer, SecureSocket>> bulk;
-  int views = 0;
+  std::function<void(const Guest&, const Frame&)> on_guest_frame;
+  int views = 0, guests_gone = 0;
 
   std::string state_of(const std::string& name) const {
     const auto view = cluster->view();
@@ -78,6 +84,10 @@ class Shells : public testing::Test {
     events.on_view = [&node] { ++node.views; };
     events.on_frame = [&node](const NodeId& from, Frame frame) { node.frames.emplace_back(from, std::move(frame)); };
     events.on_lost = [&node](const NodeId&, const Error& cause) { node.lost.push_back(cause.message); };
+    events.on_guest_frame = [&node](const Guest& guest, const Frame& frame) {
+      if (node.on_guest_frame) node.on_guest_frame(guest, frame);
+    };
+    events.on_guest_gone = [&node](std::uint64_t) { ++node.guests_gone; };
     events.on_bulk = [&node](HandshakePeer peer, SecureSocket socket) {
       node.bulk.emplace_back(std::move(peer), std::move(socket));
     };
@@ -374,6 +384,87 @@ TEST_F(Shells, RefuseBulkConnectionsWithAnotherSecret) {
   ASSERT_FALSE(link);
   EXPECT_EQ(link.error().code, Code::unauthorized) << link.error().message;
   EXPECT_TRUE(a.bulk.empty());
+}
+
+// A newcomer's connection whose handshake is done.
+std::unique_ptr<Link> knock_at(const TestNode& node, const NodeIdentity& newcomer) {
+  auto socket = tcp_connect("127.0.0.1", node.port(), 1s);
+  if (!socket) return nullptr;
+  auto secure = shake_hands(*std::move(socket), newcomer.standing->tls(), TlsRole::initiator,
+                            std::chrono::steady_clock::now() + 5s);
+  if (!secure) return nullptr;
+  auto binding = newcomer.bind(*secure->tls);
+  auto link = make_tcp_link(*std::move(secure));
+  return introduce(*link, newcomer, ConnectionClass::join, std::move(binding)) ? std::move(link) : nullptr;
+}
+
+TEST_F(Shells, LetManyKnockAtOnceAndShowOutWhoSaysNothing) {
+  constexpr int guests = 20;  // that were started together
+  auto& a = start("a", {.trust = TrustMode::none});
+  int heard = 0;
+  a.on_guest_frame = [&](const Guest& guest, const Frame&) {
+    ++heard;
+    a.cluster->let_guest_wait(guest.id, 1min);
+  };
+  std::vector<std::unique_ptr<Link>> links(guests);
+  std::jthread helper([&] {
+    for (auto& link : links) link = knock_at(a, new_identity("newcomer", TrustMode::none));
+    for (int i = 0; i < guests / 2; ++i)
+      if (links[i]) (void)links[i]->send(make_frame(FrameKind::join_request, {}));
+  });
+  ASSERT_TRUE(until([&] { return heard == guests / 2; }));
+  EXPECT_TRUE(until([&] { return a.guests_gone == guests / 2; })) << a.guests_gone;
+  helper.join();
+  Frame frame;
+  ASSERT_TRUE(links.back()->receive(frame, 2s));
+  EXPECT_EQ(frame.header.kind, FrameKind::refused);
+  EXPECT_EQ(links.front()->receive(frame, 1ms).error().code, Code::timeout) << "still a guest";
+}
+
+TEST_F(Shells, TakeNoLongFrameFromAGuestWhateverKindItSays) {
+  auto& a = start("a", {.trust = TrustMode::none});
+  bool has_come = false;
+  a.on_guest_frame = [&](const Guest&, const Frame&) { has_come = true; };
+  std::jthread helper([&] {
+    if (const auto link = knock_at(a, new_identity("newcomer", TrustMode::none)))
+      (void)link->send(make_frame(FrameKind::node_info, Bytes(FrameConnection::stranger_body_bytes_max + 1)));
+  });
+  EXPECT_TRUE(until([&] { return a.guests_gone == 1; }));
+  EXPECT_FALSE(has_come);
+}
+
+// A member that was put out has the cluster's certificate still, which a newcomer believes.
+TEST_F(Shells, TakeNoMembershipOfAnotherClusterForTheirToken) {
+  auto& thief = start("thief", {.trust = TrustMode::none});
+  const auto signer = Standing::in_memory(), other = Standing::in_memory();
+  ASSERT_TRUE(signer->found_cluster(wall_time()));
+  ASSERT_TRUE(other->found_cluster(wall_time()));
+  const auto& standing = *thief.identity.standing;
+  ASSERT_TRUE(thief.identity.standing->accept(*signer->admit(standing.public_key(), true, wall_time()), wall_time()));
+  const auto token = JoinToken::parse(signer->create_token(1h, 1, wall_time()).value()).value();
+  for (const auto& giver : {other, signer}) {
+    thief.on_guest_frame = [&](const Guest& guest, const Frame&) {
+      auto given = giver->admit(guest.key, true, wall_time()).value();
+      thief.cluster->send_to_guest(
+          guest.id, make_frame(FrameKind::join_granted,
+                               encode(JoinGranted{std::move(given.member), std::move(given.cluster), {}})));
+    };
+    Result<JoinOutcome> outcome = fail(Code::internal, "not run");
+    bool done = false;
+    std::jthread helper([&, port = thief.port()] {
+      outcome =
+          ask_to_join(new_identity("newcomer", TrustMode::none), {"127.0.0.1", port}, {.token = token, .on_code = {}});
+      boost::asio::post(loop_, [&] { done = true; });
+    });
+    ASSERT_TRUE(until([&] { return done; }));
+    if (giver == signer) {
+      EXPECT_TRUE(outcome) << outcome.error().message;
+    } else {
+      ASSERT_FALSE(outcome);
+      EXPECT_EQ(outcome.error().code, Code::not_found) << "the next door may be better";
+      EXPECT_THAT(outcome.error().message, HasSubstr("a certificate of another"));
+    }
+  }
 }
 
 TEST_F(Shells, SayWhichPortIsBusy) {

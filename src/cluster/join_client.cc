@@ -2,7 +2,9 @@
 
 #include "base/limits.h"
 #include "base/words.h"
+#include "cluster/introduction.h"
 #include "io/secure_socket.h"
+#include "trust/pairing_budget.h"
 #include "trust/pairing_code.h"
 #include "wire/handshake.h"
 #include "wire/joining.h"
@@ -13,9 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto answer_time_max = 10s;
+constexpr auto answer_time_max = 15s;  // the member may ask the one that holds the cluster's key, which may be slow
 constexpr auto look_up_interval = 200ms;
-constexpr auto approval_time_max = 10min;  // that of the other side
 
 // What the connection is known to be, before a word of joining is said.
 struct Door {
@@ -24,18 +25,6 @@ struct Door {
   Digest exporter{};
   DeviceId member;
 };
-
-Result<HandshakePeer> introduce(Link& link, const NodeIdentity& self, ChannelBinding binding) {
-  auto handshake = Handshake::initiate(self.hello(), ConnectionClass::join, std::move(binding));
-  Frame frame;
-  while (true) {
-    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
-    if (handshake.done()) return *handshake.peer();
-    FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
-    if (const auto status = handshake.on_frame(frame); !status)
-      return fail(Code::not_found, "{}", status.error().message);
-  }
-}
 
 Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
   FLOTILLA_TRY(auto socket, tcp_connect(address.host, address.port, limits::handshake_time_max));
@@ -51,7 +40,7 @@ Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const J
   Door door{.exporter = secure.tls->exporter(), .member = shown->id()};
   auto binding = self.bind(*secure.tls);
   door.link = make_tcp_link(std::move(secure), {.rest_max = std::chrono::seconds(10)});
-  FLOTILLA_TRY(door.peer, introduce(*door.link, self, std::move(binding)));
+  FLOTILLA_TRY(door.peer, introduce(*door.link, self, ConnectionClass::join, std::move(binding)));
   return door;
 }
 
@@ -94,6 +83,16 @@ Status show_token(const Door& door, const NodeIdentity& self, const JoinToken& t
       make_frame(FrameKind::join_request, encode(JoinRequest{.token = proof.token, .proof = proof.proof})));
 }
 
+// Whoever answers has shown a certificate of the token's cluster, or had one: it may have been put out since, which a
+// newcomer cannot know. So it must not take the newcomer into another cluster.
+Status check_granted(const JoinGranted& granted, const JoinToken& token, const Door& door) {
+  const auto cluster = Certificate::from_der(granted.cluster);
+  if (cluster && token.names(cluster->id())) return {};
+  return fail(Code::not_found,
+              "[cluster] expected {} to let this machine into the token's cluster but it gave a certificate of another",
+              door.peer.name);
+}
+
 }  // namespace
 
 Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
@@ -102,9 +101,10 @@ Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& add
   if (!known) return fail(Code::not_found, "{}", known.error().message);
   const Door& door = *known;
   FLOTILLA_TRY_STATUS(wish.token ? show_token(door, self, *wish.token) : show_code(door, self, wish));
-  const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : approval_time_max;
+  const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : PairingBudget::code_time_max;
   FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_granted, patience, wish.stop));
   FLOTILLA_TRY(JoinGranted granted, decode_join_granted(frame.body));
+  if (wish.token) FLOTILLA_TRY_STATUS(check_granted(granted, *wish.token, door));
   return JoinOutcome{.machine = door.peer.name,
                      .admission = {.member = std::move(granted.member),
                                    .cluster = std::move(granted.cluster),

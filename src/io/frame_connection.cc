@@ -66,6 +66,7 @@ class AsioFrameConnection : public FrameConnection {
 
   void when_secured(std::function<void()> on_secured) override { on_secured_ = std::move(on_secured); }
   const TlsSession* tls() const override { return tls_ ? &*tls_ : nullptr; }
+  void bound_bodies(std::size_t bytes_max) override { body_bytes_max_ = bytes_max; }
 
   void send(const Frame& frame) override {
     check(state_ != State::idle, "a connection is started before anything is sent");
@@ -242,11 +243,11 @@ class AsioFrameConnection : public FrameConnection {
   void on_header() {
     auto header = decode_header(header_bytes_);
     if (!header) return finish(std::move(header).error());
-    if (header->body_bytes > limits::control_body_bytes_max) {
+    if (header->body_bytes > body_bytes_max_) {
       return finish(
-          {Code::too_large, std::format("[io] expected control frames but got {} bytes of {} from {}; the peer "
-                                        "is broken",
-                                        header->body_bytes, to_string(header->kind), peer_name())});
+          {Code::too_large,
+           std::format("[io] expected frames of at most {} bytes but got {} bytes of {} from {}; the peer is broken",
+                       body_bytes_max_, header->body_bytes, to_string(header->kind), peer_name())});
     }
     frame_.header = *header;
     frame_.body.clear();
@@ -380,6 +381,7 @@ class AsioFrameConnection : public FrameConnection {
   std::optional<Error> adopt_error_;
   State state_ = State::idle;
   bool delivering_ = false;
+  std::size_t body_bytes_max_ = limits::control_body_bytes_max;  // of what arrives
   std::function<void()> on_secured_;
   Error cause_;  // from close() on
   OnFrame on_frame_;

@@ -21,6 +21,7 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
  public:
   using OnFrame = std::function<void(Frame)>;
   using OnClose = std::function<void(Error)>;
+  static constexpr std::size_t stranger_body_bytes_max = 16u << 10;  // as a hello's: names, proofs, or a refusal
   static constexpr std::size_t offered_bytes_max = limits::send_queue_bytes_max / 2;
 
   // Takes a connected stream socket, encrypted where it brings a session. Nothing is read before start().
@@ -32,6 +33,10 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   // then, tls() is null and frames go in the clear: good for nothing but telling it so.
   virtual void when_secured(std::function<void()> on_secured) = 0;
   virtual const TlsSession* tls() const = 0;  // null where nothing is encrypted
+
+  // Frames with longer bodies close it from now on (too_large), whatever their kind: for a peer that has proved nothing,
+  // which may write any kind it likes into a header. limits::control_body_bytes_max until this is called.
+  virtual void bound_bodies(std::size_t bytes_max) = 0;
 
   virtual void start(OnFrame on_frame, OnClose on_close) = 0;
   virtual void send(const Frame& frame) = 0;  // queued; silently dropped once closed (on_close has said why)

@@ -165,6 +165,25 @@ TEST_F(FrameConnectionTest, FramesOfTheRingAreTooLargeHere) {
   EXPECT_EQ(causes_[0].code, Code::too_large);
 }
 
+TEST_F(FrameConnectionTest, APeerThatHasProvedNothingMaySendLittleWhateverKindItSays) {
+  connection_->bound_bodies(FrameConnection::stranger_body_bytes_max);
+  start();
+  const Bytes body = some_bytes(FrameConnection::stranger_body_bytes_max);
+  write(encode_header({.kind = FrameKind::node_info}, body));
+  write(body);
+  ASSERT_TRUE(turn_until([&] { return !frames_.empty(); }));
+  connection_->bound_bodies(limits::control_body_bytes_max);  // it has
+  const Bytes more = some_bytes(body.size() + 1);
+  write(encode_header({.kind = FrameKind::node_info}, more));
+  write(more);
+  ASSERT_TRUE(turn_until([&] { return frames_.size() == 2; }));
+  connection_->bound_bodies(FrameConnection::stranger_body_bytes_max);
+  write(encode_header({.kind = FrameKind{999}}, more));
+  ASSERT_TRUE(turn_until_closed());
+  EXPECT_EQ(causes_[0].code, Code::too_large);
+  EXPECT_EQ(frames_.size(), 2u);
+}
+
 TEST_F(FrameConnectionTest, AFrameTooLargeToSendIsDroppedAndTheConnectionLivesOn) {
   start();
   connection_->send(make_frame(FrameKind::generate, Bytes(limits::control_body_bytes_max + 1)));

@@ -210,7 +210,9 @@ void add_management_routes(Router& router, Backend& backend, const ServerLimits&
   router.add("GET", "/plan", models, [&backend](Exchange exchange) { plan(std::move(exchange), backend); });
   router.add("GET", "/members", admin,
              [&backend, depth_max](Exchange exchange) { trust(std::move(exchange), backend, "members", depth_max); });
-  for (const char* wish : {"token", "join", "approve", "revoke", "leave"})
+  router.add("GET", "/tokens", admin,
+             [&backend, depth_max](Exchange exchange) { trust(std::move(exchange), backend, "tokens", depth_max); });
+  for (const char* wish : {"token", "tokens/revoke", "join", "approve", "revoke", "leave"})
     router.add("POST", std::string("/") + wish, admin, [&backend, wish, depth_max](Exchange exchange) {
       trust(std::move(exchange), backend, wish, depth_max);
     });

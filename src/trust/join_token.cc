@@ -91,7 +91,7 @@ TokenProof JoinToken::prove(const Digest& exporter, const DeviceId& newcomer) co
 }
 
 Result<JoinToken> TokenBook::create(const DeviceId& cluster, std::chrono::seconds lifetime, std::uint32_t uses,
-                                    WallTime now) {
+                                    WallTime now, const NodeId& maker) {
   if (lifetime < lifetime_min || lifetime > lifetime_max)
     return fail(Code::invalid_argument, "[trust] expected a token to live from 1 minute to 30 days but got {} s",
                 lifetime.count());
@@ -100,23 +100,24 @@ Result<JoinToken> TokenBook::create(const DeviceId& cluster, std::chrono::second
   std::erase_if(given_, [&](const Given& each) { return now >= each.ends + kept_after_end; });
   if (given_.size() >= tokens_max)
     return fail(Code::busy,
-                "[trust] expected at most {} join tokens at a time; use one of those given out, or wait "
-                "until some have ended",
+                "[trust] expected at most {} join tokens at a time; use one of those given out, or wait until a day "
+                "after some have ended (flotilla token list)",
                 tokens_max);
   const auto token = JoinToken::generate(cluster);
   given_.push_back({.token = name_from(token.secret_),
                     .key = key_from(token.secret_),
                     .ends = now + lifetime,
                     .uses = uses,
+                    .maker = maker,
                     .users = {}});
   return token;
 }
 
-Status TokenBook::redeem(const TokenProof& proof, const Digest& exporter, const DeviceId& newcomer, WallTime now) {
+Status TokenBook::redeem(const TokenProof& proof, const Digest& exporter, const User& newcomer, WallTime now) {
   Given* found = nullptr;
   for (Given& each : given_)  // all of them, so that no answer is quicker than another
     if (equal_in_constant_time(each.token, proof.token) &&
-        equal_in_constant_time(proof_from(each.key, exporter, newcomer), proof.proof))
+        equal_in_constant_time(proof_from(each.key, exporter, newcomer.device), proof.proof))
       found = &each;
   if (found == nullptr)
     return fail(Code::unauthorized,
@@ -125,14 +126,45 @@ Status TokenBook::redeem(const TokenProof& proof, const Digest& exporter, const 
   if (now >= found->ends)
     return fail(Code::unauthorized, "[trust] this token ended at {:%F %R} UTC; flotilla token create prints a new one",
                 found->ends);
-  if (std::ranges::contains(found->users, newcomer)) return {};
+  const bool has_used_it = std::ranges::contains(found->users, newcomer.device);
+  if (has_used_it && newcomer.is_put_out)
+    return fail(Code::unauthorized,
+                "[trust] this machine was put out of the cluster after this token had let it in; whoever wants it back "
+                "makes a new one (flotilla token create)");
+  if (has_used_it) return {};
   if (found->users.size() >= found->uses)
     return fail(
         Code::unauthorized,
         "[trust] this token has let in the {} machine{} it was made for; flotilla token create prints a new one",
         found->uses, found->uses == 1 ? "" : "s");
-  found->users.push_back(newcomer);
+  found->users.push_back(newcomer.device);
   return {};
+}
+
+std::vector<TokenFacts> TokenBook::list(WallTime now) const {
+  std::vector<TokenFacts> list;
+  for (const Given& each : given_)
+    if (now < each.ends && each.users.size() < each.uses)
+      list.push_back({.token = each.token,
+                      .ends = each.ends,
+                      .uses = each.uses,
+                      .used = static_cast<std::uint32_t>(each.users.size()),
+                      .maker = each.maker});
+  return list;
+}
+
+bool TokenBook::end(const TokenName& token, WallTime now) {
+  const auto found =
+      std::ranges::find_if(given_, [&](const Given& each) { return each.token == token && now < each.ends; });
+  if (found == given_.end()) return false;
+  found->ends = now;
+  return true;
+}
+
+void TokenBook::end_those_of(const DeviceId& device, WallTime now) {
+  for (Given& each : given_)
+    if (each.maker == node_id_of(device) || std::ranges::contains(each.users, device))
+      each.ends = std::min(each.ends, now);
 }
 
 json TokenBook::to_json() const {
@@ -144,6 +176,7 @@ json TokenBook::to_json() const {
                     {"key", to_hex(each.key)},
                     {"ends", each.ends.time_since_epoch().count()},
                     {"uses", each.uses},
+                    {"maker", to_hex(std::as_bytes(std::span(each.maker.bytes)))},
                     {"users", users}});
   }
   return list;
@@ -162,6 +195,8 @@ Result<TokenBook> TokenBook::from_json(const json& list) {
     if (ends < 0 || ends > ends_max.count()) return bad_book();
     given.ends = WallTime(std::chrono::seconds(ends));
     given.uses = static_cast<std::uint32_t>(std::min<std::uint64_t>(each["uses"].get<std::uint64_t>(), uses_max));
+    if (std::array<std::byte, 16> maker{}; read_bytes(each, "maker", maker))  // older files do not say
+      std::memcpy(given.maker.bytes.data(), maker.data(), maker.size());
     for (const json& user : each["users"]) {
       const auto id = user.is_string() ? device_id_from_string(user.get<std::string>()) : bad_book();
       if (!id) return bad_book();

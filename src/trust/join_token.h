@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/ids.h"
 #include "base/result.h"
 #include "base/sha256.h"
 #include "trust/certificate.h"
@@ -24,7 +25,7 @@ namespace flotilla {
 
 // What a newcomer sends instead of its token.
 struct TokenProof {
-  std::array<std::byte, 8> token{};  // which one: no secret
+  std::array<std::byte, 8> token{};  // its TokenName
   Digest proof{};                    // HMAC over this connection and the newcomer
   bool operator==(const TokenProof&) const = default;
 };
@@ -44,6 +45,16 @@ class JoinToken {
   std::array<std::byte, 16> cluster_{}, secret_{};
 };
 
+using TokenName = std::array<std::byte, 8>;  // which token: no secret
+
+// What may be told of a token that was given out.
+struct TokenFacts {
+  TokenName token{};
+  WallTime ends;
+  std::uint32_t uses = 0, used = 0;
+  NodeId maker;  // the member that asked for it; zeros where it is not known
+};
+
 class TokenBook {
  public:
   static constexpr std::uint32_t uses_max = 1000;
@@ -52,10 +63,21 @@ class TokenBook {
   static constexpr auto kept_after_end = std::chrono::days(1);  // so that a late user is told why
 
   // invalid_argument outside the bounds above; busy where too many are out.
-  Result<JoinToken> create(const DeviceId& cluster, std::chrono::seconds lifetime, std::uint32_t uses, WallTime now);
+  Result<JoinToken> create(const DeviceId& cluster, std::chrono::seconds lifetime, std::uint32_t uses, WallTime now,
+                           const NodeId& maker = {});
   // One use, or none where this newcomer has used it before: its answer may have been lost. unauthorized: no such
-  // token, or it does not prove (which of the two is not said); ended; used up.
-  Status redeem(const TokenProof& proof, const Digest& exporter, const DeviceId& newcomer, WallTime now);
+  // token, or it does not prove (which of the two is not said); ended; used up; or used by a machine that was put out
+  // since, whose owner wants a new one for it.
+  struct User {
+    DeviceId device;
+    bool is_put_out = false;
+  };
+  Status redeem(const TokenProof& proof, const Digest& exporter, const User& newcomer, WallTime now);
+  // Those that still let in.
+  std::vector<TokenFacts> list(WallTime now) const;
+  bool end(const TokenName& token, WallTime now);  // false where none of this name still lets in
+  // Those that this device has used or made: whoever has it may have them, too.
+  void end_those_of(const DeviceId& device, WallTime now);
 
   nlohmann::json to_json() const;
   static Result<TokenBook> from_json(const nlohmann::json& json);  // corrupt
@@ -66,6 +88,7 @@ class TokenBook {
     Digest key{};  // derived from the secret, which does not follow from it
     WallTime ends;
     std::uint32_t uses = 0;
+    NodeId maker;
     std::vector<DeviceId> users;
   };
   std::vector<Given> given_;

@@ -23,12 +23,15 @@ RevocationList RevocationList::sign(std::uint64_t number, std::vector<DeviceId> 
   return list;
 }
 
-RevocationList RevocationList::with(const DeviceId& device, const SigningKey& cluster) const {
+Result<RevocationList> RevocationList::with(const DeviceId& device, const SigningKey& cluster) const {
   auto devices = devices_;
   const auto place = std::ranges::lower_bound(devices, device);
   if (place == devices.end() || *place != device) devices.insert(place, device);
-  // The oldest are not known by their place; a list this long belongs to certificates that have ended long since.
-  if (devices.size() > devices_max) devices.erase(devices.begin());
+  if (devices.size() > devices_max)
+    return fail(Code::too_large,
+                "[trust] expected at most {} machines put out of one cluster but this one is one more; begin a new "
+                "cluster (flotilla leave on each machine, then flotilla token create)",
+                devices_max);
   return sign(number_ + 1, std::move(devices), cluster);
 }
 

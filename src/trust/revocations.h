@@ -21,8 +21,8 @@ class RevocationList {
   static constexpr std::size_t devices_max = 4096;
 
   RevocationList() = default;  // number 0, nobody
-  // The list after this one. The device may be on it already.
-  RevocationList with(const DeviceId& device, const SigningKey& cluster) const;
+  // The list after this one. The device may be on it already. too_large where it is full: no other comes off for it.
+  Result<RevocationList> with(const DeviceId& device, const SigningKey& cluster) const;
   // Takes one off again: it was let in anew.
   RevocationList without(const DeviceId& device, const SigningKey& cluster) const;
 

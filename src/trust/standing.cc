@@ -107,9 +107,10 @@ Status Standing::write(std::string_view name, std::string_view text, mode_t mode
 
 TlsContext Standing::tls() const {
   const std::scoped_lock lock(mutex_);
+  if (tls_) return *tls_;  // whoever connects has one asked for, before it has said a byte
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  if (member_) return TlsContext::of_device(key_, *member_, cluster_);
-  return TlsContext::of_device(key_, Certificate::of_device(key_, now), {});
+  tls_ = TlsContext::of_device(key_, member_ ? *member_ : Certificate::of_device(key_, now), cluster_);
+  return *tls_;
 }
 
 std::optional<DeviceId> Standing::cluster() const {
@@ -125,6 +126,11 @@ bool Standing::may_sign() const {
 std::optional<WallTime> Standing::membership_ends() const {
   const std::scoped_lock lock(mutex_);
   return member_ ? std::optional(member_->ends()) : std::nullopt;
+}
+
+Bytes Standing::membership() const {
+  const std::scoped_lock lock(mutex_);
+  return member_ ? member_->der() : Bytes();
 }
 
 bool Standing::wants_renewal(WallTime now) const {
@@ -160,6 +166,7 @@ Status Standing::keep_membership(const Certificate& member, const Certificate& c
   FLOTILLA_TRY_STATUS(write("membership.pem", to_pem(both), 0644));
   member_ = member;
   cluster_ = cluster;
+  tls_.reset();
   return {};
 }
 
@@ -170,9 +177,36 @@ Status Standing::keep_revocations(RevocationList list) {
   return {};
 }
 
+Status Standing::keep_tokens(TokenBook book) {
+  FLOTILLA_TRY_STATUS(write("tokens.json", book.to_json().dump(1) + '\n', 0600));
+  tokens_ = std::move(book);
+  return {};
+}
+
+Status Standing::remove(std::string_view name) const {
+  std::error_code error;
+  if (!folder_.empty()) fs::remove(folder_ / name, error);
+  if (!error) return {};
+  return fail(Code::permission, "[trust] cannot delete {} ({})", (folder_ / name).string(), error.message());
+}
+
+// For a machine that enters a cluster out of none: what a crash while leaving, or an owner who deleted membership.pem
+// alone, left of the one before does not fit, and would keep the node from its next start or count as its own. The
+// cluster's key is set aside: it may be the only one.
+Status Standing::clear_leftovers() const {
+  if (folder_.empty() || cluster_) return {};
+  for (const char* name : {"tokens.json", "revoked.bin", "members.txt"}) FLOTILLA_TRY_STATUS(remove(name));
+  const fs::path key = folder_ / "cluster.key";
+  std::error_code error;
+  if (fs::exists(key, error)) fs::rename(key, folder_ / "cluster.key.old", error);
+  if (!error) return {};
+  return fail(Code::permission, "[trust] cannot set aside {} ({})", key.string(), error.message());
+}
+
 Status Standing::found_cluster(WallTime now) {
   const std::scoped_lock lock(mutex_);
   if (cluster_) return fail(Code::busy, "[trust] this machine is in a cluster already; flotilla leave comes first");
+  FLOTILLA_TRY_STATUS(clear_leftovers());
   auto cluster_key = SigningKey::generate();
   if (!folder_.empty()) FLOTILLA_TRY_STATUS(write_key_file(folder_ / "cluster.key", cluster_key));
   const auto own = Certificate::of_member(cluster_key, key_.public_key(), now);
@@ -200,55 +234,77 @@ Status Standing::accept(const Admission& admission, WallTime now) {
   if (member.public_key() != key_.public_key() || !cluster.is_authority())
     return fail(Code::unauthorized, "[trust] expected a certificate for this machine but got another's");
   FLOTILLA_TRY_STATUS(check_membership(member, cluster.public_key(), "this machine", now));
+  RevocationList list;
   if (!admission.revocations.empty()) {
-    FLOTILLA_TRY(auto list, RevocationList::decode(admission.revocations, cluster.public_key()));
-    if (list.number() > revocations_.number()) FLOTILLA_TRY_STATUS(keep_revocations(std::move(list)));
+    FLOTILLA_TRY(list, RevocationList::decode(admission.revocations, cluster.public_key()));
   }
+  FLOTILLA_TRY_STATUS(clear_leftovers());
+  if (list.number() > revocations_.number()) FLOTILLA_TRY_STATUS(keep_revocations(std::move(list)));
   return keep_membership(member, cluster);
 }
 
 Status Standing::leave_cluster() {
   const std::scoped_lock lock(mutex_);
-  if (!folder_.empty()) {
-    // The certificates first: what is left behind by a crash then means nothing.
-    for (const char* name : {"membership.pem", "cluster.key", "tokens.json", "revoked.bin", "members.txt"}) {
-      std::error_code error;
-      fs::remove(folder_ / name, error);
-      if (error)
-        return fail(Code::permission, "[trust] cannot delete {} ({})", (folder_ / name).string(), error.message());
-    }
-  }
+  // The certificates first: what is left behind by a crash is then read by nobody, and cleared by who enters the next.
+  for (const char* name : {"membership.pem", "cluster.key", "tokens.json", "revoked.bin", "members.txt"})
+    FLOTILLA_TRY_STATUS(remove(name));
   member_.reset();
   cluster_.reset();
   cluster_key_.reset();
   tokens_ = {};
   revocations_ = {};
+  tls_.reset();
   return {};
 }
 
-Result<std::string> Standing::create_token(std::chrono::seconds lifetime, std::uint32_t uses, WallTime now) {
+// What is on the disk counts first: a change that cannot be written has not happened.
+Result<std::string> Standing::create_token(std::chrono::seconds lifetime, std::uint32_t uses, WallTime now,
+                                           const std::optional<NodeId>& maker) {
   const std::scoped_lock lock(mutex_);
   if (!cluster_key_) return not_a_signer();
-  FLOTILLA_TRY(const auto token, tokens_.create(cluster_->id(), lifetime, uses, now));
-  FLOTILLA_TRY_STATUS(write("tokens.json", tokens_.to_json().dump(1) + '\n', 0600));
+  TokenBook book = tokens_;
+  FLOTILLA_TRY(const auto token, book.create(cluster_->id(), lifetime, uses, now, maker.value_or(node())));
+  FLOTILLA_TRY_STATUS(keep_tokens(std::move(book)));
   return token.text();
 }
 
 Status Standing::redeem(const TokenProof& proof, const Digest& exporter, const DeviceId& newcomer, WallTime now) {
   const std::scoped_lock lock(mutex_);
   if (!cluster_key_) return not_a_signer();
-  FLOTILLA_TRY_STATUS(tokens_.redeem(proof, exporter, newcomer, now));
-  return write("tokens.json", tokens_.to_json().dump(1) + '\n', 0600);
+  TokenBook book = tokens_;
+  const TokenBook::User user{.device = newcomer, .is_put_out = revocations_.contains(newcomer)};
+  FLOTILLA_TRY_STATUS(book.redeem(proof, exporter, user, now));
+  return keep_tokens(std::move(book));
 }
 
-Status Standing::revoke(const DeviceId& device) {
+Result<std::vector<TokenFacts>> Standing::tokens(WallTime now) const {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_key_) return not_a_signer();
+  return tokens_.list(now);
+}
+
+Status Standing::end_token(const TokenName& token, WallTime now) {
+  const std::scoped_lock lock(mutex_);
+  if (!cluster_key_) return not_a_signer();
+  TokenBook book = tokens_;
+  if (!book.end(token, now))
+    return fail(Code::not_found, "[trust] expected the id of a token that still lets in; flotilla token list has them");
+  return keep_tokens(std::move(book));
+}
+
+// The tokens first: where only the second file can be written no more, the machine is not out, and its owner is told so.
+Status Standing::revoke(const DeviceId& device, WallTime now) {
   const std::scoped_lock lock(mutex_);
   if (!cluster_key_) return not_a_signer();
   if (device == key_.id())
     return fail(
         Code::invalid_argument,
         "[trust] expected another machine than this one, which signs for the cluster; flotilla leave takes it out");
-  return keep_revocations(revocations_.with(device, *cluster_key_));
+  FLOTILLA_TRY(auto list, revocations_.with(device, *cluster_key_));
+  TokenBook book = tokens_;
+  book.end_those_of(device, now);
+  FLOTILLA_TRY_STATUS(keep_tokens(std::move(book)));
+  return keep_revocations(std::move(list));
 }
 
 bool Standing::is_revoked(const DeviceId& device) const {
@@ -275,7 +331,7 @@ void Standing::note_member(const std::string& name, const DeviceId& device) {
   met_.note(name, device);
 }
 
-std::map<std::string, DeviceId> Standing::members_met() const {
+std::vector<KnownDevice> Standing::members_met() const {
   const std::scoped_lock lock(mutex_);
   return met_.all();
 }

@@ -10,16 +10,18 @@
 //   members.txt      the members met, so that one that is away can be put out by its name
 //   known.txt        which key came under which name first, for --trust-lan
 //
-// Thread: any; guarded. Time is passed in. Never: hands out a private key, believes a name.
+// Thread: any; guarded. What changes something writes a file and waits for the disk (a few milliseconds, more where it is
+// slow), and so does the node's loop that asks for it: founding, joining, redeeming, making and ending tokens, putting
+// out, and a name that is new. Time is passed in. Never: hands out a private key, believes a name.
 #pragma once
 
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "trust/certificate.h"
@@ -47,13 +49,14 @@ class Standing {
   DeviceId device() const { return key_.id(); }
   NodeId node() const { return node_id_of(device()); }
   PublicKey public_key() const { return key_.public_key(); }
-  TlsContext tls() const;  // as things stand now; connections made before keep theirs
+  TlsContext tls() const;  // as things stand now, kept until they change; connections made before keep theirs
 
   // --- The cluster ---
   std::optional<DeviceId> cluster() const;  // none: this machine is alone
   bool may_sign() const;
   std::optional<WallTime> membership_ends() const;
   bool wants_renewal(WallTime now) const;
+  Bytes membership() const;  // this machine's certificate; empty where it is alone
   // Whether a device that shows this is a member of this machine's cluster; unauthorized with a sentence.
   Status judge(const Certificate& shown, std::string_view name, WallTime now) const;
   // The same for the cluster's certificate that came with it: whether the token is of that cluster.
@@ -71,18 +74,23 @@ class Standing {
   Status leave_cluster();  // forgets the certificate, and the cluster's key where it is here
 
   // --- Tokens; where this machine may sign ---
-  Result<std::string> create_token(std::chrono::seconds lifetime, std::uint32_t uses, WallTime now);
+  // `maker`: the member that asks for it; none: this machine.
+  Result<std::string> create_token(std::chrono::seconds lifetime, std::uint32_t uses, WallTime now,
+                                   const std::optional<NodeId>& maker = {});
   Status redeem(const TokenProof& proof, const Digest& exporter, const DeviceId& newcomer, WallTime now);
+  Result<std::vector<TokenFacts>> tokens(WallTime now) const;  // those that still let in
+  Status end_token(const TokenName& token, WallTime now);      // not_found
 
   // --- Machines put out ---
-  Status revoke(const DeviceId& device);  // unavailable where this machine may not sign
+  // Ends the tokens that it has used or made, too. unavailable where this machine may not sign; too_large.
+  Status revoke(const DeviceId& device, WallTime now);
   bool is_revoked(const DeviceId& device) const;
   Bytes revocations() const;                                        // signed, for the others; may be empty
   Result<bool> adopt_revocations(std::span<const std::byte> list);  // true where it was newer than ours
 
   // --- Names, for people ---
   void note_member(const std::string& name, const DeviceId& device);
-  std::map<std::string, DeviceId> members_met() const;
+  std::vector<KnownDevice> members_met() const;  // several may have one name
 
   // --- --trust-lan ---
   Status meet(const std::string& name, const DeviceId& device);
@@ -94,6 +102,9 @@ class Standing {
   Status write(std::string_view name, std::string_view text, mode_t mode) const;
   Status keep_membership(const Certificate& member, const Certificate& cluster);
   Status keep_revocations(RevocationList list);
+  Status keep_tokens(TokenBook book);
+  Status remove(std::string_view name) const;
+  Status clear_leftovers() const;
   Result<Certificate> sign(const PublicKey& member, WallTime now) const;
 
   mutable std::mutex mutex_;
@@ -104,6 +115,7 @@ class Standing {
   TokenBook tokens_;
   RevocationList revocations_;
   KnownDevices known_, met_;
+  mutable std::optional<TlsContext> tls_;
 };
 
 }  // namespace flotilla

@@ -71,7 +71,7 @@ TEST_F(StandingTest, SaysOfEveryBrokenFileWhatToDo) {
   const auto a = open();
   ASSERT_TRUE(a->found_cluster(now()));
   ASSERT_TRUE(a->create_token(1h, 1, now()));
-  ASSERT_TRUE(a->revoke(open("b")->device()));
+  ASSERT_TRUE(a->revoke(open("b")->device(), now()));
   EXPECT_EQ(mode_of("a/cluster.key"), 0600u);
   EXPECT_EQ(mode_of("a/tokens.json"), 0600u);
   ASSERT_TRUE(open());
@@ -133,7 +133,7 @@ TEST_F(StandingTest, AMachinePutOutIsRefusedEverywhereTheListHasCome) {
   ASSERT_TRUE(let_in(*a, *b));
   ASSERT_TRUE(let_in(*a, *c));
   const auto shown = shown_by(*a, *c);
-  ASSERT_TRUE(a->revoke(c->device()));
+  ASSERT_TRUE(a->revoke(c->device(), now()));
   EXPECT_THAT(a->judge(shown, "c", now()).error().message, HasSubstr("c was put out of this cluster"));
   EXPECT_TRUE(b->judge(shown, "c", now())) << "not told yet";
   EXPECT_EQ(b->adopt_revocations(a->revocations()), true);
@@ -149,9 +149,9 @@ TEST_F(StandingTest, AnOlderListNeverReplacesANewerOne) {
   const auto a = open(), b = open("b");
   ASSERT_TRUE(a->found_cluster(now()));
   ASSERT_TRUE(let_in(*a, *b));
-  ASSERT_TRUE(a->revoke(open("c")->device()));
+  ASSERT_TRUE(a->revoke(open("c")->device(), now()));
   const Bytes old = a->revocations();
-  ASSERT_TRUE(a->revoke(open("d")->device()));
+  ASSERT_TRUE(a->revoke(open("d")->device(), now()));
   EXPECT_EQ(b->adopt_revocations(a->revocations()), true);
   EXPECT_EQ(b->adopt_revocations(old), false);
   EXPECT_TRUE(b->is_revoked(open("d")->device()));
@@ -166,6 +166,88 @@ TEST_F(StandingTest, TokensSurviveARestartWithTheirCount) {
   const auto again = open();
   EXPECT_TRUE(again->redeem(token.prove(connection, b->device()), connection, b->device(), now()));
   EXPECT_FALSE(open()->redeem(token.prove(connection, c->device()), connection, c->device(), now()));
+}
+
+TEST_F(StandingTest, AMachinePutOutComesBackByNoTokenThatItUsedOrMade) {
+  const auto a = open(), b = open("b"), c = open("c");
+  ASSERT_TRUE(a->found_cluster(now()));
+  const auto used = JoinToken::parse(a->create_token(1h, 5, now()).value()).value(),
+             made = JoinToken::parse(a->create_token(1h, 5, now(), b->node()).value()).value(),
+             other = JoinToken::parse(a->create_token(1h, 5, now()).value()).value();
+  const Digest connection{};
+  const auto redeem = [&](const JoinToken& token, const Standing& newcomer) {
+    return open()->redeem(token.prove(connection, newcomer.device()), connection, newcomer.device(), now());
+  };
+  ASSERT_TRUE(redeem(used, *b));
+  ASSERT_TRUE(open()->revoke(b->device(), now()));
+  for (const auto& newcomer : {b, c}) {  // also with a key that nobody knows
+    EXPECT_FALSE(redeem(used, *newcomer));
+    EXPECT_FALSE(redeem(made, *newcomer));
+  }
+  EXPECT_TRUE(redeem(other, *b)) << "its owner gave it a new one";
+}
+
+TEST_F(StandingTest, ATokenIsEndedByItsName) {
+  const auto a = open(), b = open("b");
+  ASSERT_TRUE(a->found_cluster(now()));
+  ASSERT_TRUE(a->create_token(1h, 5, now()));
+  const auto list = a->tokens(now()).value();
+  ASSERT_EQ(list.size(), 1u);
+  EXPECT_EQ(list[0].maker, a->node());
+  ASSERT_TRUE(a->end_token(list[0].token, now()));
+  EXPECT_EQ(a->end_token(list[0].token, now()).error().code, Code::not_found);
+  EXPECT_TRUE(open()->tokens(now())->empty()) << "after a restart, too";
+  EXPECT_EQ(b->tokens(now()).error().code, Code::unavailable);
+}
+
+TEST_F(StandingTest, TwoMachinesOfOneNameAreBothRemembered) {
+  const auto a = open();
+  const DeviceId stolen = open("b")->device(), bought = open("c")->device();
+  a->note_member("laptop", stolen);
+  a->note_member("laptop", bought);
+  auto met = open()->members_met();
+  ASSERT_EQ(met.size(), 2u);
+  EXPECT_EQ(met[0].device, stolen);
+  EXPECT_EQ(met[1].device, bought);
+  a->note_member("desk", bought);
+  met = a->members_met();
+  ASSERT_EQ(met.size(), 2u);
+  EXPECT_EQ(met[1].name, "desk");
+}
+
+// A crash while leaving, or an owner who deleted membership.pem, as the sentence about a broken one says.
+TEST_F(StandingTest, WhatIsLeftOfAnotherClusterDoesNotCountInTheNext) {
+  for (const bool joins : {false, true}) {
+    const std::string name = joins ? "joins" : "founds";
+    const auto a = open(name), b = open("b");
+    ASSERT_TRUE(a->found_cluster(now()));
+    const auto old_token = JoinToken::parse(a->create_token(1h, 5, now()).value()).value();
+    ASSERT_TRUE(a->revoke(b->device(), now()));
+    a->note_member("b", b->device());
+    fs::remove(folder_ / name / "membership.pem");
+    const auto other = open("other of " + name);
+    ASSERT_TRUE(other->found_cluster(now()));
+    const auto again = open(name);
+    ASSERT_TRUE(joins ? let_in(*other, *again) : again->found_cluster(now()));
+    const auto next = Standing::open(folder_ / name);
+    ASSERT_TRUE(next) << next.error().message;
+    EXPECT_EQ((*next)->may_sign(), !joins);
+    EXPECT_FALSE((*next)->is_revoked(b->device()));
+    EXPECT_TRUE((*next)->members_met().empty());
+    const Digest connection{};
+    EXPECT_FALSE((*next)->redeem(old_token.prove(connection, b->device()), connection, b->device(), now()));
+    EXPECT_TRUE(fs::exists(folder_ / name / "cluster.key.old")) << "it may be the only one";
+  }
+}
+
+TEST_F(StandingTest, OneContextServesAllConnectionsUntilTheMembershipChanges) {
+  const auto a = open();
+  const auto* alone = a->tls().handle();
+  EXPECT_EQ(a->tls().handle(), alone);
+  const auto kept = a->tls();
+  ASSERT_TRUE(a->found_cluster(now()));
+  EXPECT_NE(a->tls().handle(), kept.handle());
+  EXPECT_EQ(a->tls().handle(), a->tls().handle());
 }
 
 TEST_F(StandingTest, ANewcomerKnowsTheTokensClusterByItsKey) {

@@ -10,6 +10,7 @@
 #include "trust/checked_text.h"
 #include "trust/copy_watch.h"
 #include "trust/join_token.h"
+#include "trust/pairing_budget.h"
 #include "trust/pairing_code.h"
 #include "trust/revocations.h"
 
@@ -151,7 +152,7 @@ struct Tokens : testing::Test {
 
   JoinToken make(std::uint32_t uses = 1) { return book.create(cluster, 1h, uses, today).value(); }
   Status redeem(const JoinToken& token, const DeviceId& device, WallTime when = today) {
-    return book.redeem(token.prove(here, device), here, device, when);
+    return book.redeem(token.prove(here, device), here, {device}, when);
   }
 };
 
@@ -194,7 +195,7 @@ TEST_F(Tokens, ThatWereGuessedAreRefusedWithoutSayingWhy) {
   ASSERT_FALSE(guessed);
   auto almost = token.prove(here, newcomer);
   almost.proof[0] ^= std::byte{1};
-  const auto tampered = book.redeem(almost, here, newcomer, today);
+  const auto tampered = book.redeem(almost, here, {newcomer}, today);
   ASSERT_FALSE(tampered);
   EXPECT_EQ(guessed.error().message, tampered.error().message);
 }
@@ -202,9 +203,9 @@ TEST_F(Tokens, ThatWereGuessedAreRefusedWithoutSayingWhy) {
 TEST_F(Tokens, ProveForOneConnectionAndOneMachineOnly) {
   const auto token = make();
   const auto proof = token.prove(here, newcomer);
-  EXPECT_FALSE(book.redeem(proof, elsewhere, newcomer, today)) << "relayed";
-  EXPECT_FALSE(book.redeem(proof, here, second, today)) << "for another machine";
-  EXPECT_TRUE(book.redeem(proof, here, newcomer, today));
+  EXPECT_FALSE(book.redeem(proof, elsewhere, {newcomer}, today)) << "relayed";
+  EXPECT_FALSE(book.redeem(proof, here, {second}, today)) << "for another machine";
+  EXPECT_TRUE(book.redeem(proof, here, {newcomer}, today));
 }
 
 TEST_F(Tokens, AreKeptWithoutTheirSecret) {
@@ -247,7 +248,66 @@ TEST_F(Tokens, HaveBoundsOfTimeNumberAndUses) {
   EXPECT_TRUE(book.create(cluster, 1h, 1, today + std::chrono::days(2))) << "those that ended make room";
 }
 
+TEST_F(Tokens, DoNotLetInAgainWhomTheyLetInBeforeItWasPutOut) {
+  const auto token = make(5);
+  ASSERT_TRUE(redeem(token, newcomer));
+  const auto again = book.redeem(token.prove(here, newcomer), here, {newcomer, true}, today);
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, Code::unauthorized);
+  EXPECT_THAT(again.error().message, HasSubstr("was put out of the cluster after this token had let it in"));
+  EXPECT_TRUE(book.redeem(token.prove(here, second), here, {second, true}, today)) << "a token that is new to it";
+}
+
+TEST_F(Tokens, EndWithTheMachineThatUsedOrMadeThem) {
+  const auto used = make(5), other = make(5);
+  const auto made = book.create(cluster, 1h, 5, today, node_id_of(newcomer)).value();
+  ASSERT_TRUE(redeem(used, newcomer));
+  book.end_those_of(newcomer, today);
+  EXPECT_THAT(redeem(used, second).error().message, HasSubstr("this token ended at"));
+  EXPECT_FALSE(redeem(made, second));
+  EXPECT_TRUE(redeem(other, second));
+}
+
+TEST_F(Tokens, AreListedWhileTheyLetInAndEndedByTheirName) {
+  const auto one = make(), used_up = make();
+  const auto made = book.create(cluster, 2h, 5, today, node_id_of(second)).value();
+  ASSERT_TRUE(redeem(used_up, newcomer));
+  ASSERT_TRUE(redeem(made, newcomer));
+  book = TokenBook::from_json(book.to_json()).value();
+  const auto list = book.list(today + 1h);
+  ASSERT_EQ(list.size(), 1u) << "one has ended, one is used up";
+  EXPECT_EQ(list[0].token, made.prove(here, second).token);
+  EXPECT_EQ(list[0].ends, today + 2h);
+  EXPECT_EQ(list[0].uses, 5u);
+  EXPECT_EQ(list[0].used, 1u);
+  EXPECT_EQ(list[0].maker, node_id_of(second));
+  EXPECT_TRUE(book.end(list[0].token, today));
+  EXPECT_FALSE(book.end(list[0].token, today)) << "it has";
+  EXPECT_FALSE(redeem(made, second));
+  EXPECT_TRUE(redeem(one, second));
+}
+
 // --- Codes ---
+TEST(PairingBudget, WhoHangsUpAThousandTimesASecondGetsTwentyFiveCodesInTenMinutes) {
+  PairingBudget budget;
+  const PairingBudget::Instant begin{std::chrono::hours(1)};
+  int at_once = 0, all = 0;
+  for (int i = 0; i < 1000; ++i) at_once += budget.take(begin);
+  EXPECT_EQ(at_once, PairingBudget::at_once);
+  for (auto at = begin; at <= begin + PairingBudget::code_time_max; at += 100ms) all += budget.take(at);
+  EXPECT_EQ(at_once + all, 25);
+}
+
+TEST(PairingBudget, IsWholeAgainAfterAQuietTimeAndNeverMoreThanWhole) {
+  PairingBudget budget;
+  const PairingBudget::Instant begin{std::chrono::hours(1)};
+  for (const auto at : {begin, begin + 24h}) {
+    int taken = 0;
+    while (budget.take(at)) ++taken;
+    EXPECT_EQ(taken, PairingBudget::at_once);
+  }
+}
+
 TEST(PairingCode, IsOneForBothSidesAndAnotherForEveryoneElse) {
   const PairingSides sides{.exporter = bytes_from(20),
                            .newcomer = {bytes_from(21)},
@@ -277,7 +337,8 @@ TEST(PairingCode, IsOneForBothSidesAndAnotherForEveryoneElse) {
 TEST(RevocationList, NamesWhoWasPutOutAndGrowsByNumber) {
   const auto cluster = SigningKey::generate();
   const DeviceId a{bytes_from(30)}, b{bytes_from(31)};
-  const auto one = RevocationList().with(a, cluster), two = one.with(b, cluster).with(a, cluster);
+  const auto one = RevocationList().with(a, cluster).value(),
+             two = one.with(b, cluster).value().with(a, cluster).value();
   const auto read = RevocationList::decode(two.encoded(), cluster.public_key()).value();
   EXPECT_EQ(read.number(), 3u);
   EXPECT_EQ(read.devices().size(), 2u);
@@ -289,7 +350,7 @@ TEST(RevocationList, NamesWhoWasPutOutAndGrowsByNumber) {
 
 TEST(RevocationList, OfAnotherClusterOrChangedOnTheWayIsIgnored) {
   const auto cluster = SigningKey::generate(), other = SigningKey::generate();
-  const auto list = RevocationList().with({bytes_from(32)}, cluster);
+  const auto list = RevocationList().with({bytes_from(32)}, cluster).value();
   EXPECT_EQ(RevocationList::decode(list.encoded(), other.public_key()).error().code, Code::unauthorized);
   for (std::size_t at = 0; at < list.encoded().size(); ++at) {
     Bytes broken = list.encoded();
@@ -297,6 +358,23 @@ TEST(RevocationList, OfAnotherClusterOrChangedOnTheWayIsIgnored) {
     EXPECT_FALSE(RevocationList::decode(broken, cluster.public_key())) << at;
   }
   EXPECT_FALSE(RevocationList::decode({}, cluster.public_key()));
+}
+
+TEST(RevocationList, ThatIsFullRefusesOneMoreAndDropsNobody) {
+  const auto cluster = SigningKey::generate();
+  RevocationList list;
+  const auto device = [](std::uint32_t number) {
+    DeviceId id;
+    id.bytes[0] = static_cast<std::byte>(number >> 8);
+    id.bytes[1] = static_cast<std::byte>(number);
+    return id;
+  };
+  for (std::uint32_t i = 1; i <= RevocationList::devices_max; ++i) list = list.with(device(i), cluster).value();
+  const auto refused = list.with(device(0), cluster);  // the lowest of all
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Code::too_large);
+  EXPECT_TRUE(list.with(device(1), cluster)) << "on it already";
+  EXPECT_TRUE(RevocationList::decode(list.encoded(), cluster.public_key()));
 }
 
 // --- Copied homes ---

@@ -195,6 +195,12 @@ Status Handshake::on_hello_reply(const Frame& frame) {
   if (!reply) return refuse(reply.error());
   peer_ = reply->peer;
   peer_->version = frame.header.version;
+  // What it is for is the caller's to say: else a member could have this end take it for a guest's, or for a copy.
+  if (peer_->connection_class != connection_class_)
+    return refuse({Code::corrupt, std::format("[wire] expected {} to answer for a connection of class {} but it answers "
+                                              "for class {}; it is broken",
+                                              peer_->name, static_cast<int>(connection_class_),
+                                              static_cast<int>(peer_->connection_class))});
   if (const auto status = check_peer(frame); !status) return refuse(status.error());
   if (!equal_in_constant_time(reply->proof, proof_of(false))) return refuse(other_secret());
   outgoing_ = make_frame(FrameKind::proof, encode_map(Proof{proof_of(true)}));

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 namespace flotilla {
 namespace {
 
@@ -221,6 +223,24 @@ TEST(Handshake, AProofCannotBeReplayedOrReflected) {
   // The responder's own answer, passed on by who stands between, to an initiator on another connection.
   Handshake third = Handshake::initiate(studio, ConnectionClass::control, bound(laptop, 2));
   EXPECT_EQ(third.on_frame(reply).error().code, Code::unauthorized);
+}
+
+TEST(Handshake, AnAnswerForAnotherClassIsRefused) {
+  const auto studio = identity("studio", TrustMode::trust_lan), laptop = identity("laptop", TrustMode::trust_lan);
+  for (const ConnectionClass said : {ConnectionClass::bulk, ConnectionClass::join}) {
+    Handshake initiator = Handshake::initiate(studio, ConnectionClass::control, bound(laptop));
+    Handshake responder = Handshake::respond(laptop, bound(studio));
+    ASSERT_TRUE(responder.on_frame(*initiator.take_outgoing()));
+    auto reply = nlohmann::json::from_cbor(responder.take_outgoing()->body);
+    reply["class"] = static_cast<int>(said);  // its proof is for the class that was asked for
+    const auto bytes = nlohmann::json::to_cbor(reply);
+    const auto octets = std::as_bytes(std::span(bytes));
+    const auto status = initiator.on_frame(make_frame(FrameKind::hello_reply, Bytes(octets.begin(), octets.end())));
+    ASSERT_FALSE(status);
+    EXPECT_EQ(status.error().code, Code::corrupt);
+    EXPECT_THAT(status.error().message, HasSubstr("expected laptop to answer for a connection of class 0"));
+    EXPECT_FALSE(initiator.done());
+  }
 }
 
 TEST(Handshake, FramesOutOfOrderAreRefusedAndTheErrorSticks) {

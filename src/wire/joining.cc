@@ -6,6 +6,8 @@ namespace flotilla {
 namespace {
 
 constexpr std::size_t certificate_bytes_max = 4096, revocations_bytes_max = 256u << 10;
+constexpr std::int64_t seconds_max = std::int64_t{1} << 36;  // the year 4147: what calendars can print
+constexpr std::size_t tokens_listed_max = 64;  // TokenBook::tokens_max
 
 }  // namespace
 
@@ -32,7 +34,7 @@ void describe(Map& map, Is<JoinGranted> auto& m) {
 template <class Map>
 void describe(Map& map, Is<TrustOrder> auto& m) {
   map.field("ticket", m.ticket);
-  map.choice("wish", m.wish, TrustWish::create_token);
+  map.choice("wish", m.wish, TrustWish::end_token);
   map.field("name", m.name, Text::name);
   map.field("key", m.key);
   map.field("device", m.device);
@@ -45,6 +47,15 @@ void describe(Map& map, Is<TrustOrder> auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<TokenGiven> auto& m) {
+  map.field("token", m.token);
+  map.field("ends", m.ends, Within{std::int64_t{0}, seconds_max});
+  map.field("uses", m.uses);
+  map.field("used", m.used);
+  map.field("maker", m.maker);
+}
+
+template <class Map>
 void describe(Map& map, Is<TrustAnswer> auto& m) {
   map.field("ticket", m.ticket);
   map.field("ok", m.ok);
@@ -52,11 +63,13 @@ void describe(Map& map, Is<TrustAnswer> auto& m) {
   map.field("granted", m.granted);
   map.field("code", m.code, Text::name);
   map.field("message", m.message, Text::prose);
+  map.added_list("tokens", m.tokens, Count{0, tokens_listed_max});
 }
 
 template <class Map>
 void describe(Map& map, Is<Revocations> auto& m) {
   map.field("list", m.list, Octets{revocations_bytes_max});
+  map.added("membership", m.membership, Octets{certificate_bytes_max});
 }
 
 #define FLOTILLA_JOINING_MESSAGE(Type, name)                        \

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/ids.h"
@@ -35,6 +36,8 @@ enum class TrustWish : std::uint8_t {
   approve,       // code: whoever waits with it
   revoke,        // device
   create_token,  // seconds, uses
+  list_tokens,
+  end_token,  // token
 };
 struct TrustOrder {
   std::uint64_t ticket = 0;  // the asker's number; comes back
@@ -46,14 +49,23 @@ struct TrustOrder {
   std::string code;
   std::uint32_t seconds = 0, uses = 0;
 };
+struct TokenGiven {  // trust's TokenFacts
+  std::array<std::byte, 8> token{};
+  std::int64_t ends = 0;  // seconds since 1970
+  std::uint32_t uses = 0, used = 0;
+  NodeId maker;
+};
 struct TrustAnswer {
   std::uint64_t ticket = 0;
   bool ok = false;
   std::string text;          // a token; the name of who was let in
   JoinGranted granted;
   std::string code, message;  // where not ok
+  std::vector<TokenGiven> tokens;  // of list_tokens
 };
-struct Revocations { Bytes list; };
+// What a member tells each other one of who belongs: the signed list of machines put out, where there is one, and its own
+// certificate, which may have been renewed since the connection began.
+struct Revocations { Bytes list, membership; };
 
 #define FLOTILLA_JOINING_MESSAGE(Type, name)  \
   Bytes encode(const Type& message);          \

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "wire/control.h"
 #include "wire/generate.h"
+#include "wire/joining.h"
 #include "wire/node_info.h"
 
 namespace flotilla {
@@ -274,6 +275,29 @@ TEST(Messages, AFieldThatAnOlderReleaseDoesNotSendHasItsDefault) {
   EXPECT_TRUE(older.speculate);
   map["speculate"] = "yes";
   EXPECT_EQ(decode_generate_request(bytes_from(map)).error().code, Code::corrupt) << "what is there is checked";
+}
+
+TEST(Messages, WhoBelongsReadsBackAlsoFromAReleaseThatListsNoTokens) {
+  const TrustAnswer answer{
+      .ticket = 7,
+      .ok = true,
+      .tokens = {{.token = {std::byte{1}}, .ends = 1'800'000'000, .uses = 20, .used = 3, .maker = random_node_id()}}};
+  const auto read = decode_trust_answer(encode(answer)).value();
+  ASSERT_EQ(read.tokens.size(), 1u);
+  EXPECT_EQ(read.tokens[0].token, answer.tokens[0].token);
+  EXPECT_EQ(read.tokens[0].ends, answer.tokens[0].ends);
+  EXPECT_EQ(read.tokens[0].maker, answer.tokens[0].maker);
+  auto older = nlohmann::json::from_cbor(encode(answer));
+  older.erase("tokens");
+  const auto bytes = nlohmann::json::to_cbor(older);
+  EXPECT_TRUE(decode_trust_answer(std::as_bytes(std::span(bytes)))->tokens.empty());
+  older["tokens"] = nlohmann::json::array({{{"token", 1}}});
+  const auto wrong = nlohmann::json::to_cbor(older);
+  EXPECT_FALSE(decode_trust_answer(std::as_bytes(std::span(wrong))));
+  const auto told = decode_revocations(encode(Revocations{.list = Bytes(9), .membership = Bytes(400)})).value();
+  EXPECT_EQ(told.list.size(), 9u);
+  EXPECT_EQ(told.membership.size(), 400u);
+  EXPECT_FALSE(decode_revocations(encode(Revocations{.list = {}, .membership = Bytes(5000)})));
 }
 
 TEST(Messages, AMissingFieldIsRefusedByName) {

@@ -105,6 +105,43 @@ class Joining(unittest.TestCase):
         self.assertEqual(["b"], b.joined())
         self.assertIn("expected a time", self.verb(a, "token", "create", "--ttl", "soon", expect=2))
 
+    def test_a_machine_put_out_does_not_let_itself_in_again_by_its_token(self):
+        a, b = self.start("a"), self.start("b")
+        token = self.verb(a, "token", "create", "--uses", "5", "--ttl", "30d")
+        self.verb(b, "join", token)
+        self.wait_joined("a", "b")
+        self.verb(a, "revoke", "b")
+        wait_until(lambda: a.joined() == ["a"], 20, "a to be rid of b")
+        self.verb(b, "leave")
+        self.assertIn("this token ended at", self.verb(b, "join", token, expect=1))
+        c = self.start("c")  # the same person with a key that nobody knows
+        self.assertIn("this token ended at", self.verb(c, "join", token, expect=1))
+        self.assertEqual(["a"], a.joined())
+
+    def test_tokens_are_listed_and_ended_on_any_member(self):
+        a, b = self.cluster_of_two()
+        token = self.verb(b, "token", "create", "--uses", "3")
+        listed = json.loads(self.verb(b, "token", "list", "--json"))["tokens"]
+        [mine] = [each for each in listed if each["made_by"] == "b"]
+        self.assertEqual((3, 0), (mine["uses"], mine["used"]))
+        self.assertIn(mine["id"], self.verb(a, "token", "list"))
+        self.assertNotIn(token[5:], json.dumps(listed))
+        self.assertIn("lets nobody in any more", self.verb(b, "token", "revoke", mine["id"]))
+        self.assertIn("expected the id of a token", self.verb(a, "token", "revoke", mine["id"], expect=1))
+        self.assertNotIn(mine["id"], self.verb(a, "token", "list"))
+        c = self.start("c")
+        self.assertIn("this token ended at", self.verb(c, "join", token, expect=1))
+
+    def test_serve_join_goes_on_asking_while_the_machine_with_the_key_is_away(self):
+        a, b = self.cluster_of_two()
+        token = self.verb(a, "token", "create")
+        a.terminate()
+        wait_until(lambda: b.joined() == ["b"], 20, "b to notice that a is gone")
+        c = self.start("c", "--join", token)
+        wait_until(lambda: "the machine that holds the cluster's key is not here" in c.log(), 30, "c to be told by b")
+        self.start("a")
+        self.wait_joined("a", "b", "c")
+
     def ask_by_code(self, node, answer="y"):
         asking = subprocess.Popen(
             self.words(node, "join"),
@@ -115,8 +152,9 @@ class Joining(unittest.TestCase):
             text=True,
         )
         self.addCleanup(asking.kill)
-        asking.stdin.write(answer + "\n")
-        asking.stdin.flush()
+        if answer:
+            asking.stdin.write(answer + "\n")
+            asking.stdin.flush()
         return asking
 
     def waiting(self, node):
@@ -145,6 +183,24 @@ class Joining(unittest.TestCase):
         self.assertIn("not joined", complaints)
         wait_until(lambda: not self.waiting(a), 20, "the newcomer to be gone")
         self.assertEqual(["a"], a.joined())
+
+    def test_a_join_that_was_approved_but_not_confirmed_is_over_when_its_owner_says_no(self):
+        a, b = self.start("a"), self.start("b")
+        asking = self.ask_by_code(b, answer=None)
+        [waiting] = wait_until(lambda: self.waiting(a), 20, "a to be asked")
+        self.verb(a, "approve", waiting["code"])
+        wait_until(lambda: not self.waiting(a), 20, "b to have its answer")
+        _, complaints = asking.communicate("n\n", timeout=30)
+        self.assertIn("not joined", complaints)
+        again = self.ask_by_code(b)
+        wait_until(lambda: self.waiting(a) or again.poll() is not None, 20, "a to be asked again")
+        self.assertIsNone(again.poll(), "not: this machine is joining already")
+        late = b.post("/join", {"confirm": waiting["code"]})
+        self.assertEqual(404, late.status)
+        self.verb(a, "approve", self.waiting(a)[0]["code"])
+        said, complaints = again.communicate(timeout=30)
+        self.assertEqual(0, again.returncode, said + complaints)
+        self.wait_joined("a", "b")
 
     def test_a_machine_put_out_is_out_everywhere_and_may_be_let_in_anew(self):
         a, b = self.cluster_of_two()
@@ -232,6 +288,15 @@ class Joining(unittest.TestCase):
         a = self.start("a", "--trust-lan")
         self.assertIn("started with --trust-lan", self.verb(a, "token", "create", expect=1))
         self.assertIn("EVERY machine on this network", a.log())
+
+    def test_a_secret_that_others_can_read_is_spoken_of(self):
+        path = os.path.join(self.folder, "secret")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write("correct horse battery staple\n")
+        for name, mode in (("a", 0o600), ("b", 0o644)):
+            os.chmod(path, mode)
+            node = self.start(name, "--cluster-secret", path)
+            self.assertEqual(mode != 0o600, "can be read by others" in node.log(), node.log())
 
     def test_an_api_that_others_reach_lets_machines_in_only_with_a_key(self):
         a = self.start("a")
