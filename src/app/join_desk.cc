@@ -144,13 +144,11 @@ void JoinDesk::keep_asking(JoinToken token) {
   join(
       {.token = token, .peer = {}}, [](const Shown&) {},
       [this, token](const Result<std::string>& machine) {
-        trouble_ = machine ? "" : without_room(machine.error().message);
+        const std::string before = std::exchange(trouble_, machine ? "" : without_room(machine.error().message));
         if (machine) return;
-        const std::string why(without_room(machine.error().message));
-        if (!may_pass(machine.error())) return log(LogLevel::error, "app", "this machine was not let in: {}", why);
-        if (machine.error().code != Code::not_found && why != last_refusal_)
-          log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", why);
-        last_refusal_ = why;
+        if (!may_pass(machine.error())) return log(LogLevel::error, "app", "this machine was not let in: {}", trouble_);
+        if (machine.error().code != Code::not_found && trouble_ != before)  // told once while it stays the same
+          log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", trouble_);
         again_.expires_after(asked_again_after);
         again_.async_wait([this, token, stopping = stopping_](const boost::system::error_code& error) {
           if (!error && !*stopping) keep_asking(token);

@@ -56,7 +56,6 @@ class JoinDesk {
   std::shared_ptr<Asking> asking_;
   boost::asio::steady_timer again_;
   std::string trouble_;
-  std::string last_refusal_;  // told once while it stays the same
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};
 };
