@@ -63,7 +63,7 @@ DoctorDesk::Questions DoctorDesk::gather(TrustFacts trust, Findings more) const 
     if (!std::ranges::contains(known, address)) questions.of_nobody.push_back(std::move(address));
   const Standing& standing = *context_.identity.standing;
   if (questions.trust.is_member)
-    for (const auto& [name, device] : standing.members_met())
+    for (const auto& [device, name] : standing.members_met())
       if (device != standing.device() && !standing.is_revoked(device) && fleet.view.find(node_id_of(device)) == nullptr)
         fleet.away.push_back(name);
   return questions;
