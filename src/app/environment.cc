@@ -26,7 +26,11 @@ std::string refusal_of(CLI::Option& option, const std::string& text) {
 std::string refused_variable(CLI::App& app, std::span<char*> words) {
   CLI::App* verb = &app;
   for (const char* word : words)
-    if (CLI::App* below = verb->get_subcommand_no_throw(word)) verb = below;
+    for (CLI::App* below : verb->get_subcommands([](CLI::App*) { return true; }))
+      if (below->get_name() == word) {
+        verb = below;
+        break;
+      }
   for (CLI::Option* option : verb->get_options()) {
     const char* value = option->get_envname().empty() ? nullptr : std::getenv(option->get_envname().c_str());
     const bool is_given = std::ranges::any_of(option->get_lnames(), [&](const std::string& name) {
