@@ -107,12 +107,13 @@ Finding check_beacons(std::uint16_t discovery_port, bool beacons) {
     finding.to_do = "stop it, or give all machines another port with --discovery-port";
     return finding;
   }
-  std::map<std::string, std::vector<std::string>> heard, unheard;
-  for (const BeaconEcho& echo : *echoes) {
-    auto& families = (echo.heard ? heard : unheard)[echo.address.interface];
-    const std::string family = echo.address.v6 ? "IPv6" : "IPv4";
-    if (!std::ranges::contains(families, family)) families.push_back(family);
+  if (echoes->empty()) {
+    finding.found = "no interface to send them by";  // which is said to be bad already
+    return finding;
   }
+  std::map<std::string, std::vector<std::string>> heard, unheard;
+  for (const BeaconEcho& echo : *echoes)
+    (echo.heard ? heard : unheard)[echo.address.interface].push_back(echo.address.v6 ? "IPv6" : "IPv4");
   const auto say = [](const auto& interfaces) {
     std::vector<std::string> parts;
     for (const auto& [name, families] : interfaces) parts.push_back(std::format("{} ({})", name, joined(families)));
@@ -120,8 +121,9 @@ Finding check_beacons(std::uint16_t discovery_port, bool beacons) {
   };
   finding.found = heard.empty() ? std::format("none that this machine sent came back on UDP {}", discovery_port)
                                 : std::format("this machine hears its own on UDP {} by {}", discovery_port, say(heard));
-  if (unheard.empty() && !heard.empty()) return finding;
-  if (!heard.empty()) finding.found += "; not by " + say(unheard);
+  if (!heard.empty() && !unheard.empty()) finding.found += "; not by " + say(unheard);
+  // One family is enough for others to find it.
+  if (std::ranges::all_of(unheard, [&](const auto& entry) { return heard.contains(entry.first); })) return finding;
   finding.health = heard.empty() ? Health::bad : Health::warn;
   finding.to_do =
       std::format("let UDP {} in through this machine's firewall, or name machines with --peer HOST", discovery_port);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
-#include <set>
 #include <string>
 
 #include "base/ids.h"
@@ -10,33 +9,27 @@
 #include "cluster/udp.h"
 
 namespace flotilla {
-namespace {
-
-// By families, not by addresses: an interface sends by one of its addresses of each.
-bool heard_by(const std::vector<BeaconEcho>& all, const BeaconEcho& one) {
-  return std::ranges::any_of(all, [&](const BeaconEcho& other) {
-    return other.heard && other.address.index == one.address.index && other.address.v6 == one.address.v6;
-  });
-}
-
-}  // namespace
-
 Result<std::vector<BeaconEcho>> echo_beacons(std::uint16_t discovery_port, std::chrono::milliseconds patience) {
   std::vector<BeaconEcho> echoes;
-  for (InterfaceAddress& address : real_interfaces()) echoes.push_back({.address = std::move(address)});
-  const std::string sent = std::format("flotilla doctor {:016x}", random_u64());
+  for (InterfaceAddress& address : real_interfaces())  // one of each family will do
+    if (std::ranges::none_of(echoes, [&](const BeaconEcho& other) {
+          return other.address.index == address.index && other.address.v6 == address.v6;
+        }))
+      echoes.push_back({.address = std::move(address)});
+  // Each way has a text of its own: by which one a datagram came, its source does not tell.
+  const std::uint64_t nonce = random_u64();
+  std::vector<std::string> sent;
+  for (std::size_t i = 0; i < echoes.size(); ++i) sent.push_back(std::format("flotilla doctor {:016x} {}", nonce, i));
   boost::asio::io_context loop;
-  const auto on_datagram = [&](const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
-    if (!std::ranges::equal(datagram, bytes_of(sent))) return;
-    for (BeaconEcho& echo : echoes) echo.heard = echo.heard || echo.address.address == source.host;
-    if (std::ranges::all_of(echoes, [&](const BeaconEcho& echo) { return heard_by(echoes, echo); })) loop.stop();
+  const auto on_datagram = [&](const BeaconSockets::Source&, std::span<const std::byte> datagram) {
+    for (std::size_t i = 0; i < echoes.size(); ++i)
+      if (std::ranges::equal(datagram, bytes_of(sent[i]))) echoes[i].heard = true;
+    if (std::ranges::all_of(echoes, &BeaconEcho::heard)) loop.stop();
   };
   FLOTILLA_TRY(const auto sockets, BeaconSockets::open(loop, discovery_port, on_datagram));
-  sockets->send_everywhere(bytes_of(sent));
+  for (std::size_t i = 0; i < echoes.size(); ++i) sockets->send_by(echoes[i].address, bytes_of(sent[i]));
   if (!echoes.empty()) loop.run_for(patience);
-  std::vector<BeaconEcho> settled = echoes;
-  for (BeaconEcho& echo : settled) echo.heard = heard_by(echoes, echo);
-  return settled;
+  return echoes;
 }
 
 }  // namespace flotilla

@@ -18,7 +18,8 @@ struct BeaconEcho {
   bool heard = false;
 };
 
-// Of each real address. unavailable where nobody can listen on the port (another program has it for itself).
+// By each real interface and family. unavailable where nobody can listen on the port (another program has it for
+// itself).
 Result<std::vector<BeaconEcho>> echo_beacons(std::uint16_t discovery_port, std::chrono::milliseconds patience);
 
 }  // namespace flotilla

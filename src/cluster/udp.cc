@@ -157,15 +157,14 @@ class RealBeaconSockets : public BeaconSockets {
       std::uint32_t last_index = 0;  // an interface may have several addresses; one copy by each family will do
       for (const auto& address : interfaces_) {
         if (address.v6 != mouth->v6) continue;
-        if (!mouth->v6 && !address.broadcast.empty())
-          send_v4(fd, endpoint_v4(address.broadcast.c_str(), port_), address.index, datagram);
-        if (address.index == std::exchange(last_index, address.index)) continue;
-        if (!mouth->v6)
-          send_v4(fd, endpoint_v4(beacon_group_v4, port_), address.index, datagram);
-        else
-          send_v6(fd, address.index, datagram);
+        send_by(*mouth, address, address.index != std::exchange(last_index, address.index), datagram);
       }
     }
+  }
+
+  void send_by(const InterfaceAddress& address, std::span<const std::byte> datagram) override {
+    for (const auto& mouth : mouths_)
+      if (mouth->v6 == address.v6) send_by(*mouth, address, true, datagram);
   }
 
   void send_to(const Source& source, std::span<const std::byte> datagram) override {
@@ -187,6 +186,18 @@ class RealBeaconSockets : public BeaconSockets {
   static void adopt(boost::asio::io_context& loop, Descriptor socket, bool v6, Sockets& into) {
     if (!socket) return;
     into.push_back(std::make_unique<Socket>(Socket{boost::asio::posix::stream_descriptor(loop, socket.release()), v6}));
+  }
+
+  void send_by(Socket& mouth, const InterfaceAddress& address, bool to_group,
+               std::span<const std::byte> datagram) const {
+    const int fd = mouth.stream.native_handle();
+    if (!mouth.v6 && !address.broadcast.empty())
+      send_v4(fd, endpoint_v4(address.broadcast.c_str(), port_), address.index, datagram);
+    if (!to_group) return;
+    if (mouth.v6)
+      send_v6(fd, address.index, datagram);
+    else
+      send_v4(fd, endpoint_v4(beacon_group_v4, port_), address.index, datagram);
   }
 
   static void join(const Socket& ear, std::uint32_t interface) {

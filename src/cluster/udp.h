@@ -43,6 +43,8 @@ class BeaconSockets {
   // Joins the groups on the interfaces there are now. True where they changed since the last call.
   virtual bool refresh_interfaces() = 0;
   virtual void send_everywhere(std::span<const std::byte> datagram) = 0;
+  // By this interface alone, every way its family has: not to this machine's loopback.
+  virtual void send_by(const InterfaceAddress& address, std::span<const std::byte> datagram) = 0;
   virtual void send_to(const Source& source, std::span<const std::byte> datagram) = 0;
 };
 

@@ -105,6 +105,43 @@ class Doctor(unittest.TestCase):
         checkup, _ = self.doctor("--home", node.home, expect=1)
         self.assertIn("flotilla doctor --api http://127.0.0.1:%d" % node.api_port, self.of(checkup, "node")[0]["to_do"])
 
+    def on_a_network(self, *setting_up):
+        """The checkup on a network of its own with one cable; skipped where this user can make none."""
+        cable = ["ip link set lo up", "ip link add eth0 type veth peer name docker0", "ip addr add 10.1.1.1/24 brd + dev eth0"]
+        cable += ["ip link set eth0 up", "ip link set docker0 up", *setting_up]
+        doctor = '%s doctor --json --api 127.0.0.1:%d --home "%s"' % (BINARY, self.api, os.path.join(self.folder, "home"))
+        try:
+            done = subprocess.run(
+                ["unshare", "-n", "sh", "-c", " && ".join(cable) + " && exec " + doctor],
+                capture_output=True, text=True, timeout=60, check=False,
+            )
+        except FileNotFoundError:
+            self.skipTest("no unshare here")
+        if not done.stdout:
+            self.skipTest("no network of one's own here: " + done.stderr.strip())
+        return json.loads(done.stdout)
+
+    def test_interfaces_that_are_left_out_are_told_with_why(self):
+        checkup = self.on_a_network()
+        [interfaces], [beacons] = self.of(checkup, "interfaces"), self.of(checkup, "beacons")
+        self.assertRegex(interfaces["found"], r"^eth0 \(10\.1\.1\.1.*left out: docker0 \(a tunnel, or of containers")
+        self.assertEqual("ok", beacons["health"])
+        self.assertIn("by eth0 (IPv4", beacons["found"])
+
+    def test_a_firewall_that_keeps_beacons_out_is_noticed_by_what_does_not_come_back(self):
+        if not shutil.which("nft"):
+            self.skipTest("no nft here")
+        checkup = self.on_a_network(
+            "nft add table inet wall",
+            "nft 'add chain inet wall in { type filter hook input priority 0; policy drop; }'",
+            "nft add rule inet wall in iif lo accept",
+        )
+        [beacons], [firewall] = self.of(checkup, "beacons"), self.of(checkup, "firewall")
+        self.assertEqual("bad", beacons["health"])
+        self.assertIn("let UDP 52413 in", beacons["to_do"])
+        self.assertEqual("warn", firewall["health"])
+        self.assertIn("drops what no rule lets in", firewall["found"])
+
     # --- With one -----------------------------------------------------------------------------------------------------
 
     def test_a_machine_alone_is_told_how_to_find_others(self):
