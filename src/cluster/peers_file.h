@@ -1,6 +1,6 @@
 // Addresses of machines that were members before, kept so that a restart finds them where beacons do not reach.
 //
-// A text file, one address a line, most recently joined first. Thread: the loop's; files are tiny.
+// A text file, one address a line, most recently joined first. Thread: the loop's, which waits for the disk; files are tiny.
 #pragma once
 
 #include <cstddef>

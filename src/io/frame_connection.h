@@ -34,8 +34,8 @@ class FrameConnection : public std::enable_shared_from_this<FrameConnection> {
   virtual void when_secured(std::function<void()> on_secured) = 0;
   virtual const TlsSession* tls() const = 0;  // null where nothing is encrypted
 
-  // Frames with longer bodies close it from now on (too_large), whatever their kind: for a peer that has proved nothing,
-  // which may write any kind it likes into a header. limits::control_body_bytes_max until this is called.
+  // Frames with longer bodies close it from now on (too_large), whatever their kind: for a peer that has proved
+  // nothing, which may write any kind it likes into a header. limits::control_body_bytes_max until this is called.
   virtual void bound_bodies(std::size_t bytes_max) = 0;
 
   virtual void start(OnFrame on_frame, OnClose on_close) = 0;

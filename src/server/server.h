@@ -4,7 +4,8 @@
 //
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
 //   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
-//   POST /unload  POST /measure
+//   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve
+//   POST /revoke  POST /leave
 #pragma once
 
 #include <boost/asio/io_context.hpp>

@@ -47,7 +47,7 @@ class Certificate {
   bool is_authority() const;  // a cluster's
   WallTime begins() const;
   WallTime ends() const;
-  X509* handle() const { return certificate_.get(); }  // for tls.cc; valid as long as this
+  X509* handle() const { return certificate_.get(); }  // for tls_context.cc; valid as long as this
 
  private:
   explicit Certificate(std::shared_ptr<X509> certificate, const PublicKey& key)

@@ -2,8 +2,8 @@
 // keeps it (trust on first use): meet(). In a cluster it is a list of the members met, so that one that is not here can
 // be put out: note(). There a machine is its key, and several may have had one name.
 //
-// A text file, "ID NAME" a line. Thread: one (Standing guards it); blocks on the disk for each call, and for a write where
-// something is new.
+// A text file, "ID NAME" a line. Thread: one (Standing guards it); blocks on the disk for each call, and for a write
+// where something is new.
 #pragma once
 
 #include <cstddef>

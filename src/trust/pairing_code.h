@@ -1,13 +1,13 @@
 // Six digits that two screens show for one connection, and that differ where someone stands between them.
 //
-//   newcomer → member   commitment: SHA-256 of its nonce
+//   newcomer → member   commitment: HMAC-SHA-256 of its nonce, under a label for a key
 //   member → newcomer   its nonce
 //   newcomer → member   its nonce, which must fit the commitment
 //
 // The digits come from the TLS exporter and both nonces. From the exporter alone they would be worth little: who stands
 // between could try key shares until the digits of both connections agree, a million tries being seconds of work. The
-// commitment fixes one side's nonce before it has seen the other's, so there is one try in a million, on a person's
-// eyes.
+// commitment fixes one side's nonce before it has seen the other's, so each pair of connections is one try of a
+// million. How many connections there may be while a code is shown is pairing_budget.h's.
 //
 // Pure but for random bits. Thread: any.
 #pragma once

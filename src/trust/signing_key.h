@@ -39,7 +39,7 @@ class SigningKey {
   PublicKey public_key() const;
   DeviceId id() const { return public_key().id(); }
   Signature sign(std::span<const std::byte> message) const;
-  EVP_PKEY* handle() const { return key_.get(); }  // for certificate.cc and tls.cc; valid as long as this
+  EVP_PKEY* handle() const { return key_.get(); }  // for certificate.cc and tls_context.cc; valid as long as this
 
  private:
   explicit SigningKey(std::shared_ptr<EVP_PKEY> key) : key_(std::move(key)) {}

@@ -292,7 +292,7 @@ Status Standing::end_token(const TokenName& token, WallTime now) {
   return keep_tokens(std::move(book));
 }
 
-// The tokens first: where only the second file can be written no more, the machine is not out, and its owner is told so.
+// The tokens first: where only the second file can be written no more, the machine is not out, and its owner is told.
 Status Standing::revoke(const DeviceId& device, WallTime now) {
   const std::scoped_lock lock(mutex_);
   if (!cluster_key_) return not_a_signer();

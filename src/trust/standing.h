@@ -10,9 +10,9 @@
 //   members.txt      the members met, so that one that is away can be put out by its name
 //   known.txt        which key came under which name first, for --trust-lan
 //
-// Thread: any; guarded. What changes something writes a file and waits for the disk (a few milliseconds, more where it is
-// slow), and so does the node's loop that asks for it: founding, joining, redeeming, making and ending tokens, putting
-// out, and a name that is new. Time is passed in. Never: hands out a private key, believes a name.
+// Thread: any; guarded. What changes something writes a file and waits for the disk (a few milliseconds, more where it
+// is slow), and so does the node's loop that asks for it: founding, joining, redeeming, making and ending tokens,
+// putting out, and a name that is new. Time is passed in. Never: hands out a private key, believes a name.
 #pragma once
 
 #include <filesystem>

@@ -63,8 +63,8 @@ struct TrustAnswer {
   std::string code, message;  // where not ok
   std::vector<TokenGiven> tokens;  // of list_tokens
 };
-// What a member tells each other one of who belongs: the signed list of machines put out, where there is one, and its own
-// certificate, which may have been renewed since the connection began.
+// What a member tells each other one of who belongs: the signed list of machines put out, where there is one, and its
+// own certificate, which may have been renewed since the connection began.
 struct Revocations { Bytes list, membership; };
 
 #define FLOTILLA_JOINING_MESSAGE(Type, name)  \
