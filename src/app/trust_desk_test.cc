@@ -32,6 +32,7 @@ struct ScriptedCluster : Cluster {
   Status offer(const NodeId&, const Frame&) override { return {}; }
   ClusterView view() const override { return {}; }
   std::vector<PeerAddress> addresses_of(const NodeId&) const override { return {}; }
+  std::optional<PeerFacts> facts_of(const NodeId&) const override { return {}; }
   void prefer_host(const NodeId&, std::string) override {}
   std::optional<Certificate> shown_by(const NodeId& member) const override {
     const auto found = certificates.find(member);

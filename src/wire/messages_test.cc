@@ -305,17 +305,12 @@ TEST(Messages, WhoBelongsReadsBackAlsoFromAReleaseThatListsNoTokens) {
 TEST(Messages, AMissingFieldIsRefusedByName) {
   const json whole = json_of(encode(some_node()));
   for (const auto& [key, value] : whole.items()) {
-<<<<<<< ours
-    if (key == "rates" || key == "links" || key == "waiting" || key.starts_with("standby"))
-      continue;  // an older release does not send them
-=======
->>>>>>> theirs
     json map = whole;
     map.erase(key);
     const auto info = decode_node_info(bytes_from(map));
     // An older release does not send them.
-    const bool was_added =
-        std::ranges::contains(std::array{"rates", "links", "waiting", "on_battery", "battery_percent"}, key);
+    const bool was_added = std::ranges::contains(
+        std::array{"rates", "links", "waiting", "standby_bytes", "standbys", "on_battery", "battery_percent"}, key);
     ASSERT_EQ(info.has_value(), was_added) << key;
     if (was_added) continue;
     EXPECT_EQ(info.error().code, Code::corrupt);

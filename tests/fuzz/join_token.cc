@@ -51,17 +51,18 @@ void read_book(std::string_view text) {
   TokenProof proof;
   if (!written.empty()) proof.token.fill(std::byte{0x11});
   const WallTime now{std::chrono::seconds(1'700'000'000)};
-  claim(!book->redeem(proof, {}, {}, now), "a proof made up lets nobody in");
+  claim(!book->redeem(proof, {}, TokenBook::User(), now), "a proof made up lets nobody in");
   if (const auto token = book->create({}, std::chrono::minutes(5), 1, now)) {
-    claim(book->redeem(token->prove({}, {}), {}, {}, now).has_value(), "a token just made lets one in");
-    claim(!book->redeem(token->prove({}, {}), {}, DeviceId{{std::byte{1}}}, now), "and no other by the same proof");
+    claim(book->redeem(token->prove({}, {}), {}, TokenBook::User(), now).has_value(), "a token just made lets one in");
+    claim(!book->redeem(token->prove({}, {}), {}, {.device = DeviceId{{std::byte{1}}}}, now),
+          "and no other by the same proof");
   }
 }
 
 void read_known(std::string_view text) {
   const InputFile file(text);
   const auto devices = KnownDevices(file.path()).all();
-  claim(devices.size() <= KnownDevices::names_max, "no more names than are remembered");
+  claim(devices.size() <= KnownDevices::lines_max, "no more names than are remembered");
 }
 
 }  // namespace

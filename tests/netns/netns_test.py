@@ -271,8 +271,8 @@ def cut(one, other, what="{}"):
     """These two hear nothing of each other any more; or only of what is said in nft's words."""
     for host, peer in ((one, other), (other, one)):
         rule = what.format(f"ether saddr {address_of(peer)}")
-        run("ip", "netns", "exec", host, "nft", "-f", "-", text="table inet cut { chain in { "
-            f"type filter hook input priority 0; {rule} drop; }} }}")
+        run("ip", "netns", "exec", host, "nft", "-f", "-", text="table inet cut {\n chain in {\n"
+            f"type filter hook input priority 0;\n{rule} drop\n}}\n}}\n")
 
 
 def mend(*hosts):
@@ -300,6 +300,54 @@ def a_cut_between_two_of_three(network, binary):
     mend(*hosts[:2])
     back = wait_until(lambda: all({"a", "b", "c"} <= machine.joined() for machine in machines), 20)
     return claim("mended, all are whole again", back, machines, WHOLE_WITHIN_SECONDS) and good
+
+
+MODELS_FOLDER = os.environ.get("FLOTILLA_MODELS_DIR", os.path.join(os.path.dirname(__file__), "..", "..", ".cache", "models"))
+MODEL = "SmolLM2-135M-Instruct.Q4_1"
+QUESTION = {"model": MODEL, "prompt": "The lighthouse keeper opened the door and saw", "max_tokens": 80, "temperature": 0,
+            "ignore_eos": True, "return_token_ids": True, "stream": True}
+
+
+def answer(host, strike=None):
+    """The token ids of a streamed answer, and the longest time between two. `strike` is called after the tenth."""
+    client = subprocess.Popen(
+        ["ip", "netns", "exec", host, "curl", "-sN", "-m", "90", "-H", "Content-Type: application/json",
+         "-d", json.dumps(QUESTION), "http://127.0.0.1:52415/v1/completions"], stdout=subprocess.PIPE, text=True)
+    ids, pause, last = [], 0, None
+    for line in client.stdout:
+        if not line.startswith("data: {"):
+            continue
+        for choice in json.loads(line[6:]).get("choices", []):
+            ids += choice.get("token_ids") or []
+        pause, last = max(pause, time.monotonic() - last if last else 0), time.monotonic()
+        if strike and len(ids) >= 10:
+            strike()
+            strike = None
+    client.wait()
+    return ids, pause
+
+
+def a_cut_under_a_stream(network, binary):
+    """The two machines of a ring are cut off from each other in mid-answer."""
+    if "probe" in os.path.basename(binary) or not os.path.exists(os.path.join(MODELS_FOLDER, MODEL + ".gguf")):
+        return True
+    hosts = three_on_a_bridge(network)
+    for host in hosts:
+        run("ip", "netns", "exec", host, "sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6")
+    flags = ("--models", os.path.abspath(MODELS_FOLDER), "--threads", "1")
+    machines = [network.start(binary, host, name, *flags) for host, name in zip(hosts, "abc")]
+    if all_joined(machines, 15) is None:
+        return claim("three hosts join before a ring is cut", None, machines)
+    order = json.dumps({"model": MODEL, "nodes": ["a", "b"], "context": 512, "sequences": 2})
+    run("ip", "netns", "exec", hosts[0], "curl", "-s", "-m", "60", "-H", "Content-Type: application/json", "-d", order,
+        "http://127.0.0.1:52415/load")
+    unbroken, _ = answer(hosts[0])
+    ids, pause = answer(hosts[0], lambda: cut(hosts[0], hosts[1]))
+    good = len(unbroken) == 80 and claim("a stream outlives a cut in its ring", pause, machines, 15)
+    same = claim("with the tokens of the unbroken one", 0 if ids == unbroken else None, machines)
+    mend(*hosts[:2])
+    back = wait_until(lambda: all({"a", "b", "c"} <= machine.joined() for machine in machines), 20)
+    return claim("mended, all are whole again", back, machines, WHOLE_WITHIN_SECONDS) and good and same
 
 
 def another_way_round_a_cut(network, binary):
@@ -530,7 +578,8 @@ def listen_to_an_answer(network, binary, hosts, models, file, captured):
 
 
 SCENARIOS = [bridge_finds_itself, together_on_a_bridge, peer_where_broadcasts_are_dropped, cable_with_ipv6_link_local,
-             cable_with_ipv4_link_local, pulled_cable_is_noticed, a_cut_between_two_of_three, another_way_round_a_cut,
+             cable_with_ipv4_link_local, pulled_cable_is_noticed, a_cut_between_two_of_three, a_cut_under_a_stream,
+             another_way_round_a_cut,
              direct_cable_beside_a_switch, strangers_at_the_door, nothing_is_read_on_the_way]
 
 

@@ -16,12 +16,14 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
+from cpu_quota import CpuQuota  # noqa: E402
 from flotilla import BINARY, MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
 
 MIB = 1 << 20
 RESERVE_BYTES = 60 * MIB
 TOKENS, STRUCK_AT = 80, 10
 WHOLE_SECONDS_MAX = 10  # from when a machine that stood still goes on
+STARVED_CORES = 0.05
 STALLED_SECONDS_MAX = 8 if SANITIZED else 5  # a runner that stands still is noticed after two, and loaded again
 RING = {"nodes": ["a", "b"], "context": 512, "sequences": 4}
 QUESTION = {
@@ -143,6 +145,18 @@ class GoesOn(unittest.TestCase):
 
     def test_where_the_heads_runner_stands_still(self):
         self.stand_still("a")
+
+    def test_not_where_a_runner_is_merely_starved(self):
+        quota = CpuQuota("starved")
+        self.addCleanup(quota.remove)
+
+        def blow(fleet):
+            [pid] = fleet["b"].runner_pids()
+            quota.set_cores(STARVED_CORES)
+            quota.take(pid)
+
+        _, _, placement = self.strike(blow)
+        self.assertEqual(1, placement["epoch"], "it answered to the end")
 
     def stop_until(self, fleet, victim, is_time):
         """The whole machine stands still until the other one sees it so."""
