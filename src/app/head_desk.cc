@@ -177,7 +177,7 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
   headed->plan = plan;
   ++context_.next_epoch.counter;
   Placement& placement = headed->placement;
-  placement.id = {random_u64()};
+  placement.id = {context_.random()};
   placement.epoch = context_.next_epoch;
   placement.model = order.model;
   placement.fingerprint = fingerprint;
@@ -229,7 +229,7 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   order.context_tokens = plan.context_tokens;
   order.sequences = plan.sequences;
   order.activation_type = context_.activation_type;
-  order.ring_key = to_string(random_node_id());  // 128 random bits
+  order.ring_key = to_string(random_node_id(context_.random));  // 128 random bits
   if (const auto source = holder_of(context_.view(), placement.model, placement.fingerprint)) order.source = *source;
   for (const PlannedStage& stage : plan.stages) {
     order.layers = stage.layers;

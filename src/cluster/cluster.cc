@@ -1,7 +1,6 @@
 #include "cluster/cluster.h"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <map>
 #include <optional>
 #include <utility>
@@ -10,15 +9,13 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "base/words.h"
-#include "cluster/acceptor.h"
 #include "cluster/bulk.h"
 #include "cluster/complaints.h"
-#include "cluster/dialer.h"
 #include "cluster/discovery.h"
 #include "cluster/membership.h"
+#include "cluster/outside.h"
 #include "cluster/peers_file.h"
 #include "cluster/printable.h"
-#include "cluster/udp.h"
 #include "io/frame_connection.h"
 #include "wire/handshake.h"
 #include "wire/joining.h"
@@ -38,8 +35,6 @@ constexpr auto leave_time_max = 1s;
 // A sentence as people read it in the table.
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
 
-Instant now() { return std::chrono::steady_clock::now(); }
-
 class Shell : public Cluster {
   // Wraps a callback so that it does nothing once this object is gone.
   template <class Function>
@@ -50,23 +45,21 @@ class Shell : public Cluster {
   }
 
  public:
-  Shell(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events,
+  Shell(std::unique_ptr<Outside> outside, ClusterOptions options, NodeInfo self, Events events,
         const std::vector<PeerAddress>& asked)
-      : loop_(loop),
+      : outside_(std::move(outside)),
         options_(std::move(options)),
         events_(std::move(events)),
         membership_(std::move(self), now()),
         discovery_({.node = options_.identity.node,
                     .name = options_.identity.name,
-                    .nonce = random_u64(),
+                    .nonce = outside_->random(),
                     .cluster_port = options_.identity.cluster_port,
                     .beacons = options_.discovery,
-                    .jitter_seed = random_u64()},
-                   now()),
-        tick_timer_(loop),
-        leave_timer_(loop) {
+                    .jitter_seed = outside_->random()},
+                   now()) {
     for (const auto& address : asked) discovery_.add_asked(address, now());
-    remembered_ = read_peers_file(options_.remembered_peers);
+    remembered_ = outside_->remembered_peers();
     for (const auto& address : remembered_) discovery_.add_remembered(address, now());
   }
 
@@ -76,10 +69,12 @@ class Shell : public Cluster {
       channel.connection->close(Error{Code::closed, "[cluster] this machine stops"});
   }
 
-  void begin(Descriptor listener) {
+  void begin() {
     if (options_.discovery) open_beacons();
-    acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listener),
-                                           [this](Descriptor socket) { on_stranger(std::move(socket)); });
+    outside_->accept([this] { return has_room(); },
+                     [this](std::shared_ptr<FrameConnection> connection) {
+                       open_channel(std::move(connection), TlsRole::responder, std::nullopt);
+                     });
     tick();
   }
 
@@ -161,15 +156,14 @@ class Shell : public Cluster {
     leaving_ = true;
     on_left_ = std::move(done);
     beacons_.reset();
-    tick_timer_.cancel();
-    acceptor_.reset();
+    tick_alarm_.reset();
+    outside_->stop_accepting();
     membership_.say_goodbye(reason);
     carry_out();
     while (!channels_.empty())
       close_channel(channels_.begin()->first, Error{Code::closed, "[cluster] this machine leaves"});
-    leave_timer_.expires_after(closing_.empty() ? std::chrono::milliseconds(0)
-                                                : std::chrono::milliseconds(leave_time_max));
-    leave_timer_.async_wait(guarded([this](boost::system::error_code) { finish_leaving(); }));
+    leave_alarm_ = outside_->alarm(closing_.empty() ? Instant::duration(0) : Instant::duration(leave_time_max),
+                                   [this] { finish_leaving(); });
   }
 
  private:
@@ -200,10 +194,7 @@ class Shell : public Cluster {
     }
     dial_due();
     carry_out();
-    tick_timer_.expires_after(Membership::tick_interval);
-    tick_timer_.async_wait(guarded([this](boost::system::error_code error) {
-      if (!error) tick();
-    }));
+    tick_alarm_ = outside_->alarm(Membership::tick_interval, [this] { tick(); });
   }
 
   void end_slow_handshakes(Instant at) {
@@ -220,10 +211,8 @@ class Shell : public Cluster {
   // --- Beacons ---
   void open_beacons() {
     auto opened =
-        BeaconSockets::open(loop_, options_.discovery_port,
-                            guarded([this](const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
-                              on_datagram(source, datagram);
-                            }));
+        outside_->open_beacons(guarded([this](const BeaconSockets::Source& source,
+                                              std::span<const std::byte> datagram) { on_datagram(source, datagram); }));
     if (opened)
       beacons_ = *std::move(opened);
     else
@@ -249,22 +238,25 @@ class Shell : public Cluster {
   }
 
   // --- Connections ---
-  void on_stranger(Descriptor socket) {
+  bool has_room() const {
     const auto strangers = std::ranges::count_if(channels_, [](const auto& entry) { return !entry.second.is_proven; });
-    if (static_cast<std::size_t>(strangers) < strangers_max)
-      open_channel(std::move(socket), TlsRole::responder, std::nullopt);
+    return static_cast<std::size_t>(strangers) < strangers_max;
   }
+
+  Instant now() const { return outside_->now(); }
 
   void dial_due() {
     for (const auto& address : discovery_.take_due_dials(now())) {
-      dial(loop_, address, dial_time_max,
-           guarded([this, address](Result<Descriptor> socket) { on_dialled(address, std::move(socket)); }));
+      outside_->dial(address, dial_time_max,
+                     guarded([this, address](Result<std::shared_ptr<FrameConnection>> connection) {
+                       on_dialled(address, std::move(connection));
+                     }));
     }
   }
 
-  void on_dialled(const PeerAddress& address, Result<Descriptor> socket) {
+  void on_dialled(const PeerAddress& address, Result<std::shared_ptr<FrameConnection>> connection) {
     if (leaving_) return;
-    if (socket) return open_channel(*std::move(socket), TlsRole::initiator, address);
+    if (connection) return open_channel(*std::move(connection), TlsRole::initiator, address);
     const bool worth_a_word = discovery_.on_dial_failed(address, now());
     if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
       membership_.on_seen(
@@ -275,7 +267,7 @@ class Shell : public Cluster {
       carry_out();
     } else {
       log(worth_a_word ? LogLevel::warning : LogLevel::debug, "cluster", "a machine asked for is not there: {}",
-          printable(plain(socket.error())));
+          printable(plain(connection.error())));
     }
   }
 
@@ -286,10 +278,8 @@ class Shell : public Cluster {
     return channel == channels_.end() || !channel->second.connection->is_open() ? nullptr : channel->second.connection;
   }
 
-  void open_channel(Descriptor socket, TlsRole role, std::optional<PeerAddress> dialled) {
+  void open_channel(std::shared_ptr<FrameConnection> connection, TlsRole role, std::optional<PeerAddress> dialled) {
     const ConnectionId id = ++last_connection_;
-    auto connection = FrameConnection::adopt(loop_.get_executor(),
-                                             {std::move(socket), TlsSession(options_.identity.standing->tls(), role)});
     channels_[id] = {.connection = connection,
                      .handshake = {},
                      .dialled = std::move(dialled),
@@ -305,8 +295,7 @@ class Shell : public Cluster {
     const auto found = channels_.find(id);
     if (found == channels_.end()) return;
     auto& channel = found->second;
-    std::optional<ChannelBinding> binding;
-    if (const auto* tls = channel.connection->tls()) binding = options_.identity.bind(*tls);
+    auto binding = outside_->bind(*channel.connection);
     const auto self = options_.identity.hello();
     channel.handshake = role == TlsRole::initiator
                             ? Handshake::initiate(self, ConnectionClass::control, std::move(binding))
@@ -460,11 +449,11 @@ class Shell : public Cluster {
     const auto& address = *found->second.reachable;
     discovery_.add_remembered(address, now());
     discovery_.on_dial_done(address, node, now());
-    if (options_.remembered_peers.empty() || (!remembered_.empty() && remembered_.front() == address)) return;
+    if (!remembered_.empty() && remembered_.front() == address) return;
     std::erase(remembered_, address);
     remembered_.insert(remembered_.begin(), address);
     if (remembered_.size() > remembered_peers_max) remembered_.resize(remembered_peers_max);
-    if (const auto written = write_peers_file(options_.remembered_peers, remembered_); !written)
+    if (const auto written = outside_->remember_peers(remembered_); !written)
       complain("the file of remembered peers", written.error().message);
   }
 
@@ -482,18 +471,17 @@ class Shell : public Cluster {
   }
 
   void finish_leaving() {
-    leave_timer_.cancel();
+    leave_alarm_.reset();
     closing_.clear();
     if (const auto done = std::exchange(on_left_, nullptr)) done();
   }
 
-  boost::asio::io_context& loop_;
+  const std::unique_ptr<Outside> outside_;
   const ClusterOptions options_;
   const Events events_;
   Membership membership_;
   Discovery discovery_;
-  boost::asio::steady_timer tick_timer_, leave_timer_;
-  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<Alarm> tick_alarm_, leave_alarm_;
   std::unique_ptr<BeaconSockets> beacons_;
   std::map<ConnectionId, Channel> channels_;
   std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
@@ -517,8 +505,15 @@ Result<std::unique_ptr<Cluster>> Cluster::start(boost::asio::io_context& loop, C
   }
   FLOTILLA_TRY(auto listener, tcp_listen("", options.cluster_port));
   options.identity.cluster_port = self.cluster_port = local_port(listener);
-  auto shell = std::make_unique<Shell>(loop, std::move(options), std::move(self), std::move(events), asked);
-  shell->begin(std::move(listener));
+  auto outside = make_socket_outside(loop, options, std::move(listener));
+  return start(std::move(outside), std::move(options), std::move(self), std::move(events), asked);
+}
+
+std::unique_ptr<Cluster> Cluster::start(std::unique_ptr<Outside> outside, ClusterOptions options, NodeInfo self,
+                                        Events events, const std::vector<PeerAddress>& asked) {
+  auto shell =
+      std::make_unique<Shell>(std::move(outside), std::move(options), std::move(self), std::move(events), asked);
+  shell->begin();
   return shell;
 }
 
