@@ -86,8 +86,10 @@ class Shell : public Cluster {
 
   bool send(const NodeId& to, const Frame& frame) override {
     const auto connection = connection_to(to);
-    if (connection) connection->send(frame);
-    return connection != nullptr;
+    if (!connection) return false;
+    note_carried(to);
+    connection->send(frame);
+    return true;
   }
 
   Status offer(const NodeId& to, const Frame& frame) override {
@@ -96,6 +98,7 @@ class Shell : public Cluster {
       return fail(Code::unavailable,
                   "[cluster] the machine that should have got a {} is no longer connected; try again",
                   to_string(frame.header.kind));
+    note_carried(to);
     if (connection->offer(frame)) return {};
     return fail(
         Code::busy,
@@ -177,6 +180,13 @@ class Shell : public Cluster {
     std::optional<PeerAddress> reachable;  // where the peer can be dialled, once the handshake is done
     std::string host;
     Instant deadline;  // of the handshake
+  };
+
+  // Of a node, in its present life and ours.
+  struct Joins {
+    std::uint64_t incarnation = 0, count = 0;
+    ConnectionId connection = 0;  // by which it is reached
+    bool has_carried = false;     // something of ours that is not membership's
   };
 
   // --- Time ---
@@ -321,8 +331,10 @@ class Shell : public Cluster {
     } else if (channel.guest) {
       const Guest guest = *channel.guest;  // it may be dismissed
       events_.on_guest_frame(guest, frame);
-    } else if (const auto from = membership_.node_of(id); from && !membership_.on_frame(id, frame, now())) {
-      if (events_.on_frame) events_.on_frame(*from, std::move(frame));
+    } else if (const auto from = membership_.node_of(id)) {
+      const bool is_membership = membership_.on_frame(id, frame, now());
+      if (!is_membership && events_.on_frame) events_.on_frame(*from, std::move(frame));
+      if (frame.header.kind == FrameKind::ping) on_joins_counted(*from, id, frame.header.step);
     }
     carry_out();
   }
@@ -437,12 +449,14 @@ class Shell : public Cluster {
       for (const auto& [id, cause] : effects.close) close_channel(id, cause);
       for (const auto& [node, cause] : effects.lost) on_lost(node, cause);
       for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));
+      if (effects.view_changed) follow_connections();
       if (effects.view_changed && events_.on_view) events_.on_view();
     }
     carrying_out_ = false;
   }
 
   void on_joined(const NodeId& node) {
+    count_join(node);
     discovery_.on_joined(node);
     const auto found = channels_.find(membership_.connection_to(node).value_or(0));
     if (found == channels_.end() || !found->second.reachable) return;
@@ -455,6 +469,67 @@ class Shell : public Cluster {
     if (remembered_.size() > remembered_peers_max) remembered_.resize(remembered_peers_max);
     if (const auto written = outside_->remember_peers(remembered_); !written)
       complain("the file of remembered peers", written.error().message);
+  }
+
+  // A loss is one for both: who loses a member gives up all that was between the two, and may be back before the other
+  // has noticed anything, which would wait for ever for what was given up. So each tells the other how often it has
+  // joined it, and who has done so less often catches up.
+  void count_join(const NodeId& node) {
+    const ClusterView view = membership_.view();
+    const Member* member = view.find(node);
+    if (!member) return;
+    Joins& joins = joins_[node];
+    if (joins.incarnation != member->info.incarnation) joins = {.incarnation = member->info.incarnation};
+    ++joins.count;
+    joins.connection = membership_.connection_to(node).value_or(0);
+    joins.has_carried = false;
+    if (const auto connection = connection_to(node)) connection->send(make_frame(FrameKind::ping, {}, {}, joins.count));
+  }
+
+  void on_joins_counted(const NodeId& node, ConnectionId joined_by, std::uint64_t count) {
+    const auto joins = joins_.find(node);
+    if (joins == joins_.end() || count <= joins->second.count || !membership_.connection_to(node)) return;
+    joins->second.count = count;
+    const Error cause{Code::closed, "[cluster] it had lost this machine, and is back"};
+    // What is sent from now on must not go by a connection that the other end has given up.
+    std::vector<ConnectionId> given_up;
+    for (const auto& [id, channel] : channels_)
+      if (id < joined_by && membership_.node_of(id) == node) given_up.push_back(id);
+    for (const ConnectionId id : given_up) give_up(id, cause);
+    joins->second.connection = membership_.connection_to(node).value_or(0);
+    joins->second.has_carried = false;
+    tell_lost(node, cause);
+  }
+
+  // Where another connection to a member takes over, be it that the one before broke or that two were too many, what is
+  // under way on that one is lost, or overtaken by what is sent now. That counts as a loss and a return.
+  void follow_connections() {
+    std::vector<std::pair<NodeId, ConnectionId>> switched;
+    for (auto& [node, joins] : joins_) {
+      const ConnectionId current = membership_.connection_to(node).value_or(0);
+      const ConnectionId before = std::exchange(joins.connection, current);
+      if (current != before && current != 0 && before != 0 && joins.has_carried) switched.emplace_back(node, before);
+    }
+    for (const auto& [node, before] : switched) {
+      const Error cause{Code::closed, "[cluster] another connection to it has taken over"};
+      give_up(before, cause);
+      count_join(node);
+      tell_lost(node, cause);
+    }
+  }
+
+  void note_carried(const NodeId& to) {
+    if (const auto joins = joins_.find(to); joins != joins_.end()) joins->second.has_carried = true;
+  }
+
+  void give_up(ConnectionId id, const Error& cause) {
+    membership_.on_closed(id, cause);
+    close_channel(id, cause);
+  }
+
+  void tell_lost(const NodeId& node, const Error& cause) {
+    log(LogLevel::info, "cluster", "a member is taken for lost although it is here: {}", plain(cause));
+    if (events_.on_lost) events_.on_lost(node, cause);
   }
 
   void on_lost(const NodeId& node, const Error& cause) {
@@ -485,6 +560,7 @@ class Shell : public Cluster {
   std::unique_ptr<BeaconSockets> beacons_;
   std::map<ConnectionId, Channel> channels_;
   std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
+  std::map<NodeId, Joins> joins_;
   std::vector<PeerAddress> remembered_;
   Complaints complaints_;
   std::function<void()> on_left_;
