@@ -8,6 +8,7 @@ namespace {
 constexpr double leaving_early = 0.1;
 constexpr Duration text_time_max = 30ms;  // between the model's name and its tokens
 constexpr std::uint32_t answer_min = 3, answer_max = 60;
+constexpr std::uint32_t patient_answer_max = 10;  // so that what it may take does not hang on its length
 
 }  // namespace
 
@@ -35,6 +36,7 @@ void Clients::enter(std::size_t machine, bool may_leave) {
   for (std::uint64_t length = 1 + world_.below(8); length > 0; --length)
     request.prompt.push_back(static_cast<TokenId>(world_.below(100)));
   request.tokens_max = static_cast<std::uint32_t>(answer_min + world_.below(answer_max - answer_min));
+  if (!may_leave) request.tokens_max = std::min(request.tokens_max, patient_answer_max);
   request.sampling.seed = number;
   world_.note("request {} enters at m{}", number, machine);
   world_.after(0s, client.entry, [this, number, machine] {

@@ -17,7 +17,8 @@ class Clients {
  public:
   explicit Clients(Fleet& fleet);
 
-  // A request, where the machine runs. Some hang up before the end, where they may.
+  // A request, where the machine runs. Some hang up before the end; those that may not ask for
+  // little.
   void enter(std::size_t machine, bool may_leave = true);
   bool all_ended() const;
   bool has_ended(std::size_t client) const { return !is_open(clients_[client]); }
