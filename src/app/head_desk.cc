@@ -179,7 +179,7 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
   headed->plan = plan;
   ++context_.next_epoch.counter;
   Placement& placement = headed->placement;
-  placement.id = {random_u64()};
+  placement.id = {context_.random()};
   placement.epoch = context_.next_epoch;
   placement.model = order.model;
   placement.fingerprint = fingerprint;

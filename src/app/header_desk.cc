@@ -29,9 +29,9 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
   // Listed a moment ago and no longer usable: the store knows more about it than the list.
   if (source->node == context_.identity.node) return answer(std::move(stored));
   const Member& member = *view.find(source->node);
-  boost::asio::post(context_.copies, [context = &context_, on_header, model, wanted = source->fingerprint,
-                                      node = source->node, host = member.host, port = member.info.cluster_port] {
-    auto link = connect_bulk(context->identity, node, host, port);
+  context_.copies.post([context = &context_, on_header, model, wanted = source->fingerprint, node = source->node,
+                        host = member.host, port = member.info.cluster_port] {
+    auto link = context->bulk(node, host, port);
     auto fetched = link ? context->store.fetch_header(**link, model, wanted) : Result<StoredModel>(fail(link.error()));
     boost::asio::post(context->loop, [on_header, fetched = std::move(fetched)] { on_header(fetched); });
   });
@@ -39,7 +39,7 @@ void HeaderDesk::want(const std::string& model, const std::string& fingerprint, 
 
 // A file may have come since the folders were looked into last.
 void HeaderDesk::look_again(const std::string& model, const std::string& fingerprint, const OnHeader& on_header) {
-  boost::asio::post(context_.copies, [context = &context_, model, fingerprint, on_header] {
+  context_.copies.post([context = &context_, model, fingerprint, on_header] {
     context->store.refresh();
     auto stored = context->store.find(model, fingerprint);
     boost::asio::post(context->loop, [context, model, on_header, stored = std::move(stored)] {

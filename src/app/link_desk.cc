@@ -54,7 +54,7 @@ LinkDesk::LinkDesk(NodeContext& context, Surroundings surroundings)
     : context_(context),
       surroundings_(std::move(surroundings)),
       schedule_(random_u64()),
-      ticker_(context.loop, tick_interval, [this] { look(); }) {}
+      ticker_(context.alarm, tick_interval, [this] { look(); }) {}
 
 LinkDesk::~LinkDesk() {
   stop();

@@ -52,7 +52,7 @@ void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgr
 }
 
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {
-  order.ticket = random_u64();
+  order.ticket = context_.random();
   waiting_[order.ticket] = {head, std::move(on_progress), std::move(on_done)};
   send(order.ticket, head, make_frame(FrameKind::load_model, encode(order)));
 }
@@ -84,7 +84,7 @@ void LoadDesk::unload(const std::string& model, const OnDone& on_done) {
 }
 
 void LoadDesk::unload_at(const NodeId& head, const std::string& model, OnDone on_done) {
-  const UnloadModel order{random_u64(), model};
+  const UnloadModel order{context_.random(), model};
   waiting_[order.ticket] = {head, nullptr, std::move(on_done)};
   send(order.ticket, head, make_frame(FrameKind::unload_model, encode(order)));
 }

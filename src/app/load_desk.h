@@ -31,6 +31,7 @@ class LoadDesk {
   void on_progress(const NodeId& from, const LoadProgress& progress);
   void on_result(const NodeId& from, const LoadResult& result);
   void on_node_lost(const NodeId& node, const Error& cause);
+  std::size_t open_orders() const { return waiting_.size(); }
 
  private:
   struct Waiting {

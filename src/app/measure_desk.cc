@@ -52,7 +52,7 @@ MeasureDesk::MeasureDesk(NodeContext& context, Options options, Now now)
     : context_(context),
       options_(std::move(options)),
       now_(std::move(now)),
-      ticker_(context.loop, tick_interval, [this] { look(); }) {}
+      ticker_(context.alarm, tick_interval, [this] { look(); }) {}
 
 MeasureDesk::~MeasureDesk() { stop(); }
 

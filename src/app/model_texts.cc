@@ -24,7 +24,7 @@ void ModelTexts::want(const StoredModel& model, OnText on_text) {
   auto& waiting = waiting_[fingerprint];
   waiting.push_back(std::move(on_text));
   if (waiting.size() > 1) return;
-  boost::asio::post(context_.aside, [this, context = &context_, fingerprint, gguf = model.gguf] {
+  context_.aside.post([this, context = &context_, fingerprint, gguf = model.gguf] {
     auto text = make_text(*gguf);
     boost::asio::post(context->loop, [this, fingerprint, text = std::move(text)] {
       if (text) made_[fingerprint] = *text;

@@ -29,7 +29,7 @@ MoveDesk::MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, L
       loads_(loads),
       running_(std::move(running)),
       now_(std::move(now)),
-      ticker_(context.loop, tick_interval, [this] { look(); }) {}
+      ticker_(context.alarm, tick_interval, [this] { look(); }) {}
 
 void MoveDesk::begin() { ticker_.begin(); }
 
@@ -269,7 +269,7 @@ bool MoveDesk::drop_surplus(const Placement& loaded) {
 void MoveDesk::give_back(const Placement& loaded) {
   if (loaded.head() == context_.identity.node)
     return heads_.end(loaded.id, {Code::unavailable, "[app] the model stays where it was; send the request again"});
-  const UnloadModel order{random_u64(), loaded.model};
+  const UnloadModel order{context_.random(), loaded.model};
   context_.send(loaded.head(), make_frame(FrameKind::unload_model, encode(order)));
 }
 
@@ -278,7 +278,7 @@ void MoveDesk::on_unload(const std::string& model) {
     const Placement* placement = heads_.find(id);
     if (placement == nullptr || placement->model != model || watched.target == context_.identity.node) continue;
     if (watched.phase != Phase::in_service)
-      context_.send(watched.target, make_frame(FrameKind::unload_model, encode(UnloadModel{random_u64(), model})));
+      context_.send(watched.target, make_frame(FrameKind::unload_model, encode(UnloadModel{context_.random(), model})));
   }
 }
 

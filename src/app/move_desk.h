@@ -36,8 +36,9 @@ class MoveDesk {
   using Running = std::function<std::size_t(PlacementId)>;
   using Clock = std::chrono::steady_clock;
   using Now = std::function<Clock::time_point()>;
-  MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, LoadDesk& loads, Running running,
-           Now now = Clock::now);
+  MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, LoadDesk& loads, Running running)
+      : MoveDesk(context, headers, heads, loads, std::move(running), context.now) {}
+  MoveDesk(NodeContext& context, HeaderDesk& headers, HeadDesk& heads, LoadDesk& loads, Running running, Now now);
 
   void begin();  // looks each second
   void stop();

@@ -12,6 +12,7 @@
 #include "app/machine.h"
 #include "app/node_json.h"
 #include "app/rates_json.h"
+#include "app/unpack.h"
 #include "app/version.h"
 #include "base/log.h"
 #include "base/units.h"
@@ -110,16 +111,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       options_(options),
       store_(std::move(store)),
       context_(loop, *store_, std::move(identity)),
-      stages_(context_, *options_.memory_bytes, options_.threads),
-      headers_(context_),
-      heads_(context_, headers_,
-             [this](PlacementId id, const Error& cause, GoesOn goes_on) {
-               requests_.on_placement_ended(id, cause, goes_on);
-             }),
-      loads_(context_, headers_),
-      reloads_(context_, loads_),
-      requests_(context_, heads_, stages_, reloads_),
-      moves_(context_, headers_, heads_, loads_, [this](PlacementId id) { return requests_.running(id); }),
+      desks_(context_, *options_.memory_bytes, options_.threads),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
       standbys_(context_, options_.standby_bytes),
       links_(context_, {.is_quiet = [this] { return measures_.is_quiet(); },
@@ -138,7 +130,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
                 .battery = options_.battery},
                [this]() -> Cluster& { return *cluster_; }),
       power_(context_, options_.battery),
-      wakes_(context_, options_.stay_awake, [this] { return stages_.memory_taken_bytes() > 0; }),
+      wakes_(context_, options_.stay_awake, [this] { return desks_.stages.memory_taken_bytes() > 0; }),
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>()) {
@@ -202,7 +194,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   node->watch_models();
   node->links_.begin(options.measure);
   node->standbys_.begin();
-  if (options.replan) node->moves_.begin();
+  if (options.replan) node->desks_.moves.begin();
   node->admits_.begin();
   node->power_.begin();
   node->wakes_.begin();
@@ -254,22 +246,19 @@ NodeInfo Node::describe() const {
   info.version = flotilla_version;
   info.incarnation = context_.next_epoch.incarnation;
   info.revision = published_.revision;
+  desks_.describe(info);
   info.memory_bytes = power_.offered(*options_.memory_bytes);
+  info.memory_free_bytes = info.memory_bytes - std::min(desks_.stages.memory_taken_bytes(), info.memory_bytes);
   info.on_battery = power_.power().on_battery;
   info.battery_percent = power_.power().charge_percent.value_or(0);
-  const std::uint64_t taken = stages_.memory_taken_bytes();
-  info.memory_free_bytes = info.memory_bytes - std::min(taken, info.memory_bytes);
   info.devices = {{.kind = "CPU",
                    .description = processor_name(),
                    .threads = options_.threads,
                    .memory_bytes = *options_.memory_bytes}};
-  for (const StoredModel& model : store_->list()) info.models.push_back(model.info);
-  info.placements = heads_.placements();
   info.api_port = server_ ? server_->port() : options_.api_port;
   info.cluster_port = options_.cluster_port;
   info.rates = measures_.rates();
   info.links = links_.links();
-  info.waiting = reloads_.waiting();
   info.standby_bytes = standbys_.room_bytes();
   info.standbys = standbys_.copies();
   info.may_sign = context_.identity.standing->may_sign();
@@ -278,7 +267,7 @@ NodeInfo Node::describe() const {
 
 void Node::publish() {
   if (!cluster_) return;
-  stages_.set_rates(measures_.rates());
+  desks_.stages.set_rates(measures_.rates());
   NodeInfo info = describe();
   if (info == published_) return;
   ++info.revision;
@@ -292,7 +281,7 @@ void Node::watch_models() {
   models_timer_.expires_after(models_rescan_interval);
   models_timer_.async_wait([this](const boost::system::error_code& error) {
     if (error) return;
-    boost::asio::post(context_.copies, [this, store = store_.get(), loop = &context_.loop] {
+    context_.copies.post([this, store = store_.get(), loop = &context_.loop] {
       store->refresh();
       boost::asio::post(*loop, [this] {
         publish();
@@ -324,65 +313,17 @@ void Node::deliver_to_self(Frame frame) {
                     [this, frame = std::move(frame)]() mutable { on_frame(context_.identity.node, std::move(frame)); });
 }
 
-namespace {
-
-// Decodes and hands on; a body that does not decode is logged and dropped, the connection lives on.
-template <class T, class Use>
-void dispatch(Result<T> message, const Frame& frame, const Use& use) {
-  if (message) return use(*std::move(message));
-  log(LogLevel::warning, "app", "dropped a {} message: {}", to_string(frame.header.kind), message.error().message);
-}
-
-}  // namespace
-
 void Node::on_frame(const NodeId& from, Frame frame) {
+  if (desks_.on_frame(from, frame)) return;
   const auto& body = frame.body;
   switch (frame.header.kind) {
-    case FrameKind::load_model:
-      return dispatch(decode_load_model(body), frame, [&](const auto& message) { heads_.on_load(from, message); });
-    case FrameKind::unload_model:
-      return dispatch(decode_unload_model(body), frame, [&](const auto& message) {
-        moves_.on_unload(message.model);
-        heads_.on_unload(from, message);
-      });
-    case FrameKind::load_progress:
-      return dispatch(decode_load_progress(body), frame, [&](const auto& message) {
-        heads_.on_progress(from, message);
-        loads_.on_progress(from, message);
-      });
-    case FrameKind::load_result:
-      return dispatch(decode_load_result(body), frame, [&](const auto& message) { loads_.on_result(from, message); });
-    case FrameKind::prepare_stage:
-      return dispatch(decode_prepare_stage(body), frame,
-                      [&](auto message) { stages_.on_prepare(from, std::move(message)); });
-    case FrameKind::connect_ring:
-      return dispatch(decode_connect_ring(body), frame,
-                      [&](auto message) { stages_.on_connect_ring(from, std::move(message)); });
-    case FrameKind::stop_stage:
-      return dispatch(decode_stop_stage(body), frame, [&](const auto& message) { stages_.on_stop(from, message); });
-    case FrameKind::stage_ready:
-      return dispatch(decode_stage_ready(body), frame, [&](const auto& message) { heads_.on_ready(from, message); });
-    case FrameKind::ring_connected:
-      return dispatch(decode_ring_connected(body), frame,
-                      [&](const auto& message) { heads_.on_connected(from, message); });
-    case FrameKind::stage_failed:
-      return dispatch(decode_stage_failed(body), frame, [&](const auto& message) { heads_.on_failed(from, message); });
-    case FrameKind::stage_stats:
-      return dispatch(decode_stage_stats(body), frame, [&](const auto& message) { heads_.on_stats(from, message); });
     case FrameKind::trust_order:
-      return dispatch(decode_trust_order(body), frame,
-                      [&](auto message) { admits_.on_order(from, std::move(message)); });
+      return unpack(decode_trust_order(body), frame, [&](auto message) { admits_.on_order(from, std::move(message)); });
     case FrameKind::trust_answer:
-      return dispatch(decode_trust_answer(body), frame, [&](const auto& message) { admits_.on_answer(from, message); });
+      return unpack(decode_trust_answer(body), frame, [&](const auto& message) { admits_.on_answer(from, message); });
     case FrameKind::revocations:
-      return dispatch(decode_revocations(body), frame,
-                      [&](const auto& message) { admits_.on_revocations(from, message); });
-    case FrameKind::generate:
-      return requests_.on_generate(from, std::move(frame));
-    case FrameKind::cancel:
-      return requests_.on_cancel(from, frame);
-    case FrameKind::token_event:
-      return requests_.on_token_event(from, std::move(frame));
+      return unpack(decode_revocations(body), frame,
+                    [&](const auto& message) { admits_.on_revocations(from, message); });
     default:
       log(LogLevel::warning, "app", "{} sent an unexpected {} frame", name_of(view(), from),
           to_string(frame.header.kind));
@@ -390,10 +331,7 @@ void Node::on_frame(const NodeId& from, Frame frame) {
 }
 
 void Node::on_lost(const NodeId& peer, const Error& cause) {
-  heads_.on_node_lost(peer, cause);
-  stages_.on_node_lost(peer);
-  loads_.on_node_lost(peer, cause);
-  requests_.on_node_lost(peer, cause);
+  desks_.on_lost(peer, cause);
   links_.on_lost(peer);
   const std::scoped_lock lock(bulk_links_->mutex);
   for (const auto& [link, asker] : bulk_links_->open)
@@ -428,7 +366,7 @@ void Node::leave(const std::string& reason, std::function<void()> done) {
   leaving_ = true;
   models_timer_.cancel();
   measures_.stop();
-  moves_.stop();
+  desks_.moves.stop();
   links_.stop();
   admits_.stop();
   joins_.stop();
@@ -474,15 +412,15 @@ std::vector<ModelListing> Node::models() {
 }
 
 void Node::open(const std::string& model, OnOpen on_open) {
-  reloads_.open(model, [this, model, on_open](const Result<Placement>& placement) {
+  desks_.reloads.open(model, [this, model, on_open](const Result<Placement>& placement) {
     if (!placement) return on_open(fail(placement.error()));
-    requests_.on_opened(*placement);
+    desks_.requests.on_opened(*placement);
     on_ready_model(model, *placement, on_open);
   });
 }
 
 void Node::on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open) {
-  headers_.want(model, placement.fingerprint, [this, placement, on_open](const Result<StoredModel>& stored) {
+  desks_.headers.want(model, placement.fingerprint, [this, placement, on_open](const Result<StoredModel>& stored) {
     if (!stored) return on_open(fail(stored.error()));
     texts_.want(*stored, [placement, on_open](const Result<ModelText>& text) {
       if (!text) return on_open(fail(text.error()));
@@ -493,10 +431,10 @@ void Node::on_ready_model(const std::string& model, const Placement& placement, 
 }
 
 void Node::generate(GenerateRequest request, OnToken on_token) {
-  requests_.generate(std::move(request), std::move(on_token));
+  desks_.requests.generate(std::move(request), std::move(on_token));
 }
-void Node::cancel(RequestId id) { requests_.cancel(id); }
-bool Node::waits(RequestId id) { return requests_.waits(id); }
+void Node::cancel(RequestId id) { desks_.requests.cancel(id); }
+bool Node::waits(RequestId id) { return desks_.requests.waits(id); }
 
 bool Node::ready() {
   const ClusterView view = this->view();
@@ -519,8 +457,8 @@ json Node::placements() {
   for (const Member& member : view.members)
     for (const Placement& placement : member.info.placements) {
       json entry = placement_json(placement, view);
-      if (const auto* stats = heads_.stats(placement.id)) entry["stats"] = stats_json(*stats);
-      if (heads_.find(placement.id)) entry["wishes"] = wishes_json(heads_.order(placement.id));
+      if (const auto* stats = desks_.heads.stats(placement.id)) entry["stats"] = stats_json(*stats);
+      if (desks_.heads.find(placement.id)) entry["wishes"] = wishes_json(desks_.heads.order(placement.id));
       list.push_back(std::move(entry));
     }
   return {{"placements", list}, {"waiting", waiting_json(view)}};
@@ -529,7 +467,7 @@ json Node::placements() {
 void Node::load(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
   auto order = load_model_from_json(arguments);
   if (!order) return on_done(fail(order.error()));
-  loads_.load(
+  desks_.loads.load(
       *std::move(order),
       [on_progress](const LoadProgress& progress) {
         on_progress(
@@ -544,7 +482,7 @@ void Node::load(const json& arguments, std::function<void(json)> on_progress, On
 void Node::unload(const json& arguments, OnJson on_done) {
   const auto order = load_model_from_json(arguments);
   if (!order) return on_done(fail(order.error()));
-  loads_.unload(order->model, [on_done, model = order->model](const Result<Placement>& placement) {
+  desks_.loads.unload(order->model, [on_done, model = order->model](const Result<Placement>& placement) {
     if (!placement) return on_done(fail(placement.error()));
     on_done(json{{"model", model}, {"state", "unloaded"}});
   });
@@ -553,14 +491,14 @@ void Node::unload(const json& arguments, OnJson on_done) {
 void Node::plan(const json& arguments, OnJson on_done) {
   const auto order = load_model_from_json(arguments);
   if (!order) return on_done(fail(order.error()));
-  loads_.plan(*order, [order = *order, on_done](const Result<Plan>& plan) {
+  desks_.loads.plan(*order, [order = *order, on_done](const Result<Plan>& plan) {
     if (!plan) return on_done(fail(plan.error()));
     on_done(plan_json(*plan, order));
   });
 }
 
 void Node::show(const std::string& model, OnJson on_done) {
-  headers_.want(model, "", [this, model, on_done](const Result<StoredModel>& stored) {
+  desks_.headers.want(model, "", [this, model, on_done](const Result<StoredModel>& stored) {
     const std::string skipped = stored ? "" : context_.store.why_skipped(model);
     if (!skipped.empty()) return on_done(fail(Code::corrupt, "[app] {}", skipped));
     if (!stored) return on_done(fail(stored.error()));
@@ -584,7 +522,7 @@ std::function<void()> Node::measure(const json& arguments, std::function<void(js
 
 void Node::run_aside(std::function<void()> work, std::function<void()> done) {
   // Moved, not copied: whatever `done` holds belongs to the loop's thread, its end too.
-  boost::asio::post(context_.aside, [context = &context_, work = std::move(work), done = std::move(done)]() mutable {
+  context_.aside.post([context = &context_, work = std::move(work), done = std::move(done)]() mutable {
     work();
     boost::asio::post(context->loop, std::move(done));
   });

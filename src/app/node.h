@@ -32,21 +32,15 @@
 
 #include "app/admit_desk.h"
 #include "app/doctor_desk.h"
-#include "app/head_desk.h"
-#include "app/header_desk.h"
 #include "app/home.h"
 #include "app/join_desk.h"
 #include "app/key_watch.h"
 #include "app/link_desk.h"
-#include "app/load_desk.h"
 #include "app/measure_desk.h"
+#include "app/model_desks.h"
 #include "app/model_texts.h"
-#include "app/move_desk.h"
 #include "app/node_context.h"
 #include "app/power_desk.h"
-#include "app/reload_desk.h"
-#include "app/request_desk.h"
-#include "app/stage_host.h"
 #include "app/standby_desk.h"
 #include "app/wake_desk.h"
 #include "server/backend.h"
@@ -135,13 +129,7 @@ class Node : public Backend {
   NodeOptions options_;
   std::unique_ptr<Store> store_;
   NodeContext context_;
-  StageHost stages_;
-  HeaderDesk headers_;
-  HeadDesk heads_;
-  LoadDesk loads_;
-  ReloadDesk reloads_;
-  RequestDesk requests_;
-  MoveDesk moves_;
+  ModelDesks desks_;
   MeasureDesk measures_;
   StandbyDesk standbys_;
   LinkDesk links_;

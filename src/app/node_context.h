@@ -6,12 +6,15 @@
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <functional>
+#include <memory>
 #include <string>
 
+#include "io/alarm.h"
 #include "app/runner_process.h"
+#include "app/work_pool.h"
 #include "cluster/cluster.h"
+#include "cluster/instant.h"
 #include "hub/store.h"
 #include "wire/control.h"
 #include "wire/frame.h"
@@ -26,8 +29,16 @@ struct NodeContext {
   Epoch next_epoch;  // counter: placements issued by this node
   ActivationType activation_type = ActivationType::f32;
   RunnerSpawnOptions runner;
-  boost::asio::thread_pool aside{1};   // text work
-  boost::asio::thread_pool copies{4};  // fetching layers from others, and verifying them
+  WorkPool aside{1};   // text work
+  WorkPool copies{4};  // fetching layers from others, and verifying them
+  // What a desk has of the world besides frames. Those who drive desks by hand (tests, sim/) put their own here before
+  // any desk is made.
+  std::function<Instant()> now = [] { return std::chrono::steady_clock::now(); };
+  SetAlarm alarm;
+  std::function<std::uint64_t()> random = random_u64;
+  SpawnRunner spawn;
+  // To a joined node, for the copy threads: connect_bulk().
+  std::function<Result<std::unique_ptr<Link>>(const NodeId& peer, const std::string& host, std::uint16_t port)> bulk;
   // Set by the node once the cluster runs.
   // To self: delivered by the loop, like any other. False where `to` is not connected: no answer will come.
   std::function<bool(const NodeId& to, Frame frame)> send;
@@ -41,7 +52,18 @@ struct NodeContext {
   std::function<void(PlacementId)> stage_ended = [](PlacementId) {};  // that was held here
 
   NodeContext(boost::asio::io_context& io, Store& models, NodeIdentity self)
-      : loop(io), store(models), identity(std::move(self)) {}
+      : loop(io),
+        store(models),
+        identity(std::move(self)),
+        alarm(alarms_on(io)),
+        spawn([&io](const RunnerSpawnOptions& options, SpawnedRunner::OnFrame on_frame, SpawnedRunner::OnExit on_exit) {
+          return RunnerProcess::spawn(io, options, std::move(on_frame), std::move(on_exit));
+        }),
+        bulk([this](const NodeId& peer, const std::string& host, std::uint16_t port) {
+          return connect_bulk(identity, peer, host, port);
+        }) {}
+  NodeContext(const NodeContext&) = delete;
+  NodeContext& operator=(const NodeContext&) = delete;
 };
 
 }  // namespace flotilla

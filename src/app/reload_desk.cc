@@ -37,7 +37,7 @@ bool may_pass(Code code) {
 
 void ReloadDesk::want(const LostModel& lost, Wish wish, OnFound on_found) {
   const Key key{lost.model, lost.fingerprint};
-  const auto [found, is_new] = searches_.try_emplace(key, context_.loop);
+  const auto [found, is_new] = searches_.try_emplace(key);
   Search& search = found->second;
   search.lost = lost;
   search.waiters.push_back({std::move(wish), std::move(on_found)});
@@ -67,9 +67,10 @@ void ReloadDesk::try_to_open(const std::string& model, const OnFound& on_found, 
     if (may_pass(cause.code) && join(model, on_found)) return;
     const bool has_left = cause.code == Code::unavailable || cause.code == Code::closed || cause.code == Code::busy;
     if (!has_left || tries_left == 0) return on_found(loaded);
-    const auto timer = std::make_shared<boost::asio::steady_timer>(context_.loop, open_pause);
-    timer->async_wait([this, model, on_found, tries_left, timer](const boost::system::error_code& error) {
-      if (!error) try_to_open(model, on_found, tries_left - 1);
+    const std::uint64_t opening = ++openings_begun_;
+    openings_[opening] = context_.alarm(open_pause, [this, opening, model, on_found, tries_left] {
+      const auto rung = openings_.extract(opening);
+      try_to_open(model, on_found, tries_left - 1);
     });
   });
 }
@@ -102,15 +103,11 @@ bool ReloadDesk::end_idle(const Key& key, Search& search) {
 
 void ReloadDesk::wait(const Key& key, Search& search) {
   search.pause = std::clamp<Clock::duration>(2 * search.pause, pause_first, pause_max);
-  search.timer.expires_after(search.pause);
-  search.timer.async_wait([this, key](const boost::system::error_code& error) {
-    if (!error) ask(key);
-  });
+  search.alarm = context_.alarm(search.pause, [this, key] { ask(key); });
 }
 
 // Every node that has requests of it asks the same head first, so that there is one new placement and not several.
 void ReloadDesk::ask(const Key& key) {
-  // The timer's call may come after the search it was set for has ended, and another of the same key begun.
   const auto found = searches_.find(key);
   if (found == searches_.end() || found->second.is_asking) return;
   Search& search = found->second;

@@ -5,10 +5,10 @@
 // where its head has said that it is gone, that one.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,8 +31,8 @@ class ReloadDesk {
  public:
   using Clock = std::chrono::steady_clock;
   using Now = std::function<Clock::time_point()>;
-  ReloadDesk(NodeContext& context, LoadDesk& loads, Now now = Clock::now)
-      : context_(context), loads_(loads), now_(std::move(now)) {}
+  ReloadDesk(NodeContext& context, LoadDesk& loads) : ReloadDesk(context, loads, context.now) {}
+  ReloadDesk(NodeContext& context, LoadDesk& loads, Now now) : context_(context), loads_(loads), now_(std::move(now)) {}
 
   struct Wish {
     RequestId request;
@@ -57,7 +57,6 @@ class ReloadDesk {
   };
   // Of one file. Lives until nobody waits and no order is under way.
   struct Search {
-    Search(boost::asio::io_context& loop) : timer(loop) {}
     LostModel lost;
     std::vector<Waiter> waiters;
     std::string detail;
@@ -66,7 +65,7 @@ class ReloadDesk {
     Clock::time_point began{};
     Clock::duration pause{};
     bool is_asking = false;
-    boost::asio::steady_timer timer;
+    std::unique_ptr<Alarm> alarm;
   };
   using Key = std::pair<std::string, std::string>;  // model and fingerprint
 
@@ -85,6 +84,8 @@ class ReloadDesk {
   LoadDesk& loads_;
   const Now now_;
   std::map<Key, Search> searches_;
+  std::map<std::uint64_t, std::unique_ptr<Alarm>> openings_;  // who came for a model and tries again in a moment
+  std::uint64_t openings_begun_ = 0;
 };
 
 }  // namespace flotilla

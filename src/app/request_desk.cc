@@ -82,7 +82,7 @@ void RequestDesk::send(RequestId id, const Placement& placement) {
 void RequestDesk::find_another(RequestId id, PlacementId gone, const Error& cause) {
   Entered& entered = entered_.at(id);
   entered.head = {};
-  if (!entered.waits_until) entered.waits_until = ReloadDesk::Clock::now() + limits::resume_wait_max;
+  if (!entered.waits_until) entered.waits_until = context_.now() + limits::resume_wait_max;
   reloads_.want(entered.model, {.request = id, .gone = gone, .why = cause.message, .until = *entered.waits_until},
                 [this, id](const Result<Placement>& found) { on_found(id, found); });
 }
@@ -99,7 +99,7 @@ void RequestDesk::on_found(RequestId id, const Result<Placement>& found) {
   // Whatever comes still of what was sent before is another's.
   RequestId& sent_as = waiting->second.journal.id;
   sent_as_.erase(sent_as);
-  sent_as = RequestId{random_u64()};
+  sent_as = RequestId{context_.random()};
   sent_as_[sent_as] = id;
   send(id, *found);
 }

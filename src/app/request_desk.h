@@ -50,6 +50,7 @@ class RequestDesk {
   // A placement this node headed.
   void on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on);
   std::size_t open_requests() const { return entered_.size(); }
+  std::size_t routed_requests() const { return routed_.size(); }
   std::size_t running(PlacementId placement) const;  // a placement headed here: requests it has not answered yet
 
  private:

@@ -10,36 +10,22 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "app/spawned_runner.h"
 #include "io/frame_connection.h"
 
 namespace flotilla {
 
-struct RunnerSpawnOptions {
-  std::string verb = "runner";     // of our own command line; another one is a child of another trade (measure_main.h)
-  std::vector<std::string> words;  // after the verb's --fd
-  std::uint32_t threads = 1;
-  std::string link_model;  // pipeline/runner.h
-  std::uint32_t spin_us = 0;
-  std::string log_level;
-};
-
-class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
+class RunnerProcess final : public SpawnedRunner, public std::enable_shared_from_this<RunnerProcess> {
  public:
-  using OnFrame = std::function<void(Frame)>;
-  using OnExit =
-      std::function<void(std::string how)>;  // "exited with code 1", "was killed by signal 9 (out of memory?)"
-
   static Result<std::shared_ptr<RunnerProcess>> spawn(boost::asio::io_context& loop, const RunnerSpawnOptions& options,
                                                       OnFrame on_frame, OnExit on_exit);
-  ~RunnerProcess();
-  void send(const Frame& frame);
-  bool offer(const Frame& frame);  // as FrameConnection's
-  void kill();  // also where it is stopped; reaped as any that ends
-  // No callback follows.
-  void stop();
-  int pid() const { return pid_; }
+  ~RunnerProcess() override;
+  void send(const Frame& frame) override;
+  bool offer(const Frame& frame) override;
+  void kill() override;
+  void stop() override;
+  int pid() const override { return pid_; }
 
  private:
   RunnerProcess(boost::asio::io_context& loop, OnFrame on_frame, OnExit on_exit);

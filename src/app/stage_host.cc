@@ -16,11 +16,11 @@ struct StageHost::Held {
   NodeId head;
   PrepareStage order;
   std::uint64_t memory_bytes = 0;  // counted against the offer from the moment the header is here
-  std::shared_ptr<RunnerProcess> runner;
+  std::shared_ptr<SpawnedRunner> runner;
   RunnerWatch watch;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
-  bool is_ready = false;                            // it has loaded
-  std::chrono::steady_clock::time_point counted{};  // when its runner last told what it had done
+  bool is_ready = false;  // it has loaded
+  Instant counted{};      // when its runner last told what it had done
 };
 
 StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, std::uint32_t threads)
@@ -95,7 +95,7 @@ Result<std::unique_ptr<Link>> connect(NodeContext& context, const PrepareStage& 
   if (source.host.empty())
     return fail(Code::not_found, "[app] {} has no file of {} and knows no machine to take it from",
                 context.identity.name, order.model);
-  return connect_bulk(context.identity, order.source, source.host, source.port);
+  return context.bulk(order.source, source.host, source.port);
 }
 
 // Both blocking, on the copy pool. After the second, every byte the stage reads is on this disk and has its digest.
@@ -138,7 +138,7 @@ Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& 
 // The copy pool may outlive this object by a moment: there, only the context is touched.
 void StageHost::fetch_header(const std::shared_ptr<Held>& held) {
   const Source source = source_of(context_.view(), held->order);
-  boost::asio::post(context_.copies, [this, context = &context_, held, order = held->order, source] {
+  context_.copies.post([this, context = &context_, held, order = held->order, source] {
     auto stored = bring_header(*context, order, source);
     boost::asio::post(context->loop, [this, held, stored = std::move(stored)] {
       if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
@@ -166,9 +166,8 @@ void StageHost::admit(const std::shared_ptr<Held>& held, const StoredModel& stor
 void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored) {
   NodeContext* context = &context_;
   const Source source = source_of(context_.view(), held->order);
-  const auto progress = [context, held, last = std::chrono::steady_clock::time_point{}](std::uint64_t done,
-                                                                                        std::uint64_t total) mutable {
-    const auto now = std::chrono::steady_clock::now();
+  const auto progress = [context, held, last = Instant{}](std::uint64_t done, std::uint64_t total) mutable {
+    const Instant now = context->now();
     if (done < total && now - last < std::chrono::milliseconds(200)) return;
     last = now;
     const LoadProgress message{held->order.placement.value, std::format("copying layers to {}", context->identity.name),
@@ -177,25 +176,23 @@ void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredMode
       context->send(held->head, make_frame(FrameKind::load_progress, encode(message)));
     });
   };
-  boost::asio::post(context_.copies,
-                    [this, context, held, order = held->order, stored, source, progress, stop = held->stop_copy] {
-                      auto brought = bring_layers(*context, order, stored, source, progress, *stop);
-                      boost::asio::post(context->loop, [this, held, brought = std::move(brought)] {
-                        if (find(held->head, held->order.placement, held->order.epoch) != held)
-                          return;  // stopped meanwhile
-                        if (!brought) return fail_stage(held, brought.error());
-                        for (const auto& file : brought->files) held->order.files.push_back(file.string());
-                        start_runner(held);
-                      });
-                    });
+  context_.copies.post([this, context, held, order = held->order, stored, source, progress, stop = held->stop_copy] {
+    auto brought = bring_layers(*context, order, stored, source, progress, *stop);
+    boost::asio::post(context->loop, [this, held, brought = std::move(brought)] {
+      if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
+      if (!brought) return fail_stage(held, brought.error());
+      for (const auto& file : brought->files) held->order.files.push_back(file.string());
+      start_runner(held);
+    });
+  });
 }
 
 void StageHost::start_runner(const std::shared_ptr<Held>& held) {
   context_.working();
   RunnerSpawnOptions options = context_.runner;
   options.threads = threads_;
-  auto runner = RunnerProcess::spawn(
-      context_.loop, options, [this, held](Frame frame) { on_runner_frame(held, std::move(frame)); },
+  auto runner = context_.spawn(
+      options, [this, held](Frame frame) { on_runner_frame(held, std::move(frame)); },
       [this, held](const std::string& how) { on_runner_gone(held, how); });
   if (!runner) return fail_stage(held, runner.error());
   held->runner = *runner;
@@ -211,7 +208,7 @@ void StageHost::on_runner_gone(const std::shared_ptr<Held>& held, const std::str
 
 // One that lives and does not move is ended, and then gone like any other.
 void StageHost::watch_runners() {
-  const auto now = std::chrono::steady_clock::now();
+  const auto now = context_.now();
   std::vector<std::pair<std::shared_ptr<Held>, std::string>> failed;
   for (const auto& [placement, held] : held_)
     if (held->runner)
@@ -228,7 +225,7 @@ void StageHost::watch_runners() {
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
   if (frame.header.kind == FrameKind::runner_pulse) {  // also of one that rests
     if (const auto pulse = decode_runner_pulse(frame.body))
-      held->watch.on_pulse(*pulse, std::chrono::steady_clock::now());
+      held->watch.on_pulse(*pulse, context_.now());
     return;
   }
   context_.working();
@@ -247,7 +244,7 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       return;
     }
     case FrameKind::stage_stats:
-      held->counted = std::chrono::steady_clock::now();
+      held->counted = context_.now();
       if (const auto stats = decode_stage_stats(frame.body)) context_.stage_stats(*stats, is_alone(*held));
       context_.send(held->head, std::move(frame));
       return;
@@ -266,7 +263,7 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
 
 // Runners tell once a second while they compute; two seconds back reaches over the one this stage counted.
 bool StageHost::is_alone(const Held& held) const {
-  const auto since = std::chrono::steady_clock::now() - std::chrono::seconds(2);
+  const auto since = context_.now() - std::chrono::seconds(2);
   return std::ranges::none_of(held_, [&](const auto& entry) {
     const Held& other = *entry.second;
     return &other != &held && (!other.is_ready || other.counted > since);
@@ -303,7 +300,7 @@ Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
   const auto found = held_.find(placement);
   if (found == held_.end() || !found->second->runner)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
-  found->second->watch.on_request(std::chrono::steady_clock::now());
+  found->second->watch.on_request(context_.now());
   if (found->second->runner->offer(frame)) return {};
   return fail(Code::busy,
               "[app] expected at most {} to wait for the process that computes {} but requests fill it; try "

@@ -8,7 +8,6 @@
 #include "app/fleet.h"
 #include "base/log.h"
 #include "base/units.h"
-#include "cluster/bulk.h"
 
 namespace flotilla {
 namespace {
@@ -118,7 +117,7 @@ void StandbyDesk::start(const StandbyWish& wish) {
       format_bytes(wish.file_bytes), source->info.name);
   context_.changed();
   // The pool may outlive this object by a moment: then the copy was told to stop, and nobody is called.
-  boost::asio::post(context_.copies, [this, context = &context_, copy = copy_] {
+  context_.copies.post([this, context = &context_, copy = copy_] {
     auto status = bring(*context, *copy);
     boost::asio::post(context->loop, [this, copy, status = std::move(status)] {
       if (!copy->stop) on_done(copy, status);
@@ -129,7 +128,7 @@ void StandbyDesk::start(const StandbyWish& wish) {
 // On the copy pool, blocking.
 Status StandbyDesk::bring(NodeContext& context, Copy& copy) {
   const StandbyWish& wish = copy.wish;
-  FLOTILLA_TRY(const auto link, connect_bulk(context.identity, wish.source, copy.host, copy.port));
+  FLOTILLA_TRY(const auto link, context.bulk(wish.source, copy.host, copy.port));
   FLOTILLA_TRY(const StoredModel model, context.store.fetch_header(*link, wish.model, wish.fingerprint));
   const auto all = Store::whole(model);
   FLOTILLA_TRY_STATUS(context.store.verify(wish.fingerprint, all));  // what was kept from earlier loads

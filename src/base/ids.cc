@@ -23,10 +23,10 @@ std::uint64_t random_u64() {
   return (static_cast<std::uint64_t>(device()) << 32) | device();
 }
 
-NodeId random_node_id() {
+NodeId random_node_id(const std::function<std::uint64_t()>& random) {
   NodeId id;
   for (std::size_t half = 0; half < 2; ++half) {
-    std::uint64_t bits = random_u64();
+    std::uint64_t bits = random();
     for (std::size_t i = 0; i < 8; ++i, bits >>= 8) id.bytes[half * 8 + i] = static_cast<std::uint8_t>(bits);
   }
   return id;

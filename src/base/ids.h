@@ -31,8 +31,8 @@ struct NodeId {
 
 std::string to_string(const NodeId& id);  // 32 lower-case hex digits
 Result<NodeId> node_id_from_string(std::string_view hex);
-NodeId random_node_id();
 std::uint64_t random_u64();  // from the system's generator, for ids and seeds
+NodeId random_node_id(const std::function<std::uint64_t()>& random = random_u64);
 
 // Which life of a placement a frame belongs to. One head per placement issues it; frames of an older epoch are dropped
 // at the door. Ordered: a later incarnation of the head beats any counter of an earlier one.

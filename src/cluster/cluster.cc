@@ -3,7 +3,6 @@
 #include <time.h>
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <map>
 #include <optional>
@@ -13,15 +12,13 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "base/words.h"
-#include "cluster/acceptor.h"
 #include "cluster/bulk.h"
 #include "cluster/complaints.h"
-#include "cluster/dialer.h"
 #include "cluster/discovery.h"
 #include "cluster/membership.h"
+#include "cluster/outside.h"
 #include "cluster/peers_file.h"
 #include "cluster/printable.h"
-#include "cluster/udp.h"
 #include "io/frame_connection.h"
 #include "wire/handshake.h"
 #include "wire/joining.h"
@@ -43,8 +40,6 @@ constexpr auto loop_busy_told = 50ms;
 // A sentence as people read it in the table.
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
 
-Instant now() { return std::chrono::steady_clock::now(); }
-
 class Shell : public Cluster {
   // Wraps a callback so that it does nothing once this object is gone.
   template <class Function>
@@ -55,23 +50,21 @@ class Shell : public Cluster {
   }
 
  public:
-  Shell(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events,
+  Shell(std::unique_ptr<Outside> outside, ClusterOptions options, NodeInfo self, Events events,
         const std::vector<PeerAddress>& asked)
-      : loop_(loop),
+      : outside_(std::move(outside)),
         options_(std::move(options)),
         events_(std::move(events)),
         membership_(std::move(self), now()),
         discovery_({.node = options_.identity.node,
                     .name = options_.identity.name,
-                    .nonce = random_u64(),
+                    .nonce = outside_->random(),
                     .cluster_port = options_.identity.cluster_port,
                     .beacons = options_.discovery,
-                    .jitter_seed = random_u64()},
-                   now()),
-        tick_timer_(loop),
-        leave_timer_(loop) {
+                    .jitter_seed = outside_->random()},
+                   now()) {
     for (const auto& address : asked) discovery_.add_asked(address, now());
-    remembered_ = read_peers_file(options_.remembered_peers);
+    remembered_ = outside_->remembered_peers();
     for (const auto& address : remembered_) discovery_.add_remembered(address, now());
   }
 
@@ -81,10 +74,12 @@ class Shell : public Cluster {
       channel.connection->close(Error{Code::closed, "[cluster] this machine stops"});
   }
 
-  void begin(Descriptor listener) {
+  void begin() {
     if (options_.discovery) open_beacons();
-    acceptor_ = std::make_unique<Acceptor>(loop_, std::move(listener),
-                                           [this](Descriptor socket) { on_stranger(std::move(socket)); });
+    outside_->accept([this] { return has_room(); },
+                     [this](std::shared_ptr<FrameConnection> connection) {
+                       open_channel(std::move(connection), TlsRole::responder, std::nullopt);
+                     });
     tick();
   }
 
@@ -96,8 +91,10 @@ class Shell : public Cluster {
 
   bool send(const NodeId& to, const Frame& frame) override {
     const auto connection = connection_to(to);
-    if (connection) connection->send(frame);
-    return connection != nullptr;
+    if (!connection) return false;
+    note_carried(to);
+    connection->send(frame);
+    return true;
   }
 
   Status offer(const NodeId& to, const Frame& frame) override {
@@ -106,6 +103,7 @@ class Shell : public Cluster {
       return fail(Code::unavailable,
                   "[cluster] the machine that should have got a {} is no longer connected; try again",
                   to_string(frame.header.kind));
+    note_carried(to);
     if (connection->offer(frame)) return {};
     return fail(
         Code::busy,
@@ -177,15 +175,14 @@ class Shell : public Cluster {
     leaving_ = true;
     on_left_ = std::move(done);
     beacons_.reset();
-    tick_timer_.cancel();
-    acceptor_.reset();
+    tick_alarm_.reset();
+    outside_->stop_accepting();
     membership_.say_goodbye(reason);
     carry_out();
     while (!channels_.empty())
       close_channel(channels_.begin()->first, Error{Code::closed, "[cluster] this machine leaves"});
-    leave_timer_.expires_after(closing_.empty() ? std::chrono::milliseconds(0)
-                                                : std::chrono::milliseconds(leave_time_max));
-    leave_timer_.async_wait(guarded([this](boost::system::error_code) { finish_leaving(); }));
+    leave_alarm_ = outside_->alarm(closing_.empty() ? Instant::duration(0) : Instant::duration(leave_time_max),
+                                   [this] { finish_leaving(); });
   }
 
  private:
@@ -199,6 +196,13 @@ class Shell : public Cluster {
     std::optional<PeerAddress> reachable;  // where the peer can be dialled, once the handshake is done
     std::string host;
     Instant deadline;  // of the handshake; then, of a guest, of what it waits for
+  };
+
+  // Of a node, in its present life and ours.
+  struct Joins {
+    std::uint64_t incarnation = 0, count = 0;
+    ConnectionId connection = 0;  // by which it is reached
+    bool has_carried = false;     // something of ours that is not membership's
   };
 
   // --- Time ---
@@ -217,10 +221,7 @@ class Shell : public Cluster {
     }
     dial_due();
     carry_out();
-    tick_timer_.expires_after(Membership::tick_interval);
-    tick_timer_.async_wait(guarded([this](boost::system::error_code error) {
-      if (!error) tick();
-    }));
+    tick_alarm_ = outside_->alarm(Membership::tick_interval, [this] { tick(); });
   }
 
   // Heartbeats are answered by this very loop, so nothing on it may take long (docs/architecture.md has what it takes).
@@ -250,10 +251,8 @@ class Shell : public Cluster {
   // --- Beacons ---
   void open_beacons() {
     auto opened =
-        BeaconSockets::open(loop_, options_.discovery_port,
-                            guarded([this](const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
-                              on_datagram(source, datagram);
-                            }));
+        outside_->open_beacons(guarded([this](const BeaconSockets::Source& source,
+                                              std::span<const std::byte> datagram) { on_datagram(source, datagram); }));
     if (opened)
       beacons_ = *std::move(opened);
     else
@@ -300,24 +299,27 @@ class Shell : public Cluster {
   }
 
   // --- Connections ---
-  void on_stranger(Descriptor socket) {
+  bool has_room() const {
     const auto strangers = std::ranges::count_if(channels_, [](const auto& entry) { return !entry.second.is_proven; });
-    if (static_cast<std::size_t>(strangers) < strangers_max)
-      open_channel(std::move(socket), TlsRole::responder, std::nullopt);
+    return static_cast<std::size_t>(strangers) < strangers_max;
   }
+
+  Instant now() const { return outside_->now(); }
 
   void dial_due() {
     for (const auto& address : discovery_.take_due_dials(now())) dial_at(address);
   }
 
   void dial_at(const PeerAddress& address) {
-    dial(loop_, address, dial_time_max,
-         guarded([this, address](Result<Descriptor> socket) { on_dialled(address, std::move(socket)); }));
+    outside_->dial(address, dial_time_max,
+                   guarded([this, address](Result<std::shared_ptr<FrameConnection>> connection) {
+                     on_dialled(address, std::move(connection));
+                   }));
   }
 
-  void on_dialled(const PeerAddress& address, Result<Descriptor> socket) {
+  void on_dialled(const PeerAddress& address, Result<std::shared_ptr<FrameConnection>> connection) {
     if (leaving_) return;
-    if (socket) return open_channel(*std::move(socket), TlsRole::initiator, address);
+    if (connection) return open_channel(*std::move(connection), TlsRole::initiator, address);
     const bool worth_a_word = discovery_.on_dial_failed(address, now());
     if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
       membership_.on_seen(
@@ -328,7 +330,7 @@ class Shell : public Cluster {
       carry_out();
     } else {
       log(worth_a_word ? LogLevel::warning : LogLevel::debug, "cluster", "a machine asked for is not there: {}",
-          printable(plain(socket.error())));
+          printable(plain(connection.error())));
     }
   }
 
@@ -339,10 +341,8 @@ class Shell : public Cluster {
     return channel == channels_.end() || !channel->second.connection->is_open() ? nullptr : channel->second.connection;
   }
 
-  void open_channel(Descriptor socket, TlsRole role, std::optional<PeerAddress> dialled) {
+  void open_channel(std::shared_ptr<FrameConnection> connection, TlsRole role, std::optional<PeerAddress> dialled) {
     const ConnectionId id = ++last_connection_;
-    auto connection = FrameConnection::adopt(loop_.get_executor(),
-                                             {std::move(socket), TlsSession(options_.identity.standing->tls(), role)});
     channels_[id] = {.connection = connection,
                      .handshake = {},
                      .dialled = std::move(dialled),
@@ -359,8 +359,7 @@ class Shell : public Cluster {
     const auto found = channels_.find(id);
     if (found == channels_.end()) return;
     auto& channel = found->second;
-    std::optional<ChannelBinding> binding;
-    if (const auto* tls = channel.connection->tls()) binding = options_.identity.bind(*tls);
+    auto binding = outside_->bind(*channel.connection);
     const auto self = options_.identity.hello();
     channel.handshake = role == TlsRole::initiator
                             ? Handshake::initiate(self, ConnectionClass::control, std::move(binding))
@@ -386,8 +385,10 @@ class Shell : public Cluster {
     } else if (channel.guest) {
       const Guest guest = *channel.guest;  // it may be dismissed
       events_.on_guest_frame(guest, frame);
-    } else if (const auto from = membership_.node_of(id); from && !membership_.on_frame(id, frame, now())) {
-      if (events_.on_frame) events_.on_frame(*from, std::move(frame));
+    } else if (const auto from = membership_.node_of(id)) {
+      const bool is_membership = membership_.on_frame(id, frame, now());
+      if (!is_membership && events_.on_frame) events_.on_frame(*from, std::move(frame));
+      if (frame.header.kind == FrameKind::ping) on_joins_counted(*from, id, frame.header.step);
     }
     carry_out();
   }
@@ -510,24 +511,87 @@ class Shell : public Cluster {
       for (const auto& node : effects.dial)
         for (const auto& address : addresses_of(node)) dial_at(address);
       for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));
+      if (effects.view_changed) follow_connections();
       if (effects.view_changed && events_.on_view) events_.on_view();
     }
     carrying_out_ = false;
   }
 
   void on_joined(const NodeId& node) {
+    count_join(node);
     discovery_.on_joined(node);
     const auto found = channels_.find(membership_.connection_to(node).value_or(0));
     if (found == channels_.end() || !found->second.reachable) return;
     const auto& address = *found->second.reachable;
     discovery_.add_remembered(address, now());
     discovery_.on_dial_done(address, node, now());
-    if (options_.remembered_peers.empty() || (!remembered_.empty() && remembered_.front() == address)) return;
+    if (!remembered_.empty() && remembered_.front() == address) return;
     std::erase(remembered_, address);
     remembered_.insert(remembered_.begin(), address);
     if (remembered_.size() > remembered_peers_max) remembered_.resize(remembered_peers_max);
-    if (const auto written = write_peers_file(options_.remembered_peers, remembered_); !written)
+    if (const auto written = outside_->remember_peers(remembered_); !written)
       complain("the file of remembered peers", written.error().message);
+  }
+
+  // A loss is one for both: who loses a member gives up all that was between the two, and may be back before the other
+  // has noticed anything, which would wait for ever for what was given up. So each tells the other how often it has
+  // joined it, and who has done so less often catches up.
+  void count_join(const NodeId& node) {
+    const ClusterView view = membership_.view();
+    const Member* member = view.find(node);
+    if (!member) return;
+    Joins& joins = joins_[node];
+    if (joins.incarnation != member->info.incarnation) joins = {.incarnation = member->info.incarnation};
+    ++joins.count;
+    joins.connection = membership_.connection_to(node).value_or(0);
+    joins.has_carried = false;
+    if (const auto connection = connection_to(node)) connection->send(make_frame(FrameKind::ping, {}, {}, joins.count));
+  }
+
+  void on_joins_counted(const NodeId& node, ConnectionId joined_by, std::uint64_t count) {
+    const auto joins = joins_.find(node);
+    if (joins == joins_.end() || count <= joins->second.count || !membership_.connection_to(node)) return;
+    joins->second.count = count;
+    const Error cause{Code::closed, "[cluster] it had lost this machine, and is back"};
+    // What is sent from now on must not go by a connection that the other end has given up.
+    std::vector<ConnectionId> given_up;
+    for (const auto& [id, channel] : channels_)
+      if (id < joined_by && membership_.node_of(id) == node) given_up.push_back(id);
+    for (const ConnectionId id : given_up) give_up(id, cause);
+    joins->second.connection = membership_.connection_to(node).value_or(0);
+    joins->second.has_carried = false;
+    tell_lost(node, cause);
+  }
+
+  // Where another connection to a member takes over, be it that the one before broke or that two were too many, what is
+  // under way on that one is lost, or overtaken by what is sent now. That counts as a loss and a return.
+  void follow_connections() {
+    std::vector<std::pair<NodeId, ConnectionId>> switched;
+    for (auto& [node, joins] : joins_) {
+      const ConnectionId current = membership_.connection_to(node).value_or(0);
+      const ConnectionId before = std::exchange(joins.connection, current);
+      if (current != before && current != 0 && before != 0 && joins.has_carried) switched.emplace_back(node, before);
+    }
+    for (const auto& [node, before] : switched) {
+      const Error cause{Code::closed, "[cluster] another connection to it has taken over"};
+      give_up(before, cause);
+      count_join(node);
+      tell_lost(node, cause);
+    }
+  }
+
+  void note_carried(const NodeId& to) {
+    if (const auto joins = joins_.find(to); joins != joins_.end()) joins->second.has_carried = true;
+  }
+
+  void give_up(ConnectionId id, const Error& cause) {
+    membership_.on_closed(id, cause);
+    close_channel(id, cause);
+  }
+
+  void tell_lost(const NodeId& node, const Error& cause) {
+    log(LogLevel::info, "cluster", "a member is taken for lost although it is here: {}", plain(cause));
+    if (events_.on_lost) events_.on_lost(node, cause);
   }
 
   void on_lost(const NodeId& node, const Error& cause) {
@@ -544,21 +608,21 @@ class Shell : public Cluster {
   }
 
   void finish_leaving() {
-    leave_timer_.cancel();
+    leave_alarm_.reset();
     closing_.clear();
     if (const auto done = std::exchange(on_left_, nullptr)) done();
   }
 
-  boost::asio::io_context& loop_;
+  const std::unique_ptr<Outside> outside_;
   const ClusterOptions options_;
   const Events events_;
   Membership membership_;
   Discovery discovery_;
-  boost::asio::steady_timer tick_timer_, leave_timer_;
-  std::unique_ptr<Acceptor> acceptor_;
+  std::unique_ptr<Alarm> tick_alarm_, leave_alarm_;
   std::unique_ptr<BeaconSockets> beacons_;
   std::map<ConnectionId, Channel> channels_;
   std::map<ConnectionId, std::shared_ptr<FrameConnection>> closing_;
+  std::map<NodeId, Joins> joins_;
   std::vector<PeerAddress> remembered_;
   Complaints complaints_;
   std::map<NodeId, PeerFacts> facts_;
@@ -582,8 +646,15 @@ Result<std::unique_ptr<Cluster>> Cluster::start(boost::asio::io_context& loop, C
   }
   FLOTILLA_TRY(auto listener, tcp_listen("", options.cluster_port));
   options.identity.cluster_port = self.cluster_port = local_port(listener);
-  auto shell = std::make_unique<Shell>(loop, std::move(options), std::move(self), std::move(events), asked);
-  shell->begin(std::move(listener));
+  auto outside = make_socket_outside(loop, options, std::move(listener));
+  return start(std::move(outside), std::move(options), std::move(self), std::move(events), asked);
+}
+
+std::unique_ptr<Cluster> Cluster::start(std::unique_ptr<Outside> outside, ClusterOptions options, NodeInfo self,
+                                        Events events, const std::vector<PeerAddress>& asked) {
+  auto shell =
+      std::make_unique<Shell>(std::move(outside), std::move(options), std::move(self), std::move(events), asked);
+  shell->begin();
   return shell;
 }
 

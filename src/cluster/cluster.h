@@ -34,6 +34,8 @@ struct ClusterOptions {
   std::filesystem::path remembered_peers;      // file; missing is empty
 };
 
+class Outside;
+
 // Someone who wants to join: connected by class join, a member of nothing. Whatever it says is a stranger's.
 struct Guest {
   std::uint64_t id = 0;
@@ -64,6 +66,9 @@ class Cluster {
 
   // Binds the cluster port (busy: which port, what to do) and begins. `self` is the first NodeInfo.
   static Result<std::unique_ptr<Cluster>> start(boost::asio::io_context& loop, ClusterOptions options, NodeInfo self, Events events);
+  // The same in another world; `asked` as options.peers, and a listener's port in options.identity.
+  static std::unique_ptr<Cluster> start(std::unique_ptr<Outside> outside, ClusterOptions options, NodeInfo self, Events events,
+                                        const std::vector<PeerAddress>& asked);
   virtual ~Cluster() = default;
 
   virtual void set_self(NodeInfo self) = 0;                     // sends it to all

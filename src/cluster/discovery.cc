@@ -108,9 +108,8 @@ bool Discovery::on_dial_failed(const PeerAddress& address, Instant now) {
   auto& candidate = found->second;
   candidate.in_flight = false;
   candidate.due = now + candidate.pause;
-  const Instant::duration pause_max = candidate.source == Source::asked ? dial_pause_asked_max : dial_pause_max;
-  const bool tried_for_long = candidate.pause < pause_max && candidate.pause * 2 >= pause_max;
-  candidate.pause = std::min(candidate.pause * 2, pause_max);
+  const bool tried_for_long = candidate.pause < dial_pause_max && candidate.pause * 2 >= dial_pause_max;
+  candidate.pause = std::min<Instant::duration>(candidate.pause * 2, dial_pause_max);
   return tried_for_long && candidate.source == Source::asked;
 }
 
@@ -121,7 +120,7 @@ void Discovery::on_dial_refused(const PeerAddress& address, std::optional<NodeId
   candidate.in_flight = false;
   if (by) candidate.node = by;
   // Nothing changes until someone restarts one of the two, and then a beacon with a new nonce says so.
-  candidate.pause = candidate.source == Source::asked ? dial_pause_asked_max : dial_pause_max;
+  candidate.pause = candidate.source == Source::asked ? dial_pause_max : refused_pause;
   candidate.due = now + candidate.pause;
 }
 

@@ -28,8 +28,9 @@ class Discovery {
   static constexpr std::size_t addresses_max = 256;
   static constexpr int hints_per_second_max = 5;  // per source: new instances listened to, and answers given
   static constexpr auto dial_pause_first = std::chrono::milliseconds(250);
-  static constexpr auto dial_pause_max = std::chrono::seconds(10);
-  static constexpr auto dial_pause_asked_max = std::chrono::seconds(5);  // for --peer, retried for ever
+  // With a dial under way when a cut way heals (3 s), two that lost each other are together again within ten seconds.
+  static constexpr auto dial_pause_max = std::chrono::seconds(5);
+  static constexpr auto refused_pause = std::chrono::seconds(10);
   static constexpr auto yield_to_lower_id = std::chrono::milliseconds(300);
   static constexpr auto heard_kept = std::chrono::seconds(60);  // three slow beacons
 

@@ -218,10 +218,10 @@ std::vector<double> dials_of(Discovery& discovery, Instant start, std::chrono::s
   return out;
 }
 
-TEST_F(Beacons, DialsBackOffFromAQuarterSecondToTen) {
+TEST_F(Beacons, DialsBackOffFromAQuarterSecondToFive) {
   auto discovery = make(1);
   discovery.add_remembered({"10.0.0.5", 52414}, now);
-  EXPECT_THAT(dials_of(discovery, now, 40s), ElementsAre(0, 0.25, 0.75, 1.75, 3.75, 7.75, 15.75, 25.75, 35.75));
+  EXPECT_THAT(dials_of(discovery, now, 20s), ElementsAre(0, 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75));
   auto asked = make(1);
   asked.add_asked({"10.0.0.5", 52414}, now);
   EXPECT_THAT(dials_of(asked, now, 20s), ElementsAre(0, 0.25, 0.75, 1.75, 3.75, 7.75, 12.75, 17.75));

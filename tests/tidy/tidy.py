@@ -32,19 +32,24 @@ def allowed_includes(root):
     return rows
 
 
+def sources(root):
+    """Every file of every room: those in src/, and sim/, which stands above them all."""
+    return sorted((root / "src").glob("*/*")) + sorted((root / "sim").glob("*"))
+
+
 def is_test(path):
     return bool(re.search(r"(_test|^test_|_probe|_tool|scripted_)", path.stem)) or path.stem.startswith(("test_", "scripted_"))
 
 
 def arrows(root):
     """(room, included room, included header, file, line number) for every include that crosses rooms."""
-    for path in sorted((root / "src").glob("*/*")):
+    for path in sources(root):
         if path.suffix not in (".h", ".cc") or is_test(path):
             continue
         room = path.parent.name
         for number, line in enumerate(path.read_text().splitlines(), 1):
             match = re.match(r'#include "((\w+)/[^"]+)"', line)
-            if match and match.group(2) != room and (root / "src" / match.group(2)).is_dir():
+            if match and match.group(2) != room and (match.group(2) == "sim" or (root / "src" / match.group(2)).is_dir()):
                 yield room, match.group(2), match.group(1), path.relative_to(root), number
 
 
@@ -59,7 +64,7 @@ def check_arrows(root):
 
 
 def check_listed(root):
-    for folder in sorted((root / "src").iterdir()):
+    for folder in [*sorted((root / "src").iterdir()), root / "sim"]:
         lists = folder / "CMakeLists.txt"
         text = lists.read_text() if lists.exists() else ""
         for source in sorted(folder.glob("*.cc")):
@@ -68,7 +73,7 @@ def check_listed(root):
 
 
 def check_files(root):
-    for path in sorted((root / "src").glob("*/*")) + sorted((root / "bench").rglob("*.cc")):
+    for path in sources(root) + sorted((root / "bench").rglob("*.cc")):
         if path.suffix not in (".h", ".cc"):
             continue
         lines = path.read_text().splitlines()
