@@ -49,6 +49,7 @@ class Connection final : public FrameConnection {
 
   void when_secured(std::function<void()> on_secured) override { on_secured_ = std::move(on_secured); }
   const TlsSession* tls() const override { return nullptr; }
+  void bound_bodies(std::size_t) override {}
   void start(OnFrame on_frame, OnClose on_close) override;
   void send(const Frame& frame) override;
   bool offer(const Frame& frame) override;

@@ -38,7 +38,7 @@ class ScriptedRunner final : public SpawnedRunner, public std::enable_shared_fro
   void stop() override;
   int pid() const override { return -1; }
 
-  void kill();  // by the system
+  void kill() override;  // by the system
   bool runs() const { return runs_; }
 
  private:

@@ -10,6 +10,7 @@ class SimulatedBeacons final : public BeaconSockets {
   SimulatedBeacons(Network& network, Life life) : network_(network), life_(life) {}
   bool refresh_interfaces() override { return false; }
   void send_everywhere(std::span<const std::byte> datagram) override { network_.broadcast(life_, datagram); }
+  void send_by(const InterfaceAddress&, std::span<const std::byte>) override {}
   void send_to(const Source& source, std::span<const std::byte> datagram) override {
     network_.send_datagram(life_, std::to_integer<std::size_t>(source.address.front()), datagram);
   }

@@ -35,6 +35,7 @@ class SimulatedStore final : public Store {
   bool is_complete() const { return is_complete_; }
 
   void refresh() override {}
+  std::uint64_t space_left() const override { return 0; }
   std::vector<StoredModel> list() override;
   Result<StoredModel> find(const std::string& model, const std::string& fingerprint) override;
   std::string why_skipped(const std::string&) override { return ""; }

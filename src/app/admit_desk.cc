@@ -57,7 +57,7 @@ AdmitDesk::AdmitDesk(NodeContext& context, std::function<Cluster&()> cluster)
               [this](TrustOrder order, OnAnswer on_answer) {
                 decide(context_.identity.node, std::move(order), std::move(on_answer));
               }),
-      ticker_(context.loop, tick_interval, [this] { tick(); }) {}
+      ticker_(context.alarm, tick_interval, [this] { tick(); }) {}
 
 void AdmitDesk::begin() {
   renewal_due_ = now();

@@ -14,7 +14,7 @@ PowerDesk::PowerDesk(NodeContext& context, const BatteryRules& rules, Read read)
       rules_(rules),
       read_(std::move(read)),
       power_(read_()),
-      ticker_(context.loop, look_interval, [this] { look(); }) {}
+      ticker_(context.alarm, look_interval, [this] { look(); }) {}
 
 void PowerDesk::look() {
   const Power now = read_();

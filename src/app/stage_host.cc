@@ -27,7 +27,7 @@ StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, s
     : context_(context),
       memory_offered_bytes_(memory_offered_bytes),
       threads_(threads),
-      watch_(context.loop, limits::pulse_interval, [this] { watch_runners(); }) {}
+      watch_(context.alarm, limits::pulse_interval, [this] { watch_runners(); }) {}
 
 StageHost::~StageHost() {
   for (auto& [placement, held] : held_) {

@@ -67,7 +67,7 @@ StandbyDesk::StandbyDesk(NodeContext& context, std::optional<std::uint64_t> byte
     : context_(context),
       bytes_(bytes),
       now_(std::move(now)),
-      ticker_(context.loop, look_interval, [this] { look(); }) {}
+      ticker_(context.alarm, look_interval, [this] { look(); }) {}
 
 StandbyDesk::~StandbyDesk() {
   if (copy_) copy_->end();

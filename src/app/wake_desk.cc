@@ -15,7 +15,7 @@ WakeDesk::WakeDesk(NodeContext& context, std::chrono::seconds idle_after, std::f
     : idle_after_(idle_after),
       holds_stage_(std::move(holds_stage)),
       wakefulness_(idle_after),
-      ticker_(context.loop, look_interval, [this] { look(); }) {}
+      ticker_(context.alarm, look_interval, [this] { look(); }) {}
 
 void WakeDesk::stop() {
   ticker_.stop();
