@@ -19,11 +19,11 @@ def allow_descriptors(count):
 
 
 class Client:
-    """One connection; `status` and `body` are there once it `has_ended`."""
+    """One connection; what came of its answer is in `raw`, whole once it has `ended_at`."""
 
     def __init__(self, port, request):
         self.to_send, self.raw = request, b""
-        self.began, self.first_at, self.ended_at = time.monotonic(), None, None
+        self.sent_at = self.first_at = self.ended_at = None
         self.socket = socket.socket()
         self.socket.setblocking(False)
         self.socket.connect_ex(("127.0.0.1", port))
@@ -101,6 +101,7 @@ class Crowd:
             except OSError:
                 client.to_send = b""  # turned away; the answer may be there all the same
             if not client.to_send:
+                client.sent_at = time.monotonic()
                 self.selector.modify(client.socket, selectors.EVENT_READ, client)
             return False
         try:

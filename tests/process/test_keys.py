@@ -204,6 +204,10 @@ class Keys(KeysTest):
         self.assertFalse(os.path.exists(os.path.join(self.home, "local.json")))
 
     def test_listing_shows_all_but_the_keys(self):
+        missing = self.flotilla("key", "list", "--home", self.home)
+        self.assertEqual((1, ""), (missing.returncode, missing.stdout))
+        self.assertIn("expected a node's home at %s but there is none" % self.home, missing.stderr)
+        os.makedirs(self.home)
         self.assertIn("No keys", self.flotilla("key", "list", "--home", self.home).stdout)
         key = self.key("--name", "ann", "--scope", "infer", "--scope", "models")
         table = self.flotilla("key", "list", "--home", self.home).stdout

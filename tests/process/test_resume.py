@@ -211,7 +211,8 @@ class GoesOn(unittest.TestCase):
     def test_where_a_workers_machine_is_killed(self):
         _, _, placement = self.strike(lambda fleet: fleet["b"].kill())
         self.assertEqual([["a"]], [stage["nodes"] for stage in placement["stages"]])
-        self.assertIn("b, which held layers of " + SMOLLM2, placement["detail"])
+        # Whose report is first: the head's node names the machine, its runner saw a link close.
+        self.assertRegex(placement["detail"], "b, which held layers of|a machine that holds layers of this model is gone")
 
     def test_where_the_heads_machine_is_killed_and_the_client_came_in_elsewhere(self):
         ring = dict(RING, nodes=["b", "a"])
@@ -262,17 +263,19 @@ class GoesOn(unittest.TestCase):
             for thread in threads:
                 thread.start()
             for _ in range(2):
-                wait_until(lambda: self.answering(fleet["a"]) > 0, 60, "answers under way")
-                kill_runner(fleet["b"])
-                wait_until(lambda: self.answering(fleet["a"]) == 0, 60, "the loss noticed")
+                wait_until(lambda: self.answering(fleet["a"], fleet["b"]) > 0, 60, "answers under way")
+                kill_runner(next(fleet[name] for name in "ba" if fleet[name].runner_pids()))
+                wait_until(lambda: self.answering(fleet["a"], fleet["b"]) == 0, 60, "the loss noticed")
             for thread in threads:
                 thread.join(120)
             for mine, other in zip(unbroken, answers):
                 self.assertIsNone(other.error)
                 self.assertEqual(mine.ids, other.ids)
 
-    def answering(self, node):
-        return sum(p.get("stats", {}).get("tokens", 0) for p in node.placements() if p["state"] == "ready")
+    def answering(self, *nodes):
+        """Tokens of placements that are ready: their heads count them."""
+        ready = [p for node in nodes for p in node.placements() if p["state"] == "ready"]
+        return sum(p.get("stats", {}).get("tokens", 0) for p in ready)
 
     def test_of_an_answer_that_is_not_streamed(self):
         with both_have_the_file() as fleet:
