@@ -18,7 +18,7 @@
 namespace flotilla {
 namespace {
 
-constexpr std::uint32_t layers = 1;
+constexpr std::uint32_t layers = 1, vocabulary = 2000;
 
 struct StubOptions {
   ServeOptions serve;
@@ -47,6 +47,7 @@ int run_stub(int fd, std::uint32_t step_us) {
                               std::unique_ptr<Collective>) -> Result<std::unique_ptr<Stage>> {
     ScriptedStageOptions script;
     script.model.layers = layers;
+    script.model.vocabulary = vocabulary;
     script.layers = {0, layers};
     script.is_head = plan.is_head;
     script.sequences = plan.sequences;

@@ -29,7 +29,7 @@ Result<json> load_showing_progress(ApiClient& client, const json& body) {
   bar.clear();
   if (!streamed) return fail(streamed.error());
   if (failure) return fail(*failure);
-  if (placement.is_null()) return fail(Code::cancelled, "[app] interrupted while a model was loading");
+  if (interrupted()) return fail(Code::cancelled, "[app] interrupted while a model was loading");
   return placement;
 }
 
