@@ -278,19 +278,19 @@ class Node:
         return self.get("/placements").json()["placements"]
 
     def runner_pids(self):
-        """The node's runners: of its children, those that hold a stage."""
+        """Of the node's children, those that compute: runners, and what measures the machine."""
         pids = []
         for entry in filter(str.isdigit, os.listdir("/proc")):
             with contextlib.suppress(OSError), open("/proc/%s/stat" % entry) as file:
-                if int(file.read().rsplit(")", 1)[1].split()[1]) == self.process.pid and is_runner(entry):
+                if int(file.read().rsplit(")", 1)[1].split()[1]) == self.process.pid and computes(entry):
                     pids.append(int(entry))
         return pids
 
 
-def is_runner(pid):
+def computes(pid):
     with open("/proc/%s/cmdline" % pid, "rb") as file:
         words = file.read().split(b"\0")
-    return len(words) > 1 and words[1] in (b"runner", b"stub-runner")
+    return len(words) > 1 and words[1] in (b"runner", b"stub-runner", b"gauge")
 
 
 def resident_bytes(pid):
