@@ -155,9 +155,10 @@ class Askers : public Desks {
   }
 
   MeasureDesk::Clock::time_point now_{std::chrono::hours(1)};
-  MeasureDesk desk_{*context_, {.unasked = false, .threads = 1, .home = folder_}, [this] { return now_; }};
   std::vector<std::uint64_t> numbers_;
   std::vector<Error> refusals_;
+  // Goes first: it tells whoever still asks.
+  MeasureDesk desk_{*context_, {.unasked = false, .threads = 1, .home = folder_}, [this] { return now_; }};
 };
 
 TEST_F(Askers, BeyondSoManyAreToldToComeAgain) {
