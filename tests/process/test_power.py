@@ -220,6 +220,12 @@ class Awake(PowerTest):
         node.post("/v1/completions", ASK)
         wait_until(lambda: self.keeps_awake(node), 10, "a machine that serves again to be kept awake")
 
+    def test_what_keeps_it_awake_holds_no_connection_of_the_nodes_open(self):
+        self.serving()
+        [pid] = self.inhibitors()
+        held = [os.readlink("/proc/%d/fd/%s" % (pid, fd)) for fd in os.listdir("/proc/%d/fd" % pid)]
+        self.assertEqual([], [target for target in held if target.startswith("socket:")])
+
     def test_it_is_taken_back_when_the_model_goes(self):
         node = self.serving()
         node.unload(SMOLLM2)
