@@ -104,7 +104,7 @@ NodeInfo Machine::describe() const {
   info.revision = published_.revision;
   info.cluster_port = cluster_port;
   info.devices = {{.kind = "CPU", .description = "simulated", .threads = 1, .memory_bytes = 0}};
-  desks_->describe(info);
+  desks_->describe(info, desks_->stages.memory_offered_bytes());
   return info;
 }
 

@@ -83,8 +83,8 @@ void ModelDesks::on_lost(const NodeId& peer, const Error& cause) {
   requests.on_node_lost(peer, cause);
 }
 
-void ModelDesks::describe(NodeInfo& info) const {
-  info.memory_bytes = stages.memory_offered_bytes();
+void ModelDesks::describe(NodeInfo& info, std::uint64_t offered_bytes) const {
+  info.memory_bytes = offered_bytes;
   info.memory_free_bytes = info.memory_bytes - std::min(stages.memory_taken_bytes(), info.memory_bytes);
   for (const StoredModel& model : context.store.list()) info.models.push_back(model.info);
   info.placements = heads.placements();

@@ -25,7 +25,8 @@ struct ModelDesks {
   // True where it was for one of these. A body that does not decode is logged and dropped, the connection lives on.
   bool on_frame(const NodeId& from, Frame& frame);
   void on_lost(const NodeId& peer, const Error& cause);
-  void describe(NodeInfo& info) const;  // memory, models, placements, who waits
+  // Memory of what is offered now, models, placements, who waits.
+  void describe(NodeInfo& info, std::uint64_t offered_bytes) const;
 
   NodeContext& context;
   StageHost stages;

@@ -246,9 +246,7 @@ NodeInfo Node::describe() const {
   info.version = flotilla_version;
   info.incarnation = context_.next_epoch.incarnation;
   info.revision = published_.revision;
-  desks_.describe(info);
-  info.memory_bytes = power_.offered(*options_.memory_bytes);
-  info.memory_free_bytes = info.memory_bytes - std::min(desks_.stages.memory_taken_bytes(), info.memory_bytes);
+  desks_.describe(info, power_.offered(*options_.memory_bytes));
   info.on_battery = power_.power().on_battery;
   info.battery_percent = power_.power().charge_percent.value_or(0);
   info.devices = {{.kind = "CPU",
