@@ -9,7 +9,10 @@ Each node has a home of its own in a temporary folder, free ports on 127.0.0.1 a
 """
 
 import contextlib
+import fcntl
+import functools
 import http.client
+import itertools
 import json
 import os
 import random
@@ -32,13 +35,42 @@ START_SECONDS = 30  # a busy two-core machine; a healthy start takes a fraction 
 LOAD_SECONDS = 120
 
 
+class Ports:
+    """Ports of 127.0.0.1 for this process alone, below those that the system gives to outgoing connections.
+
+    Tests run side by side and a node that is down for a while wants its port back, so that "nobody listens there now"
+    is not enough: each process holds a slice of the range by a lock that ends with it, and takes turns within it.
+    """
+
+    FIRST, SLICE, SLICES = 15000, 500, 34
+
+    def __init__(self):
+        for number in random.sample(range(self.SLICES), self.SLICES):
+            path = os.path.join(tempfile.gettempdir(), "flotilla-ports-%d-%d.lock" % (os.getuid(), number))
+            self.lock = open(path, "w")  # held until the process ends
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                self.turns = itertools.cycle(range(self.FIRST + number * self.SLICE, self.FIRST + (number + 1) * self.SLICE))
+                return
+            self.lock.close()
+        raise AssertionError("expected a free slice of ports; %d test programs hold one each" % self.SLICES)
+
+    def take(self):
+        for port in itertools.islice(self.turns, self.SLICE):
+            with contextlib.suppress(OSError), socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+                return port
+        raise AssertionError("expected one of %d ports to be free" % self.SLICE)
+
+
+@functools.cache
+def ports():
+    return Ports()
+
+
 def free_port():
-    """A TCP port nobody listens on now, below those that the system gives to outgoing connections meanwhile."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+    """A TCP port nobody listens on, which no other test is given."""
+    return ports().take()
 
 
 def wait_until(question, seconds, what):
