@@ -1,21 +1,22 @@
 #!/usr/bin/env python3
-"""Runners and machines are killed or stopped under streams of requests; every stream must reach its client whole.
+"""Machines are killed, stopped and cut off under streams of requests; every stream must reach its client whole.
 
-    FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--stops N] [--nodes N] [--streams N] [--seed N]
+    FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--stops N] [--cuts N] [--nodes N] [--streams N] [--seed N]
 
 One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that each
-placement is a ring. A blow falls on a runner or a whole node that holds layers of a stream with at least 8 tokens told
-and 32 to go. What each stream gave is compared with what the same question gave before the first blow. A stop is a
-SIGSTOP to a node and its runners for 1 to --stop-seconds seconds; after it the fleet must be whole again in 10 s. The
-seed fixes the questions and the choice of blows, not the moment at which they fall.
+placement is a ring. A blow falls on what holds layers of a stream with at least 8 tokens told and 32 to go. What each
+stream gave is compared with what the same question gave before the first blow. A stop is a SIGSTOP to a node and its
+runners; a cut parts the network (with --cuts each node has a network namespace, which needs root): both ways, one way, or
+on and off. After a stop or a cut the fleet must be whole again in 10 s, and no two nodes may ever tell of two placements
+with one epoch. The seed fixes the questions and the choice of blows, not the moment at which they fall.
 
 Exit code 0: nothing lost, missing, doubled or wrong.
 """
 
 import argparse
+import contextlib
 import os
 import random
-import signal
 import sys
 import threading
 import time
@@ -23,16 +24,19 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
+from blows import CUTS, Cut, NodeKilled, NodeStopped, RunnerKilled  # noqa: E402
 from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+from network import Switch, namespaces_missing  # noqa: E402
 
 MIB = 1 << 20
 RESERVE_BYTES = 60 * MIB
 CONTEXT = 512
 TOLD_MIN, LEFT_MIN = 8, 32  # tokens of a stream that a blow hits
 TOKENS = 96
-RECOVERY_SECONDS_MAX = 60  # then the stream counts as lost
-WHOLE_SECONDS_MAX = 10  # after a machine that stood still goes on
-STOP_SECONDS_MIN = 1
+RECOVERY_SECONDS_MAX = 90  # then the stream counts as lost; longer than any stop
+WHOLE_SECONDS_MAX = 10  # after a machine that stood still goes on, or a network is whole
+PASSING_SECONDS_MIN = 1  # of stops and cuts
+SKIPPED = 77
 ON_THEIR_WAY_SECONDS = 0.05  # tokens that come so soon after a blow were made before it
 PROMPTS = [
     "The lighthouse keeper opened the door and saw",
@@ -113,27 +117,68 @@ class Client:
         return TOLD_MIN <= self.told <= TOKENS - LEFT_MIN
 
 
+class Witness:
+    """Asks every node all the time which placements it knows: an epoch of a model belongs to one placement only."""
+
+    def __init__(self, fleet):
+        self.fleet, self.known, self.faults = fleet, {}, []
+        members = next(iter(fleet)).members()
+        self.names = {member["id"][:8]: name for name, member in members.items()}  # as nodes call those that are away
+        self.ended = threading.Event()
+        self.threads = [threading.Thread(target=self.watch, args=(node,), daemon=True) for node in fleet]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self.ended.set()
+        for thread in self.threads:
+            thread.join()
+
+    def watch(self, node):
+        while not self.ended.wait(0.2):
+            with contextlib.suppress(OSError, ValueError, KeyError):  # it may be dead, or stand still
+                for placement in node.get("/placements", timeout=2).json()["placements"]:
+                    self.compare(node.name, placement)
+
+    def compare(self, name, placement):
+        stages = [
+            ([self.names.get(node, node) for node in stage["nodes"]], stage["layers"]) for stage in placement["stages"]
+        ]
+        epoch = (placement["model"], placement["epoch"])
+        before = self.known.setdefault(epoch, stages)
+        if before != stages:
+            self.faults.append("%s tells of %s in epoch %d, which was %s" % (name, stages, epoch[1], before))
+
+
 class Chaos:
     def __init__(self, options):
         self.options, self.dice = options, random.Random(options.seed)
         self.questions = make_questions(self.dice)
-        self.recoveries, self.blows = [], {"runner": 0, "node": 0, "stop": 0}
-        self.whole_again, self.never_whole = [], []
+        self.recoveries, self.blows = {}, {}  # by kind of blow
+        self.whole_again, self.never_whole, self.two_writers = [], [], []
 
     def run(self):
-        names = ["n%d" % index for index in range(1, self.options.nodes)]
+        names = ["n%d" % index for index in range(1, self.options.nodes)] + ["door"]
         offered = self.memory_for_half()
-        flags = {name: ["--memory", str(offered)] for name in names}
-        flags["door"] = ["--memory", "0"]
-        models = {name: [MODELS_FOLDER] for name in [*names, "door"]}
-        with Fleet([*names, "door"], models, ["--threads", "1", "--no-replan"], node_flags=flags) as fleet:
-            fleet.wait_joined()
-            self.fleet, self.door = fleet, fleet["door"]
+        flags = {name: ["--memory", str(offered if name != "door" else 0)] for name in names}
+        models = {name: [MODELS_FOLDER] for name in names}
+        with contextlib.ExitStack() as stack:
+            self.switch = stack.enter_context(Switch(names)) if self.options.cuts else None
+            self.fleet = stack.enter_context(
+                Fleet(names, models, ["--threads", "1", "--no-replan"], node_flags=flags, switch=self.switch)
+            )
+            self.fleet.wait_joined()
+            self.door = self.fleet["door"]
             self.door.load(SMOLLM2, context=CONTEXT, sequences=4)
             expected = [self.unbroken(question) for question in self.questions]
             seeds = [self.dice.randrange(1 << 31) for _ in range(self.options.streams)]
             clients = [Client(self.door, self.questions, expected, random.Random(seed)) for seed in seeds]
-            self.strike_all(clients)
+            with Witness(self.fleet) as witness:
+                self.strike_all(clients)
+            self.two_writers = witness.faults
             return clients
 
     def memory_for_half(self):
@@ -153,12 +198,12 @@ class Chaos:
         for client in clients:
             client.thread.start()
         try:
-            kinds = ["kill"] * self.options.kills + ["stop"] * self.options.stops
+            kinds = ["kill"] * self.options.kills + ["stop"] * self.options.stops + ["cut"] * self.options.cuts
             self.dice.shuffle(kinds)
             for number, kind in enumerate(kinds, 1):
                 self.strike(number, kind, clients)
         except KeyboardInterrupt:
-            print("stopped after %d blows" % sum(self.blows.values()))
+            print("interrupted after %d blows" % sum(self.blows.values()))
         finally:
             for client in clients:
                 client.ended.set()
@@ -169,6 +214,23 @@ class Chaos:
         ready = [p for p in self.door.placements() if p["state"] == "ready"]
         return sorted({name for p in ready for stage in p["stages"] for name in stage["nodes"]})
 
+    def make_blow(self, kind, holders):
+        victim = self.fleet[self.dice.choice(holders)]
+        if kind == "kill":
+            return (NodeKilled if self.dice.random() < 0.5 else RunnerKilled)(victim)
+        if kind == "stop":
+            return NodeStopped(victim, self.dice.uniform(PASSING_SECONDS_MIN, self.options.stop_seconds))
+        seconds = self.dice.uniform(PASSING_SECONDS_MIN, self.options.cut_seconds)
+        return Cut(self.switch, self.divide(holders), self.dice.choice(CUTS), random.Random(self.dice.random()), seconds)
+
+    def divide(self, holders):
+        """Two parts of the fleet, such that what works for a stream lies in both."""
+        working = {*holders, "door"}
+        while True:
+            part = {node.name for node in self.fleet if self.dice.random() < 0.5}
+            if working & part and working - part:
+                return sorted(part), sorted(set(self.fleet.nodes) - part)
+
     def strike(self, number, kind, clients):
         wait_until(lambda: self.holders() and any(map(Client.is_in_midst, clients)), 120, "a stream in its midst")
         holders = self.holders()
@@ -176,53 +238,41 @@ class Chaos:
         hit = [(client, client.number) for client in clients if client.is_in_midst()]
         if not holders or not hit:
             return self.strike(number, kind, clients)
-        victim = self.fleet[self.dice.choice(holders)]
-        if kind == "kill":
-            kind = "node" if self.dice.random() < 0.5 else "runner"
+        blow = self.make_blow(kind, holders)
         struck_at = time.monotonic()
         for client, _ in hit:
             client.await_recovery(struck_at + ON_THEIR_WAY_SECONDS)
-        waker = None
-        if kind == "node":
-            victim.kill()
-        elif kind == "stop":
-            seconds = self.dice.uniform(STOP_SECONDS_MIN, self.options.stop_seconds)
-            victim.stand_still()
-            waker = threading.Timer(seconds, victim.go_on)
-            waker.start()
-        else:
-            for pid in victim.runner_pids():
-                os.kill(pid, signal.SIGKILL)
-        self.blows[kind] += 1
+        blow.fall()
+        self.blows[blow.kind] = self.blows.get(blow.kind, 0) + 1
         for client, answer in hit:
-            self.wait_recovered(client, answer, struck_at)
+            self.wait_recovered(client, answer, struck_at, blow.kind)
         for client, answer in hit:
             self.wait_told(client, answer, client.told + self.dice.randrange(TOKENS))
-        if kind == "node":
-            victim.start()
+        blow.pass_by()
+        if blow.heals:
+            self.wait_whole(blow)
+        elif blow.kind == NodeKilled.kind:
             self.fleet.wait_joined(60)
-        if waker:
-            waker.join()
-            self.wait_whole(victim)
         if self.options.verbose:
-            print("%3d %-6s of %s: %.2f s" % (number, kind, victim.name, (self.recoveries or [0])[-1]), flush=True)
+            last = self.recoveries.get(blow.kind, [0])[-1]
+            print("%3d %s: %s: %.2f s" % (number, blow.kind, blow.where, last), flush=True)
 
-    def wait_whole(self, victim):
-        woken = time.monotonic()
+    def wait_whole(self, blow):
+        healed = time.monotonic()
         try:
             self.fleet.wait_joined(WHOLE_SECONDS_MAX)
-            self.whole_again.append(time.monotonic() - woken)
+            self.whole_again.append(time.monotonic() - healed)
         except AssertionError as error:
-            self.never_whole.append("after %s stood still: %s" % (victim.name, error))
+            self.never_whole.append("after %s, %s: %s" % (blow.kind, blow.where, error))
             self.fleet.wait_joined(60)
 
-    def wait_recovered(self, client, answer, struck_at):
+    def wait_recovered(self, client, answer, struck_at, kind):
         """Until the stream has a new token or has ended: with a fault, or whole where all of it was on its way."""
         wait_until(
             lambda: client.number != answer or client.recovered_at is not None, RECOVERY_SECONDS_MAX + 10, "recovery"
         )
         if client.recovered_at is not None and client.number == answer:
-            self.recoveries.append(client.recovered_at - struck_at)
+            self.recoveries.setdefault(kind, []).append(client.recovered_at - struck_at)
 
     def wait_told(self, client, answer, tokens):
         """So that blows fall on all parts of streams, and streams come to their end between them."""
@@ -236,27 +286,22 @@ class Chaos:
         for kind, sentence in faults:
             counts[kind] += 1
             print("%s: %s" % (kind, sentence))
-        times = sorted(self.recoveries) or [0]
-        print(
-            "seed %d: %d blows (%d runners, %d nodes killed, %d nodes stopped) on %d nodes, %d answers" % (
-                self.options.seed,
-                sum(self.blows.values()),
-                self.blows["runner"],
-                self.blows["node"],
-                self.blows["stop"],
-                self.options.nodes,
-                sum(client.answers for client in clients),
-            )
-        )
+        told = ", ".join("%d %s" % (count, kind) for kind, count in sorted(self.blows.items()))
+        answers = sum(client.answers for client in clients)
+        print("seed %d: %s on %d nodes, %d answers" % (self.options.seed, told, self.options.nodes, answers))
         print(", ".join("%d %s" % (count, kind) for kind, count in counts.items()))
-        p50, p99 = (times[min(len(times) - 1, int(share * len(times)))] for share in (0.5, 0.99))
-        print("recovery of %d streams: p50 %.2f s, p99 %.2f s, longest %.2f s" % (len(times), p50, p99, times[-1]))
-        for sentence in self.never_whole:
-            print(sentence)
+        for kind, seconds in sorted(self.recoveries.items()):
+            seconds.sort()
+            p50, p99 = (seconds[min(len(seconds) - 1, int(share * len(seconds)))] for share in (0.5, 0.99))
+            print("%s, pause of %d streams: p50 %.2f s, p99 %.2f s, longest %.2f s" % (
+                kind, len(seconds), p50, p99, seconds[-1]))
         if self.whole_again:
-            print("whole again after %d stops: longest %.2f s" % (len(self.whole_again), max(self.whole_again)))
-        too_few = sum(self.blows.values()) < self.options.kills + self.options.stops
-        return 1 if faults or self.never_whole or too_few else 0
+            print("whole again after %d stops and cuts: longest %.2f s" % (len(self.whole_again), max(self.whole_again)))
+        for sentence in self.never_whole + self.two_writers:
+            print(sentence)
+        wanted = self.options.kills + self.options.stops + self.options.cuts
+        too_few = sum(self.blows.values()) < wanted
+        return 1 if faults or self.never_whole or self.two_writers or too_few else 0
 
 
 def main():
@@ -264,11 +309,17 @@ def main():
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--stops", type=int, default=0)
     parser.add_argument("--stop-seconds", type=float, default=60, help="how long a machine stands still at most")
+    parser.add_argument("--cuts", type=int, default=0)
+    parser.add_argument("--cut-seconds", type=float, default=20, help="how long a network is cut at most")
     parser.add_argument("--nodes", type=int, default=4, help="the one that takes the requests included; at least 3")
     parser.add_argument("--streams", type=int, default=2, help="requests under way at a time")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
+    missing = options.cuts and namespaces_missing()
+    if missing:
+        print("SKIPPED: " + missing)
+        return SKIPPED
     print("seed %d" % options.seed, flush=True)
     chaos = Chaos(options)
     return chaos.report(chaos.run())

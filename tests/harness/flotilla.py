@@ -24,6 +24,8 @@ import sys
 import tempfile
 import time
 
+from network import Connection
+
 ROOT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BINARY = os.environ.get("FLOTILLA_BINARY", os.path.join(ROOT, "build", "flotilla"))
 MODELS_FOLDER = os.environ.get("FLOTILLA_MODELS_DIR", os.path.join(ROOT, ".cache", "models"))
@@ -135,6 +137,8 @@ class Node:
     copies = False  # models that lie on one machine only; bytes and times are counted here
     measures = False  # itself and its links; it would disturb what else is measured or timed
 
+    namespace = None  # of the network it lives in, where that is not this host's
+
     def __init__(
         self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None, api_host="127.0.0.1"
     ):
@@ -148,7 +152,8 @@ class Node:
         self.stopped = []  # processes that stand still
 
     def command(self):
-        words = [
+        words = ["ip", "netns", "exec", self.namespace] if self.namespace else []
+        words += [
             BINARY,
             "serve",
             "--home",
@@ -248,7 +253,7 @@ class Node:
     # --- HTTP ---------------------------------------------------------------------------------------------------------
 
     def request(self, method, path, body=None, headers=None, timeout=LOAD_SECONDS):
-        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=timeout)
+        connection = Connection(self.api_port, timeout, self.namespace)
         try:
             connection.request(method, path, body, headers or {})
             response = connection.getresponse()
@@ -264,7 +269,7 @@ class Node:
         return self.request("POST", path, raw, {"Content-Type": "application/json"}, timeout)
 
     def stream(self, path, body, timeout=LOAD_SECONDS):
-        connection = http.client.HTTPConnection("127.0.0.1", self.api_port, timeout=timeout)
+        connection = Connection(self.api_port, timeout, self.namespace)
         connection.request("POST", path, json.dumps(dict(body, stream=True)), {"Content-Type": "application/json"})
         response = connection.getresponse()
         if response.status != 200:
@@ -340,15 +345,17 @@ def resident_bytes(pid):
 class Fleet:
     """Nodes that know each other by --peer and trust each other.
 
-    `models` maps a name to its model folders; `kernels` names a folder of ggml's libraries other than the system's.
+    `models` maps a name to its model folders; `kernels` names a folder of ggml's libraries other than the system's. At a
+    `switch` (network.Switch) each node has a network of its own, else all share 127.0.0.1.
     """
 
-    def __init__(self, names, models=None, flags=(), node_flags=None, start=True, kernels=None, copies=False):
+    def __init__(self, names, models=None, flags=(), node_flags=None, start=True, kernels=None, copies=False, switch=None):
         self.folder = tempfile.mkdtemp(prefix="flotilla-test-")
         ports = {name: free_port() for name in names}
+        doors = {name: "%s:%d" % (switch.address(name) if switch else "127.0.0.1", ports[name]) for name in names}
         self.nodes = {}
         for name in names:
-            peers = [word for other in names if other != name for word in ("--peer", "127.0.0.1:%d" % ports[other])]
+            peers = [word for other in names if other != name for word in ("--peer", doors[other])]
             own = list((node_flags or {}).get(name, []))
             self.nodes[name] = Node(
                 name,
@@ -359,6 +366,7 @@ class Fleet:
                 kernels=kernels,
             )
             self.nodes[name].copies = copies
+            self.nodes[name].namespace = switch.namespace(name) if switch else None
         self.starts = start
 
     def __enter__(self):

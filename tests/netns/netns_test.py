@@ -17,6 +17,11 @@ import tempfile
 import threading
 import time
 
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(HERE, "..", "harness")]
+
+from network import Namespaces, namespaces_missing, run  # noqa: E402
+
 FOUND_WITHIN_SECONDS = 2.0
 LOST_WITHIN_SECONDS = 5.0
 WHOLE_WITHIN_SECONDS = 10.0
@@ -34,53 +39,12 @@ table inet quiet {
 """
 
 
-def run(*command, text=None):
-    done = subprocess.run(command, input=text, capture_output=True, text=True)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
-    return done.stdout
-
-
-class Network:
-    """Namespaces that vanish with everything in them at the end."""
+class Network(Namespaces):
+    """Namespaces with machines in them, which vanish with all of it at the end."""
 
     def __init__(self):
-        self.prefix = f"fl{os.getpid()}"
-        self.hosts = []
+        super().__init__()
         self.machines = []
-
-    def host(self, name):
-        namespace = f"{self.prefix}{name}"
-        run("ip", "netns", "add", namespace)
-        self.hosts.append(namespace)
-        run("ip", "-n", namespace, "link", "set", "lo", "up")
-        return namespace
-
-    def cable(self, one, other):
-        """A direct cable: eth0 at both ends."""
-        run("ip", "-n", one, "link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", other)
-
-    def bridge(self, switch, hosts):
-        run("ip", "-n", switch, "link", "add", "br0", "type", "bridge")
-        run("ip", "-n", switch, "link", "set", "br0", "up")
-        for number, host in enumerate(hosts, start=1):
-            port = f"port{number}"
-            run("ip", "-n", host, "link", "add", "eth0", "type", "veth", "peer", "name", port, "netns", switch)
-            run("ip", "-n", switch, "link", "set", port, "master", "br0", "up")
-            run("ip", "-n", host, "addr", "add", f"10.77.0.{number}/24", "broadcast", "+", "dev", "eth0")
-            run("ip", "-n", host, "link", "set", "eth0", "up")
-
-    def wait_for_addresses(self, hosts, version):
-        """Link-local addresses may not be used before they are known to be unique."""
-        deadline = time.monotonic() + 10
-        for host in hosts:
-            while True:
-                shown = run("ip", "-n", host, version, "-o", "addr", "show", "dev", "eth0")
-                if "scope link" in shown and "tentative" not in shown:
-                    break
-                if time.monotonic() > deadline:
-                    raise RuntimeError(f"{host} has no usable link-local address: {shown}")
-                time.sleep(0.1)
 
     def start(self, binary, host, name, *flags):
         machine = (Probe if "probe" in os.path.basename(binary) else Node)(binary, host, name, flags)
@@ -90,8 +54,7 @@ class Network:
     def close(self):
         for machine in self.machines:
             machine.stop()
-        for host in self.hosts:
-            subprocess.run(["ip", "netns", "del", host], capture_output=True)
+        super().close()
 
 
 class Machine:
@@ -262,15 +225,10 @@ def pulled_cable_is_noticed(network, binary):
     return claim("plugged in again, all come back", back, machines, 15) and noticed
 
 
-def address_of(host):
-    """Of its card."""
-    return json.loads(run("ip", "-n", host, "-j", "link", "show", "dev", "eth0"))[0]["address"]
-
-
-def cut(one, other, what="{}"):
+def cut(network, one, other, what="{}"):
     """These two hear nothing of each other any more; or only of what is said in nft's words."""
     for host, peer in ((one, other), (other, one)):
-        rule = what.format(f"ether saddr {address_of(peer)}")
+        rule = what.format(f"ether saddr {network.address_of(peer)}")
         run("ip", "netns", "exec", host, "nft", "-f", "-", text="table inet cut {\n chain in {\n"
             f"type filter hook input priority 0;\n{rule} drop\n}}\n}}\n")
 
@@ -289,7 +247,7 @@ def a_cut_between_two_of_three(network, binary):
     if all_joined(machines, 15) is None:
         return claim("three hosts join before two are cut off from each other", None, machines)
     a, b, c = machines
-    cut(hosts[0], hosts[1])
+    cut(network, hosts[0], hosts[1])
     forgotten = lambda machine, name: all(member["name"] != name for member in machine.members())
     began = time.monotonic()
     seconds = wait_until(lambda: forgotten(a, "b") and forgotten(b, "a"), 12)
@@ -342,7 +300,7 @@ def a_cut_under_a_stream(network, binary):
     run("ip", "netns", "exec", hosts[0], "curl", "-s", "-m", "60", "-H", "Content-Type: application/json", "-d", order,
         "http://127.0.0.1:52415/load")
     unbroken, _ = answer(hosts[0])
-    ids, pause = answer(hosts[0], lambda: cut(hosts[0], hosts[1]))
+    ids, pause = answer(hosts[0], lambda: cut(network, hosts[0], hosts[1]))
     good = len(unbroken) == 80 and claim("a stream outlives a cut in its ring", pause, machines, 15)
     same = claim("with the tokens of the unbroken one", 0 if ids == unbroken else None, machines)
     mend(*hosts[:2])
@@ -364,7 +322,7 @@ def another_way_round_a_cut(network, binary):
 
     ways = way(a, "b")
     kind = "meta protocol ip6" if ways and ":" in ways[0] else "meta protocol ip"
-    cut(hosts[0], hosts[1], kind + " {}")
+    cut(network, hosts[0], hosts[1], kind + " {}")
     other = lambda: ({"a", "b", "c"} <= a.joined() and way(a, "b") and way(a, "b") != ways
                      and {"a", "b", "c"} <= b.joined())
     return claim(f"a broken connection is made anew by another address, not {ways}", wait_until(other, 15), machines, 9)
@@ -589,16 +547,12 @@ def skip(reason):
 
 
 def check_machine():
-    if os.geteuid() != 0:
-        skip("network namespaces need root")
     for tool in ("ip", "nft", "curl"):
         if shutil.which(tool) is None:
             skip(f"{tool} is not installed")
-    try:
-        run("ip", "netns", "add", f"fl{os.getpid()}try")
-        run("ip", "netns", "del", f"fl{os.getpid()}try")
-    except RuntimeError as error:
-        skip(f"this machine allows no network namespaces ({error})")
+    missing = namespaces_missing()
+    if missing:
+        skip(missing)
 
 
 def main():
