@@ -30,6 +30,12 @@ TEST_F(Simulation, AThousandSeedsKeepTheirWord) {
   }
 }
 
+// Found by longer runs than the suite's.
+TEST_F(Simulation, SeedsThatOnceBrokeItKeepTheirWord) {
+  // Three changes of connection in a second, and the news of the last one gone down with the second.
+  EXPECT_FALSE(run({.seed = 72000}).breach);
+}
+
 TEST_F(Simulation, TheSameSeedIsTheSameRun) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     const Outcome once = run({.seed = seed}), again = run({.seed = seed});

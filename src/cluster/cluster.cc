@@ -405,6 +405,10 @@ class Shell : public Cluster {
     if (channel.dialled) discovery_.on_dial_done(*channel.dialled, peer.node, now());
     if (peer.node == options_.identity.node)
       return close_channel(id, Error{Code::closed, "[cluster] connected to itself"});
+    // It came to us while we went to it. Nothing has been said here yet; later, both would have to change over to this
+    // one.
+    if (channel.dialled && membership_.hears(peer.node, now()))
+      return close_channel(id, Error{Code::closed, "[cluster] it has come by itself meanwhile"});
     membership_.on_connected(id, peer, channel.dialled.has_value(), channel.host, now());
   }
 
@@ -499,9 +503,11 @@ class Shell : public Cluster {
   void carry_out() {
     if (std::exchange(carrying_out_, true)) return;
     while (membership_.has_effects()) {
-      const auto effects = membership_.take_effects();
-      for (const auto& [id, frame] : effects.send)
+      auto effects = membership_.take_effects();
+      for (auto& [id, frame] : effects.send) {
+        if (frame.header.kind == FrameKind::ping) frame.header.step = joins_told_on(id);
         if (const auto found = channels_.find(id); found != channels_.end()) found->second.connection->send(frame);
+      }
       for (const auto& node : effects.joined) {
         on_joined(node);
         events_.on_joined(node);
@@ -546,6 +552,13 @@ class Shell : public Cluster {
     joins.connection = membership_.connection_to(node).value_or(0);
     joins.has_carried = false;
     if (const auto connection = connection_to(node)) connection->send(make_frame(FrameKind::ping, {}, {}, joins.count));
+  }
+
+  // Each heartbeat to a member says it again: what told it first may have gone down with its connection.
+  std::uint64_t joins_told_on(ConnectionId id) const {
+    const auto node = membership_.node_of(id);
+    const auto joins = node ? joins_.find(*node) : joins_.end();
+    return joins != joins_.end() && membership_.connection_to(*node) == id ? joins->second.count : 0;
   }
 
   void on_joins_counted(const NodeId& node, ConnectionId joined_by, std::uint64_t count) {

@@ -7,9 +7,9 @@
 // once it has its node_info and its pong; the pong says that the other side took our node_info without refusing it.
 // Refusing after the handshake is a goodbye whose reason begins with refusal_prefix.
 //
-// Silence: suspect after two seconds, when others are asked (hearsay.h), lost after four; longer where our own ticks come
-// late (self_doubt.h). One whom others hear is dialled again. A node that stood still itself for so long doubts itself:
-// it leaves everyone and joins again.
+// Silence: suspect after two seconds, when others are asked (hearsay.h), lost after four; longer where our own ticks
+// come late (self_doubt.h). One whom others hear is dialled again. A node that stood still itself for so long doubts
+// itself: it leaves everyone and joins again.
 #pragma once
 
 #include <cstdint>
@@ -44,16 +44,18 @@ class Membership {
   static constexpr auto retire_after = std::chrono::seconds(2);  // the losing one of two connections still drains
   static constexpr auto seen_kept = std::chrono::seconds(60);
 
-  struct Effects {  // to be carried out once; a lost node that is also joined has restarted, or the connection to it was made anew
+  struct Effects {  // to be carried out once; a lost node that is also joined has restarted, or the connection to it
+                    // was made anew
     std::vector<std::pair<ConnectionId, Frame>> send;
     std::vector<std::pair<ConnectionId, Error>> close;  // already forgotten here; on_closed need not follow
     std::vector<std::pair<NodeId, Error>> lost;
     std::vector<NodeId> joined;
-    std::vector<NodeId> dial;  // at every address: it lives, and our connection to it is broken
+    std::vector<NodeId> dial;       // at every address: it lives, and our connection to it is broken
     std::vector<std::string> news;  // sentences for the log: who was refused, and why
     bool view_changed = false;
     bool empty() const {
-      return send.empty() && close.empty() && lost.empty() && joined.empty() && dial.empty() && news.empty() && !view_changed;
+      return send.empty() && close.empty() && lost.empty() && joined.empty() && dial.empty() && news.empty() &&
+             !view_changed;
     }
   };
 
@@ -83,6 +85,7 @@ class Membership {
   ClusterView view() const;
   std::optional<NodeId> node_of(ConnectionId connection) const;
   std::optional<ConnectionId> connection_to(const NodeId& node) const;  // of a member
+  bool hears(const NodeId& node, Instant now) const;                    // a member, whose connection works
 
  private:
   struct Connection {

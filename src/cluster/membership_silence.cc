@@ -137,6 +137,11 @@ bool Membership::on_hearsay(ConnectionId id, const Frame& frame, Instant now) {
   }
 }
 
+bool Membership::hears(const NodeId& node, Instant now) const {
+  const auto member = members_.find(node);
+  return member != members_.end() && now - connections_.at(member->second.current).heard < limits::peer_silence_suspect;
+}
+
 Heard Membership::heard(const NodeId& node, Instant now) const {
   const auto member = members_.find(node);
   if (member == members_.end()) return {.node = node};

@@ -68,8 +68,8 @@ class Backend {
   virtual std::function<void()> measure(const nlohmann::json& arguments,
                                         std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
 
-  // Who belongs to this machine's cluster. `wish`: "members", "tokens" (bodies for GET), "token" {"ttl_seconds", "uses"},
-  // "tokens/revoke" {"id"}, "join" {"token" or none, "peer" or none, "confirm" or none}, "approve" {"code"},
+  // Who belongs to this machine's cluster. `wish`: "members", "tokens" (bodies for GET), "token" {"ttl_seconds",
+  // "uses"}, "tokens/revoke" {"id"}, "join" {"token" or none, "peer" or none, "confirm" or none}, "approve" {"code"},
   // "revoke" {"name"}, "leave" {"force"}.
   // Only "join" has progress: {"code", "machine"}. Gives what is to be called when nobody reads them any more.
   virtual std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,

@@ -32,6 +32,11 @@ ApiError open_error(Error error, const std::string& model) {
 
 }  // namespace
 
+void GenerationHost::give_back(std::size_t choices) {
+  choices_running -= choices;
+  if (choices > 0) turns.freed(choices, ReturnTurns::Clock::now());
+}
+
 void Generation::start(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<Dialect> dialect,
                        std::shared_ptr<GenerationHost> host) {
   const auto generation = std::make_shared<Generation>(std::move(exchange), std::move(dialect), std::move(host));
@@ -53,6 +58,7 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
 
 // `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
 void Generation::read_body() {
+  if (host_->is_full_for(1)) return turn_away();  // whatever it asks; a crowd must not cost the reading
   host_->backend.run_aside(
       [this, body = std::move(exchange_->request().body), share = std::move(exchange_->request().body_share),
        depth_max = host_->limits.json_depth_max] {
@@ -163,14 +169,18 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   return request;
 }
 
+void Generation::turn_away() {
+  const auto wait = host_->turns.next(ReturnTurns::Clock::now());
+  ApiError full = ApiError::from(
+      {Code::busy, std::format("[server] expected at most {} answers at a time but {} are under way; try again in {} s",
+                               host_->limits.choices_running_max, host_->choices_running, wait.count())});
+  full.retry_after = wait;
+  fail(full);
+}
+
 void Generation::submit() {
   const auto count = prompts_->size() * order_->choices;
-  if (host_->choices_running + count > host_->limits.choices_running_max) {
-    return fail(
-        ApiError::from({Code::busy, std::format("[server] expected at most {} answers at a time but {} are under way; "
-                                                "try again in a moment",
-                                                host_->limits.choices_running_max, host_->choices_running)}));
-  }
+  if (host_->is_full_for(count)) return turn_away();
   choices_counted_ = choices_open_ = count;
   host_->choices_running += count;
   std::vector<GenerateRequest> requests;
@@ -231,7 +241,7 @@ void Generation::finish_choice(Running& running, FinishReason reason) {
   running.done = true;
   --choices_open_;
   --choices_counted_;
-  --host_->choices_running;
+  host_->give_back(1);
   ChoicePiece last{.index = running.choice.index(), .text = {}, .scores = {}, .token_ids = {}, .finish = {}};
   auto rest = running.choice.rest();
   if (rest.text.empty() && rest.scores.empty()) {
@@ -286,7 +296,7 @@ void Generation::end(ExchangeEnd end) {
 // However it ended: nothing of it goes on.
 void Generation::release() {
   ended_ = true;
-  host_->choices_running -= std::exchange(choices_counted_, 0);
+  host_->give_back(std::exchange(choices_counted_, 0));
   for (const auto& running : running_) {
     if (!std::exchange(running->done, true)) host_->backend.cancel(running->id);
   }

@@ -15,6 +15,7 @@
 #include "server/choice.h"
 #include "server/dialect.h"
 #include "server/http_exchange.h"
+#include "server/return_turns.h"
 #include "server/server.h"
 #include "server/sse_writer.h"
 
@@ -26,6 +27,10 @@ struct GenerationHost {
   Backend& backend;
   ServerLimits limits;
   std::size_t choices_running = 0;
+  ReturnTurns turns = {};  // of those who found no place
+
+  bool is_full_for(std::size_t choices) const { return choices_running + choices > limits.choices_running_max; }
+  void give_back(std::size_t choices);
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {
@@ -45,6 +50,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   };
 
   void read_body();
+  void turn_away();
   void open_model();
   void make_prompts(std::shared_ptr<const OpenModel> model);
   void submit();

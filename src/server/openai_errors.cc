@@ -41,7 +41,9 @@ HttpAnswer error_answer(const ApiError& error) {
   HttpAnswer answer{.status = status_of(error), .body = dump(error_body(error)), .headers = {}};
   if (retry_can_help(error.error.code)) {
     // Full for a moment, or loading for a while.
-    answer.headers.emplace_back("Retry-After", error.error.code == Code::busy ? "1" : "5");
+    const std::chrono::seconds usual(error.error.code == Code::busy ? 1 : 5);
+    const auto wait = error.retry_after.count() > 0 ? error.retry_after : usual;
+    answer.headers.emplace_back("Retry-After", std::to_string(wait.count()));
   }
   return answer;
 }

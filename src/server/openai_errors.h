@@ -2,6 +2,7 @@
 // something.
 #pragma once
 
+#include <chrono>
 #include <expected>
 #include <string>
 #include <utility>
@@ -14,9 +15,10 @@ namespace flotilla {
 
 struct ApiError {
   Error error;
-  std::string param;    // the field at fault; empty: none
-  std::string name;     // OpenAI's `code` where it is not the one of error.code
-  unsigned status = 0;  // 0: the one of error.code
+  std::string param;                    // the field at fault; empty: none
+  std::string name;                     // OpenAI's `code` where it is not the one of error.code
+  unsigned status = 0;                  // 0: the one of error.code
+  std::chrono::seconds retry_after{0};  // 0: what error.code suggests
 
   // An error of the rooms below says what happened; the field stays unnamed.
   static ApiError from(Error error) { return {.error = std::move(error), .param = {}, .name = {}, .status = 0}; }

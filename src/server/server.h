@@ -71,7 +71,7 @@ class Server {
   virtual ~Server() = default;
   virtual std::uint16_t port() const = 0;
   virtual bool is_local() const = 0;  // only programs of this machine reach its address
-  virtual void stop() = 0;  // no new connections; open streams end with an error event
+  virtual void stop() = 0;            // no new connections; open streams end with an error event
   virtual std::vector<RouteInfo> routes() const = 0;
 };
 

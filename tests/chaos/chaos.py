@@ -26,11 +26,9 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from blows import CUTS, Cut, NodeKilled, NodeStopped, RunnerKilled  # noqa: E402
 from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+from halves import CONTEXT, memory_for_half  # noqa: E402
 from network import Switch, namespaces_missing  # noqa: E402
 
-MIB = 1 << 20
-RESERVE_BYTES = 60 * MIB
-CONTEXT = 512
 TOLD_MIN, LEFT_MIN = 8, 32  # tokens of a stream that a blow hits
 TOKENS = 96
 RECOVERY_SECONDS_MAX = 90  # then the stream counts as lost; longer than any stop
@@ -162,7 +160,7 @@ class Chaos:
 
     def run(self):
         names = ["n%d" % index for index in range(1, self.options.nodes)] + ["door"]
-        offered = self.memory_for_half()
+        offered = memory_for_half()
         flags = {name: ["--memory", str(offered if name != "door" else 0)] for name in names}
         models = {name: [MODELS_FOLDER] for name in names}
         with contextlib.ExitStack() as stack:
@@ -180,15 +178,6 @@ class Chaos:
                 self.strike_all(clients)
             self.two_writers = witness.faults
             return clients
-
-    def memory_for_half(self):
-        """So much that two machines hold the model between them, and one does not."""
-        with Fleet(["a", "b"], {"a": [MODELS_FOLDER]}, ["--threads", "1"]) as fleet:
-            fleet.wait_joined()
-            query = "/plan?model=%s&nodes=a,b&context=%d&sequences=4&layers=16,14" % (SMOLLM2, CONTEXT)
-            stages = fleet["a"].get(query).json()["stages"]
-        parts = ("weight_bytes", "kv_bytes", "compute_bytes")
-        return max(sum(stage[part] for part in parts) for stage in stages) + RESERVE_BYTES + MIB
 
     def unbroken(self, question):
         answer = self.door.post("/v1/completions", question)

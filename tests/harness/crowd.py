@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import resource
 import selectors
 import socket
@@ -22,7 +23,8 @@ class Client:
     """One connection; what came of its answer is in `raw`, whole once it has `ended_at`."""
 
     def __init__(self, port, request):
-        self.to_send, self.raw = request, b""
+        self.to_send, self.raw = request, bytearray()
+        self.size = None  # of the whole answer, once its head is there; infinite where its end is a mark
         self.sent_at = self.first_at = self.ended_at = None
         self.socket = socket.socket()
         self.socket.setblocking(False)
@@ -49,11 +51,13 @@ class Client:
         return [token for event in events for choice in event.get("choices", []) for token in choice.get("token_ids") or []]
 
     def is_whole(self):
-        if self.raw.endswith(b"\r\n0\r\n\r\n"):
-            return True
-        head, mark, body = self.raw.partition(b"\r\n\r\n")
-        length = self.header("content-length") if mark else None
-        return length is not None and len(body) >= int(length)
+        if self.size is None:
+            end = self.raw.find(b"\r\n\r\n")
+            if end < 0:
+                return False
+            length = self.header("content-length")
+            self.size = end + 4 + int(length) if length is not None else math.inf
+        return len(self.raw) >= self.size or self.raw.endswith(b"\r\n0\r\n\r\n")
 
     def close(self):
         self.socket.close()

@@ -49,12 +49,12 @@ class Ports:
     def __init__(self):
         for number in random.sample(range(self.SLICES), self.SLICES):
             path = os.path.join(tempfile.gettempdir(), "flotilla-ports-%d-%d.lock" % (os.getuid(), number))
-            self.lock = open(path, "w")  # held until the process ends
+            lock = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)  # held until the process ends
             with contextlib.suppress(BlockingIOError):
-                fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.turns = itertools.cycle(range(self.FIRST + number * self.SLICE, self.FIRST + (number + 1) * self.SLICE))
                 return
-            self.lock.close()
+            os.close(lock)
         raise AssertionError("expected a free slice of ports; %d test programs hold one each" % self.SLICES)
 
     def take(self):

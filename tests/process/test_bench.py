@@ -49,15 +49,15 @@ class Bench(unittest.TestCase):
         cls.fleet.wait_joined()
         cls.a, cls.b = cls.fleet["a"], cls.fleet["b"]
 
-    def command(self, *words):
-        return [BINARY, "bench", *words, "--api", "http://127.0.0.1:%d" % self.a.api_port]
+    def command(self, *words, asked=None):
+        return [BINARY, "bench", *words, "--api", "http://127.0.0.1:%d" % (asked or self.a).api_port]
 
     def environment(self):
         return {"PATH": os.environ["PATH"], "FLOTILLA_CONFIG": os.devnull}
 
-    def bench(self, *words):
+    def bench(self, *words, asked=None):
         return subprocess.run(
-            self.command(*words), env=self.environment(), capture_output=True, text=True, timeout=MOST_SECONDS, check=False
+            self.command(*words, asked=asked), env=self.environment(), capture_output=True, text=True, timeout=MOST_SECONDS, check=False
         )
 
     def placement_of(self, model):
@@ -123,11 +123,13 @@ class Bench(unittest.TestCase):
         self.assertEqual((300, 3), (after["context_tokens"], after["sequences"]))
 
     def test_what_the_planner_placed_is_the_planners_to_place_again(self):
-        self.a.load(SMOLLM2, context=300, sequences=3)
+        # Only the head knows that nobody wished for it (docs/api.md), and which of two alike is head is chance.
+        head = self.fleet[self.a.load(SMOLLM2, context=300, sequences=3)["stages"][0]["nodes"][0]]
         self.addCleanup(self.a.unload, SMOLLM2)
-        done = self.bench(SMOLLM2, *SHORT, "--pairs", "1", "--single", "a", "--nodes", "a,b")
+        done = self.bench(SMOLLM2, *SHORT, "--pairs", "1", "--single", head.name, "--nodes", "a,b", asked=head)
         self.assertEqual(0, done.returncode, done.stderr)
-        self.assertEqual({"context": 300, "sequences": 3}, self.placement_of(SMOLLM2).get("wishes"))
+        wishes = [placement.get("wishes") for node in self.fleet for placement in node.placements()]
+        self.assertIn({"context": 300, "sequences": 3}, wishes)
 
     def test_the_table_and_the_picture_tell_the_same(self):
         path = os.path.join(self.folder, "bench.svg")

@@ -95,7 +95,7 @@ class ManyAtOnce(unittest.TestCase):
         refused = [client for client in clients if client.status == 429]
         self.assertGreater(len(refused), 0)
         for client in refused:
-            self.assertEqual("1", client.header("Retry-After"))
+            self.assertIn(int(client.header("Retry-After")), range(1, 31))
         answered = [client for client in clients if client.status == 200]
         self.assertEqual(len(clients), len(answered) + len(refused))
         self.assertGreaterEqual(len(answered), TAKEN_MAX)
