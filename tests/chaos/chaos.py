@@ -116,7 +116,7 @@ class Client:
 
 
 class Witness:
-    """Asks every node all the time which placements it knows: an epoch of a model belongs to one placement only."""
+    """Asks every node all the time which placements it knows: an epoch belongs to one placement only."""
 
     def __init__(self, fleet):
         self.fleet, self.known, self.faults = fleet, {}, []
@@ -145,7 +145,7 @@ class Witness:
         stages = [
             ([self.names.get(node, node) for node in stage["nodes"]], stage["layers"]) for stage in placement["stages"]
         ]
-        epoch = (placement["model"], placement["epoch"])
+        epoch = (placement["incarnation"], placement["epoch"])  # of its head, so that no two nodes count alike
         before = self.known.setdefault(epoch, stages)
         if before != stages:
             self.faults.append("%s tells of %s in epoch %d, which was %s" % (name, stages, epoch[1], before))
