@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from cpu_quota import CpuQuota  # noqa: E402
-from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
+from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
 
 MIB = 1 << 20
 MEASURED_SECONDS = 180  # two nodes take turns, one of them with half a core
@@ -107,12 +107,17 @@ class Slowed(unittest.TestCase):
         print("%s after %.1f s" % (what, time.monotonic() - began), file=sys.stderr)
         return said
 
+    def is_left_to_b(self, layers):
+        """All of it; where a sanitizer makes b's half a core still less, so that a tenth of a core helps, most of it."""
+        return list(layers) == ["b"] or SANITIZED and layers.get("a", 0) < layers.get("b", 0)
+
     def planned(self, node):
-        """The machines on which the model would be loaded now."""
+        """Layers of each machine on which the model would be loaded now."""
         query = "/plan?model=%s&context=%d&sequences=%d&mode=%s" % (
             SMOLLM2, WISHES["context"], WISHES["sequences"], WISHES["mode"]
         )
-        return [stage["node"] for stage in node.get(query).json()["stages"]]
+        stages = node.get(query).json()["stages"]
+        return {stage["node"]: stage["layers"][1] - stage["layers"][0] for stage in stages}
 
     def answer(self, node):
         shapes = {"cache_prompt": False, "speculate": False, "ignore_eos": True}
@@ -135,7 +140,7 @@ class Slowed(unittest.TestCase):
             events = iter(stream)
             streamed = [next(events)]
             self.quotas["a"].set_cores(SLOWEST)
-            said = self.wait_layers(door, MOVED_SECONDS, "the model on b", lambda layers: list(layers) == ["b"])
+            said = self.wait_layers(door, MOVED_SECONDS, "the model on b", self.is_left_to_b)
             self.assertIn(("ready", "moving"), said, "the old placement answers while the new one is loaded")
             self.assertIn("a computes at", self.detail(door))
             answered = len(requests.texts)
@@ -146,7 +151,7 @@ class Slowed(unittest.TestCase):
         self.assertEqual(400, sum(len(c.get("token_ids") or []) for e in streamed for c in e.get("choices", [])))
         self.assertEqual(right, self.answer(door))
         wait_until(lambda: len(door.placements()) == 1, 30, "the old placement to end")
-        self.assertEqual([], [pid for pid in fleet["a"].runner_pids() if self.is_runner(pid)])
+        wait_until(lambda: not any(map(self.is_runner, fleet["a"].runner_pids())), 10, "the old placement's runner to end")
 
         self.quotas["a"].set_cores(ENOUGH_CORES)
         with Requests(door) as requests:
@@ -195,7 +200,7 @@ class Slowed(unittest.TestCase):
         wait_until(
             lambda: self.rates(door)["a"]["memory_bytes_per_second"] < usual / 2, MOVED_SECONDS, "the slowdown noticed"
         )
-        wait_until(lambda: self.planned(door) == ["b"], MOVED_SECONDS, "a plan for b")
+        wait_until(lambda: self.is_left_to_b(self.planned(door)), MOVED_SECONDS, "a plan for b")
         # So many that each takes part of a second on the slowed machine: a move would have come long before.
         with Requests(door) as requests:
             wait_until(lambda: len(requests.texts) >= 20, 120, "answers from a")
