@@ -119,7 +119,7 @@ class Witness:
     """Asks every node all the time which placements it knows: an epoch belongs to one placement only."""
 
     def __init__(self, fleet):
-        self.fleet, self.known, self.faults = fleet, {}, []
+        self.fleet, self.known, self.faults = fleet, {}, set()
         members = next(iter(fleet)).members()
         self.names = {member["id"][:8]: name for name, member in members.items()}  # as nodes call those that are away
         self.ended = threading.Event()
@@ -148,7 +148,7 @@ class Witness:
         epoch = (placement["incarnation"], placement["epoch"])  # of its head, so that no two nodes count alike
         before = self.known.setdefault(epoch, stages)
         if before != stages:
-            self.faults.append("%s tells of %s in epoch %d, which was %s" % (name, stages, epoch[1], before))
+            self.faults.add("%s tells of %s in epoch %d, which was %s" % (name, stages, epoch[1], before))
 
 
 class Chaos:
@@ -176,7 +176,7 @@ class Chaos:
             clients = [Client(self.door, self.questions, expected, random.Random(seed)) for seed in seeds]
             with Witness(self.fleet) as witness:
                 self.strike_all(clients)
-            self.two_writers = witness.faults
+            self.two_writers = sorted(witness.faults)
             return clients
 
     def unbroken(self, question):
