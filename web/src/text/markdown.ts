@@ -2,7 +2,7 @@
 //
 // HTML that a model writes is shown as text. Pictures become links: fetching them would tell their host what was read.
 
-import { Marked, type Token, type Tokens } from 'marked';
+import { Marked, type Links, type Token, type Tokens } from 'marked';
 import { math_extensions } from './math_syntax';
 import { sanitize } from './sanitize';
 
@@ -53,7 +53,7 @@ export class MarkdownRenderer {
     return blocks;
   }
 
-  #block(token: Token, links: Record<string, { href: string | null; title: string | null }>): string {
+  #block(token: Token, links: Links): string {
     const known = this.#known.get(token.raw);
     if (known !== undefined) return known;
     this.#math = [];
