@@ -42,10 +42,12 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
   };
 
   // The newcomer's side: reads the lines of its order to join until one has what is wanted.
+  // The rest is left unread, not let go of: who hangs up has given up.
   async function read_lines(answer, wanted) {
+    const reader = answer.body.getReader();
     let text = '';
-    for await (const piece of answer.body) {
-      text += Buffer.from(piece).toString();
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      text += Buffer.from(read.value).toString();
       const found = text.split('\n').filter(Boolean).map((line) => JSON.parse(line)).find(wanted);
       if (found) return found;
     }

@@ -38,7 +38,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await card.getByText('It fits.').waitFor();
     await card.getByText(/harbour holds 30 of 30 layers/).waitFor();
     await card.getByLabel('Context, tokens').selectOption('2048');
-    await card.getByText(/4 x 2048 tokens/).waitFor();
+    await card.getByText(/4 x 2048 tokens/).first().waitFor();
     await visitor.accessible('preview');
     await card.getByRole('button', { name: 'Load', exact: true }).click();
     await card.getByText('ready').waitFor();
@@ -110,7 +110,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await page.getByLabel('wording 2 of 2').waitFor();
     await visitor.answered();
     await page.getByRole('button', { name: 'Previous wording' }).click();
-    await page.getByText('Name a fruit.').last().waitFor();
+    await page.locator('.bubble', { hasText: 'Name a fruit.' }).waitFor();
     await page.getByLabel('answer 1 of 2').waitFor();
     await visitor.leave();
   });
@@ -273,17 +273,17 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       const { page } = visitor;
       await page.getByRole('heading', { name: 'A key, please' }).waitFor();
       await visitor.accessible('the question for a key');
-      await page.getByLabel('Key').fill('sk-wrong');
+      await page.locator('dialog[open] input').fill('sk-wrong');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'This key does not open it' }).waitFor();
-      await page.getByLabel('Key').fill(weak);
+      await page.locator('dialog[open] input').fill(weak);
       await page.keyboard.press('Enter');
       await page.getByRole('option', { name: new RegExp(model) }).waitFor({ state: 'attached' });
       await visitor.go('fleet');
       await page.getByText(/scope/).waitFor();
       await page.evaluate(() => sessionStorage.clear());
       await page.reload();
-      await page.getByLabel('Key').fill(key);
+      await page.locator('dialog[open] input').fill(key);
       await page.keyboard.press('Enter');
       await page.getByRole('article', { name: 'guarded' }).waitFor();
       await page.reload();

@@ -9,7 +9,7 @@ const pages_max = 2_000;
 
 export async function text_of_pdf(bytes: Uint8Array): Promise<string> {
   // No code from fonts or files: the page's policy forbids it, and text needs none.
-  const task = getDocument({ data: bytes, disableFontFace: true, useWasm: false, isEvalSupported: false });
+  const task = getDocument({ data: bytes, disableFontFace: true, useWasm: false, verbosity: 0 });
   const document = await task.promise;
   try {
     const pages: string[] = [];
