@@ -1,9 +1,13 @@
 // Prints what a browser fetches before the page can be used, compressed as a node sends it, and fails above the limit.
+//
+//   node size.mjs [DIST-FOLDER]
 import { readFileSync, readdirSync, statSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { gzipSync } from 'node:zlib';
 
 const first_load_bytes_max = 300_000;
-const dist = new URL('./dist/', import.meta.url);
+const dist = pathToFileURL(`${resolve(process.argv[2] ?? 'dist')}/`);
 const compressed = (name) => gzipSync(readFileSync(new URL(name, dist)), { level: 9 }).length;
 
 const html = readFileSync(new URL('index.html', dist), 'utf8');

@@ -1,15 +1,13 @@
 // The page beside more than one machine: one that joins by six digits, one that dies while it computes.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { Node, can_run, model, until } from './nodes.mjs';
-import { serve_page } from './page_server.mjs';
+import { page_of } from './page_server.mjs';
 import { Visitor } from './visitor.mjs';
 
-const built = existsSync(new URL('../dist/index.html', import.meta.url));
-const skip = can_run && built ? false : 'needs a build, the model and web/dist';
+const skip = can_run ? false : 'needs a build and the model';
 
 describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
   let browser;
@@ -19,7 +17,7 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
 
   async function with_nodes(start, act) {
     const nodes = await start();
-    const served = await serve_page(nodes[0].url);
+    const served = await page_of(nodes[0].url);
     try {
       await act(served, ...nodes);
     } finally {
@@ -30,7 +28,7 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
 
   const alone = async () => {
     const first = await Node.start('harbour', { has_model: true });
-    return [first, await Node.start('pier')];
+    return [first, await Node.start('pier', { arguments: ['--peer', `127.0.0.1:${first.cluster_port}`] })];
   };
 
   const together = async () => {
@@ -59,7 +57,7 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
       const visitor = await Visitor.come(browser, `${served.url}#/members`);
       const { page } = visitor;
       await page.getByText(/No machine asks/).waitFor();
-      const joining = await pier.post('join', { peer: `127.0.0.1:${harbour.cluster_port}` });
+      const joining = await pier.post('join', {});
       const { progress } = await read_lines(joining, (line) => line.progress);
       const guest = page.getByRole('article', { name: 'pier' });
       await guest.getByLabel(`Code ${[...progress.code].join(' ')}`).waitFor();

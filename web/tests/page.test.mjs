@@ -1,23 +1,21 @@
 // The page in a real browser against real nodes. Needs a build, the model, and Chromium; else it is skipped, visibly.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { Node, can_run, model, until } from './nodes.mjs';
-import { serve_page } from './page_server.mjs';
+import { page_of } from './page_server.mjs';
 import { small_pdf } from './small_pdf.mjs';
 import { Visitor } from './visitor.mjs';
 
-const built = existsSync(new URL('../dist/index.html', import.meta.url));
-const skip = can_run && built ? false : 'needs a build, the model and web/dist';
+const skip = can_run ? false : 'needs a build and the model';
 
 describe('the page', { skip, timeout: 900_000 }, () => {
   let browser, node, served;
 
   before(async () => {
     node = await Node.start('harbour', { has_model: true });
-    served = await serve_page(node.url);
+    served = await page_of(node.url);
     browser = await launch();
   });
 
@@ -267,9 +265,9 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     const guarded = await Node.start('guarded', { has_model: true });
     const key = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'ann', '--scope', 'admin'))?.[0];
     const weak = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'bob'))?.[0];
-    served.set_node(guarded.url);
+    const shown = await page_of(guarded.url);
     try {
-      const visitor = await come();
+      const visitor = await Visitor.come(browser, shown.url);
       const { page } = visitor;
       await page.getByRole('heading', { name: 'A key, please' }).waitFor();
       await visitor.accessible('the question for a key');
@@ -280,7 +278,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       await page.keyboard.press('Enter');
       await page.getByRole('option', { name: new RegExp(model) }).waitFor({ state: 'attached' });
       await visitor.go('fleet');
-      await page.getByText(/scope/).waitFor();
+      await page.getByRole('main').getByText(/scope/).waitFor();
       await page.evaluate(() => sessionStorage.clear());
       await page.reload();
       await page.locator('dialog[open] input').fill(key);
@@ -290,7 +288,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       await page.getByRole('article', { name: 'guarded' }).waitFor();
       await visitor.leave(/status of 40[13]/);
     } finally {
-      served.set_node(node.url);
+      await shown.close();
       await guarded.stop();
     }
   });

@@ -1,6 +1,7 @@
-// Serves dist/ with the headers a node sends with the page, and hands everything else to a node.
+// The address of a node's page. A node that was built without it gets a stand-in: dist/ with the headers a node would
+// send, and everything else handed to the node.
 //
-//   node tests/page_server.mjs NODE-URL [PORT]     by hand; prints its own address
+//   node tests/page_server.mjs NODE-URL [PORT]     the stand-in by hand; prints its own address
 
 import { createReadStream, existsSync } from 'node:fs';
 import { createServer, request } from 'node:http';
@@ -9,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url));
 
-export const policy =
+const policy =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; " +
   "connect-src 'self'; worker-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'";
 
@@ -40,9 +41,15 @@ function hand_on(asked, answer, node) {
   asked.pipe(passed);
 }
 
-// Resolves with {url, set_node, close}: another node can take over while pages are open.
-export async function serve_page(node_url, port = 0) {
-  let node = new URL(node_url);
+// Resolves with {url, close}.
+export async function page_of(node_url) {
+  const answer = await fetch(node_url, { headers: { Accept: 'text/html' } });
+  const is_page = answer.headers.get('content-type')?.startsWith('text/html') ?? false;
+  return is_page ? { url: `${node_url}/`, close: async () => {} } : stand_in(node_url);
+}
+
+async function stand_in(node_url, port = 0) {
+  const node = new URL(node_url);
   const server = createServer((asked, answer) => {
     const file = asked.method === 'GET' ? file_of(new URL(asked.url, 'http://page').pathname) : null;
     if (!file) return hand_on(asked, answer, node);
@@ -57,7 +64,6 @@ export async function serve_page(node_url, port = 0) {
   await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
   return {
     url: `http://127.0.0.1:${server.address().port}/`,
-    set_node: (url) => (node = new URL(url)),
     close: () => {
       server.closeAllConnections();
       return new Promise((resolve) => server.close(resolve));
@@ -66,5 +72,5 @@ export async function serve_page(node_url, port = 0) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  console.log((await serve_page(process.argv[2], Number(process.argv[3] ?? 0))).url);
+  console.log((await stand_in(process.argv[2], Number(process.argv[3] ?? 0))).url);
 }

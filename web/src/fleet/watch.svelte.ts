@@ -42,7 +42,7 @@ class FleetWatch {
     document.addEventListener('visibilitychange', () => {
       if (!document.hidden) void this.look();
     });
-    void this.look(false);
+    void this.look();
   }
 
   // While `wanted` is called for, every second counts. Returns how to end it.
@@ -53,8 +53,9 @@ class FleetWatch {
   }
 
   // Looks now; the first time a missing key is asked for.
-  async look(quietly = true): Promise<void> {
+  async look(): Promise<void> {
     if (this.#looking) return;
+    const quietly = this.has_looked;
     this.#looking = true;
     clearTimeout(this.#timer);
     try {
