@@ -18,7 +18,9 @@ const first_bytes = first.reduce((sum, name) => sum + compressed(name), 0);
 const all = readdirSync(dist, { recursive: true }).filter((name) => statSync(new URL(name, dist)).isFile());
 const all_bytes = all.reduce((sum, name) => sum + compressed(name), 0);
 const kb = (bytes) => `${(bytes / 1000).toFixed(1)} kB`;
-console.log(`first load: ${kb(first_bytes)} in ${first.length} files; everything: ${kb(all_bytes)} in ${all.length} files`);
+console.log(
+  `first load: ${kb(first_bytes)} in ${first.length} files; everything: ${kb(all_bytes)} in ${all.length} files`,
+);
 if (first_bytes > first_load_bytes_max) {
   console.error(`size: expected a first load of at most ${kb(first_load_bytes_max)}`);
   process.exit(1);

@@ -12,9 +12,11 @@ export default defineConfig({
     license: { fileName: 'licenses.md' },
   },
   server: {
-    proxy: { '^/(v1|cluster|placements|plan|load|unload|models|members|token|join|approve|revoke|leave|health|ready)': {
-      target: process.env.FLOTILLA_NODE ?? 'http://127.0.0.1:52415',
-    } },
+    proxy: {
+      '^/(v1|cluster|placements|plan|load|unload|models|members|token|join|approve|revoke|leave|health|ready)': {
+        target: process.env.FLOTILLA_NODE ?? 'http://127.0.0.1:52415',
+      },
+    },
   },
-  test: { include: ['src/**/*.test.ts'], environment: 'jsdom' },
+  test: { include: ['src/**/*.test.ts'], environment: 'node' },
 });

@@ -1,7 +1,7 @@
 // The page that a node shows at its own address: files made from web/, answered from memory.
 //
-// The files are public wherever the API is open, like those of any web site: they hold nothing of anybody. What they show
-// they ask of the API, and that asks the gate. Thread: the loop's. Never: reads a disk, or answers data.
+// The files are public wherever the API is open, like those of any web site: they hold nothing of anybody. What they
+// show they ask of the API, and that asks the gate. Thread: the loop's. Never: reads a disk, or answers data.
 #pragma once
 
 #include <cstddef>
@@ -24,8 +24,8 @@ struct PageFile {
 };
 using PageFiles = std::span<const PageFile>;
 
-// GET / and one route for each file. At "/" who accepts HTML gets the page, everybody else `greeting`; where there is no
-// page, who accepts HTML learns why.
+// GET / and one route for each file. At "/" who accepts HTML gets the page, everybody else `greeting`; where there is
+// no page, who accepts HTML learns why.
 void add_page_routes(Router& router, PageFiles files, std::string greeting);
 
 }  // namespace flotilla

@@ -22,8 +22,8 @@ constexpr std::string_view html_gzip =
     "\037\213\010\000\000\000\000\000\002\003\263\121\114\311\117\056\251\054\110\125\310\050\311\315\261\313\310"
     "\124\000\043\000\325\251\276\061\027\000\000\000"sv;
 constexpr std::string_view script_gzip =
-    "\037\213\010\000\000\000\000\000\002\003\313\111\055\121\110\124\260\125\060\264\006\000\144\225\061\226\012\000\000"
-    "\000"sv;
+    "\037\213\010\000\000\000\000\000\002\003\313\111\055\121\110\124\260\125\060\264\006\000\144\225\061"
+    "\226\012\000\000\000"sv;
 
 constexpr std::array files{
     PageFile{"/index.html", "text/html; charset=utf-8", "\"one\"", html_gzip, html.size(), false},
@@ -116,8 +116,8 @@ TEST_F(Page, AReboundNameGetsNoPageEither) {
 
 TEST(PageBehindKeys, ItsFilesNeedNoneAndItsDataDoes) {
   auto options = with_page();
-  options.keys = [keys = ApiKeys({{.id = "1", .name = "a", .scopes = Scopes(Scope::infer), .digest = key_digest("sk")}})]()
-      -> const ApiKeys& { return keys; };
+  const ApiKey key{.id = "1", .name = "a", .scopes = Scopes(Scope::infer), .digest = key_digest("sk")};
+  options.keys = [keys = ApiKeys({key})]() -> const ApiKeys& { return keys; };
   ServerUnderTest server({}, {}, options);
   TestClient client(server.port());
   client.send(get_request("/", browser));

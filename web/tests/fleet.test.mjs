@@ -35,7 +35,10 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
     const first = await Node.start('harbour', { has_model: true, arguments: ['--trust-lan'] });
     const peer = `127.0.0.1:${first.cluster_port}`;
     const second = await Node.start('pier', { arguments: ['--trust-lan', '--peer', peer] });
-    await until('both are one', async () => (await first.get('cluster')).nodes.filter(({ state }) => state === 'joined').length === 1);
+    await until(
+      'both are one',
+      async () => (await first.get('cluster')).nodes.filter(({ state }) => state === 'joined').length === 1,
+    );
     return [first, second];
   };
 
@@ -46,7 +49,11 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
     let text = '';
     for (let read = await reader.read(); !read.done; read = await reader.read()) {
       text += Buffer.from(read.value).toString();
-      const found = text.split('\n').filter(Boolean).map((line) => JSON.parse(line)).find(wanted);
+      const found = text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+        .find(wanted);
       if (found) return found;
     }
     throw new Error(`ended with ${text}`);
@@ -79,7 +86,13 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
 
   test('a machine dies while it computes: the view tells it, and the answer goes on', () =>
     with_nodes(together, async (served, harbour, pier) => {
-      const loaded = await harbour.post('load', { model, nodes: ['harbour', 'pier'], layers: [18, 12], context: 2048, sequences: 2 });
+      const loaded = await harbour.post('load', {
+        model,
+        nodes: ['harbour', 'pier'],
+        layers: [18, 12],
+        context: 2048,
+        sequences: 2,
+      });
       assert.match(await loaded.text(), /"placement"/);
       const visitor = await Visitor.come(browser, served.url, { settings: { tokens_max: 120 } });
       const { page } = visitor;
@@ -91,8 +104,14 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
       const before = (await text.innerText()).length;
       await visitor.go('fleet');
       const log = page.getByRole('log');
-      await log.getByText(/pier (does not answer|is gone)/).first().waitFor();
-      await log.getByText(/loaded again/).first().waitFor();
+      await log
+        .getByText(/pier (does not answer|is gone)/)
+        .first()
+        .waitFor();
+      await log
+        .getByText(/loaded again/)
+        .first()
+        .waitFor();
       await visitor.accessible('a fleet that lost a machine');
       await visitor.go('chat');
       await until('it goes on', async () => (await text.innerText()).length > before, 120);

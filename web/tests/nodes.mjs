@@ -53,8 +53,20 @@ export class Node {
     node.child = spawn(
       binary,
       [
-        'serve', '--name', name, '--home', join(node.home, 'home'), '--api', `127.0.0.1:${node.port}`,
-        '--cluster-port', String(node.cluster_port), '--no-discovery', '--no-measure', '--models', node.home, ...more,
+        'serve',
+        '--name',
+        name,
+        '--home',
+        join(node.home, 'home'),
+        '--api',
+        `127.0.0.1:${node.port}`,
+        '--cluster-port',
+        String(node.cluster_port),
+        '--no-discovery',
+        '--no-measure',
+        '--models',
+        node.home,
+        ...more,
       ],
       { stdio: ['ignore', 'ignore', 'inherit'] },
     );
@@ -75,7 +87,9 @@ export class Node {
   }
 
   run(...words) {
-    const child = spawn(binary, [...words, '--home', join(this.home, 'home')], { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(binary, [...words, '--home', join(this.home, 'home')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
     return new Promise((resolve) => {
       let said = '';
       child.stdout.on('data', (piece) => (said += piece));

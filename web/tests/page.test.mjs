@@ -36,7 +36,10 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await card.getByText('It fits.').waitFor();
     await card.getByText(/harbour holds 30 of 30 layers/).waitFor();
     await card.getByLabel('Context, tokens').selectOption('2048');
-    await card.getByText(/4 x 2048 tokens/).first().waitFor();
+    await card
+      .getByText(/4 x 2048 tokens/)
+      .first()
+      .waitFor();
     await visitor.accessible('preview');
     await card.getByRole('button', { name: 'Load', exact: true }).click();
     await card.getByText('ready').waitFor();
@@ -52,7 +55,10 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     const visitor = await come();
     const { page } = visitor;
     await page.route('**/plan?*', (route) =>
-      route.fulfill({ status: 400, json: { error: { message: '[planner] expected room for a whale but got a pond' } } }),
+      route.fulfill({
+        status: 400,
+        json: { error: { message: '[planner] expected room for a whale but got a pond' } },
+      }),
     );
     await visitor.go('models');
     const card = page.getByRole('article', { name: model });
@@ -148,9 +154,12 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await visitor.ask('How deep?');
     await visitor.answered();
     const { content } = asked.messages.at(-1);
-    for (const part of ['the anchor weighs 40 kg', 'Depth of the bay: 12 metres', 'How deep?']) assert.ok(content.includes(part));
+    for (const part of ['the anchor weighs 40 kg', 'Depth of the bay: 12 metres', 'How deep?'])
+      assert.ok(content.includes(part));
 
-    await page.getByLabel('Files').setInputFiles([{ name: 'a.bin', mimeType: 'x/y', buffer: Buffer.from([0, 255, 254, 1]) }]);
+    await page
+      .getByLabel('Files')
+      .setInputFiles([{ name: 'a.bin', mimeType: 'x/y', buffer: Buffer.from([0, 255, 254, 1]) }]);
     await page.getByText('a.bin is neither text nor PDF.').waitFor();
     await visitor.leave();
   });
@@ -159,12 +168,14 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     const visitor = await come();
     const { page } = visitor;
     await visitor.context.grantPermissions(['clipboard-read', 'clipboard-write']);
-    const text = 'Look:\n\n```python\nimport os\n```\n\n$\\frac{a}{b}$ <img src="https://evil.example/x.png" onerror="alert(1)"> ' +
+    const text =
+      'Look:\n\n```python\nimport os\n```\n\n$\\frac{a}{b}$ ' +
+      '<img src="https://evil.example/x.png" onerror="alert(1)"> ' +
       '![p](https://evil.example/y.png)';
     await page.route('**/v1/chat/completions', (route) =>
       route.fulfill({
         contentType: 'text/event-stream',
-        body: `data: ${JSON.stringify({ choices: [{ delta: { content: text }, finish_reason: 'stop' }] })}\n\ndata: [DONE]\n\n`,
+        body: `data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\ndata: [DONE]\n\n`,
       }),
     );
     await visitor.ask('Show me.');
@@ -219,7 +230,10 @@ describe('the page', { skip, timeout: 900_000 }, () => {
   test('everything can be done with the keyboard alone', async () => {
     const visitor = await come();
     const { page } = visitor;
-    const focused = () => page.evaluate(() => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim());
+    const focused = () =>
+      page.evaluate(
+        () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim(),
+      );
     const tab_to = async (name, most = 40) => {
       for (let at = 0; at < most; ++at) {
         await page.keyboard.press('Tab');
@@ -252,7 +266,10 @@ describe('the page', { skip, timeout: 900_000 }, () => {
         for (const view of ['chat', 'fleet', 'models', 'members', 'connect']) {
           await visitor.go(view);
           await visitor.page.getByRole('heading', { level: 1 }).waitFor();
-          await visitor.page.getByText(/1 machine/).first().waitFor({ state: 'attached' });
+          await visitor.page
+            .getByText(/1 machine/)
+            .first()
+            .waitFor({ state: 'attached' });
           await visitor.fits(view);
           await visitor.accessible(`${view}, ${width} wide, ${dark ? 'dark' : 'light'}`);
         }

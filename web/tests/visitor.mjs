@@ -17,9 +17,12 @@ export class Visitor {
       hasTouch: width < 500,
       reducedMotion: 'reduce', // colours are what they are, not on their way: axe looks at them
     });
-    await visitor.context.addInitScript((kept) => {
-      if (!localStorage.getItem('flotilla.settings')) localStorage.setItem('flotilla.settings', kept);
-    }, JSON.stringify({ temperature: 0, tokens_max: 16, ...settings }));
+    await visitor.context.addInitScript(
+      (kept) => {
+        if (!localStorage.getItem('flotilla.settings')) localStorage.setItem('flotilla.settings', kept);
+      },
+      JSON.stringify({ temperature: 0, tokens_max: 16, ...settings }),
+    );
     visitor.page = await visitor.context.newPage();
     visitor.page.setDefaultTimeout(90_000);
     visitor.watch();
@@ -62,10 +65,13 @@ export class Visitor {
   async accessible(where) {
     await this.page.evaluate(`${axe_source}; undefined`);
     const found = await this.page.evaluate(() =>
-      globalThis.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+      globalThis.axe.run(document, {
+        runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'],
+      }),
     );
     const told = found.violations.map(
-      ({ id, nodes }) => `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`,
+      ({ id, nodes }) =>
+        `${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).join('; ')}`,
     );
     assert.deepEqual(told, [], `axe, ${where}`);
   }

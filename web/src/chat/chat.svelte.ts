@@ -4,8 +4,16 @@ import { SvelteMap } from 'svelte/reactivity';
 import { ApiError, message_of } from '../api/api_error';
 import { stream_answer, type Silence } from './answer_stream';
 import {
-  add_turn, choose_sibling, mark_cut, messages_to, new_conversation, shown_turns,
-  type Attachment, type Conversation, type Settings, type Turn,
+  add_turn,
+  choose_sibling,
+  mark_cut,
+  messages_to,
+  new_conversation,
+  shown_turns,
+  type Attachment,
+  type Conversation,
+  type Settings,
+  type Turn,
 } from './conversation';
 import { Shelf, type Head } from './shelf';
 import { Stopwatch } from './stopwatch';

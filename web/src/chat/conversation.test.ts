@@ -1,6 +1,14 @@
 import { describe, expect, test } from 'vitest';
 import {
-  add_turn, choose_sibling, mark_cut, messages_to, new_conversation, shown_turns, siblings, type Conversation, type Turn,
+  add_turn,
+  choose_sibling,
+  mark_cut,
+  messages_to,
+  new_conversation,
+  shown_turns,
+  siblings,
+  type Conversation,
+  type Turn,
 } from './conversation';
 
 const plain = { instructions: '', temperature: null, tokens_max: null };

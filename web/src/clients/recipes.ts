@@ -29,8 +29,8 @@ export const recipes: Recipe[] = [
   -H 'Content-Type: application/json' \\
   -H ${for_shell(`Authorization: Bearer ${key}`)} \\
   -d ${for_shell(
-        JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'Why is the sky blue?' }] }),
-      )}`,
+    JSON.stringify({ model, stream: true, messages: [{ role: 'user', content: 'Why is the sky blue?' }] }),
+  )}`,
   },
   {
     id: 'python',

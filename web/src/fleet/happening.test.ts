@@ -4,15 +4,31 @@ import { happened, type Look } from './happening';
 
 function machine(name: string, over: Partial<Machine> = {}): Machine {
   return {
-    id: name, name, state: 'joined', version: '1', memory_bytes: 1, memory_free_bytes: 1, on_battery: false,
-    devices: [], models: [], standby: { free_bytes: 0, copying: [] }, ...over,
+    id: name,
+    name,
+    state: 'joined',
+    version: '1',
+    memory_bytes: 1,
+    memory_free_bytes: 1,
+    on_battery: false,
+    devices: [],
+    models: [],
+    standby: { free_bytes: 0, copying: [] },
+    ...over,
   };
 }
 
 function placement(over: Partial<Placement> = {}): Placement {
   return {
-    model: 'm', state: 'ready', epoch: 1, incarnation: 1, context_tokens: 1, sequences: 1, on_disk_of: [],
-    stages: [{ nodes: ['a'], layers: [0, 4], mode: 'pipeline', weight_bytes: 0, kv_bytes: 0, compute_bytes: 0 }], ...over,
+    model: 'm',
+    state: 'ready',
+    epoch: 1,
+    incarnation: 1,
+    context_tokens: 1,
+    sequences: 1,
+    on_disk_of: [],
+    stages: [{ nodes: ['a'], layers: [0, 4], mode: 'pipeline', weight_bytes: 0, kv_bytes: 0, compute_bytes: 0 }],
+    ...over,
   };
 }
 
@@ -39,7 +55,9 @@ describe('between two looks', () => {
   test('a model that was lost and loaded again says what was done about it', () => {
     const again = placement({ epoch: 2, detail: 'loaded again: b is gone' });
     expect(texts(look([], [placement()]), look([], [again]))).toEqual([
-      'm is ready on a (layers 0–3)', 'm: loaded again: b is gone', 'm is no longer loaded there',
+      'm is ready on a (layers 0–3)',
+      'm: loaded again: b is gone',
+      'm is no longer loaded there',
     ]);
   });
 
@@ -50,7 +68,9 @@ describe('between two looks', () => {
   });
 
   test('power and standby copies are told', () => {
-    const copying = machine('a', { standby: { free_bytes: 0, copying: [{ model: 'm', done_bytes: 1, total_bytes: 2 }] } });
+    const copying = machine('a', {
+      standby: { free_bytes: 0, copying: [{ model: 'm', done_bytes: 1, total_bytes: 2 }] },
+    });
     const whole = machine('a', { models: [{ name: 'm', file_bytes: 2, complete: true }] });
     expect(texts(look([machine('a')]), look([copying]))).toEqual(['a began a standby copy of m']);
     expect(texts(look([copying]), look([whole]))).toEqual(['a has a standby copy of m']);

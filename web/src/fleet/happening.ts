@@ -78,9 +78,7 @@ function state_changed(was: Machine, is: Machine): Told {
 const key_of = (placement: Placement) => `${placement.model} ${placement.incarnation}.${placement.epoch}`;
 
 function where(placement: Placement): string {
-  return placement.stages
-    .map((stage) => `${stage.nodes.join(' + ')} (layers ${layer_range(stage.layers)})`)
-    .join(', ');
+  return placement.stages.map((stage) => `${stage.nodes.join(' + ')} (layers ${layer_range(stage.layers)})`).join(', ');
 }
 
 function placements_changed(before: Placement[], after: Placement[]): Told[] {

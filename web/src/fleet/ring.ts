@@ -36,7 +36,8 @@ function path(shape: RingShape, radius: number, from: number, to: number): strin
   if (to - from >= 359.9) {
     const top = point(shape, radius, 0);
     const bottom = point(shape, radius, 180);
-    return `M${top.x} ${top.y}A${radius} ${radius} 0 1 1 ${bottom.x} ${bottom.y}A${radius} ${radius} 0 1 1 ${top.x} ${top.y}`;
+    const half = `A${radius} ${radius} 0 1 1`;
+    return `M${top.x} ${top.y}${half} ${bottom.x} ${bottom.y}${half} ${top.x} ${top.y}`;
   }
   const start = point(shape, radius, from);
   const end = point(shape, radius, to);

@@ -25,7 +25,7 @@ class FleetWatch {
   models = $state.raw<ModelEntry[]>([]);
   happenings = $state.raw<Happening[]>(remembered());
   rates = $state.raw<Record<string, number>>({}); // tokens a second now, of placements whose head has told
-  has_looked = $state(false);
+  has_looked = $state(false); // at least once with success
   is_reachable = $state(true);
   refused = $state<string | null>(null); // why the fleet may not be seen with this key
   models_refused = $state<string | null>(null);
@@ -62,10 +62,10 @@ class FleetWatch {
       await this.#look_at_models(quietly);
       await this.#look_at_fleet(quietly);
       this.is_reachable = true;
+      this.has_looked = true;
     } catch (error) {
       this.is_reachable = !(error instanceof ApiError && error.status === 0);
     }
-    this.has_looked = true;
     this.#looking = false;
     const pause = this.#watchers > 0 || this.is_busy ? pause_busy_ms : pause_idle_ms;
     if (!document.hidden) this.#timer = setTimeout(() => void this.look(), pause);

@@ -20,7 +20,13 @@ describe('numbers as people read them', () => {
   });
 
   test('times take the unit that fits', () => {
-    expect([0.00015, 0.0238, 1.31, 250, 86_400].map(seconds)).toEqual(['150 µs', '23.8 ms', '1.31 s', '4 min', '24.0 h']);
+    expect([0.00015, 0.0238, 1.31, 250, 86_400].map(seconds)).toEqual([
+      '150 µs',
+      '23.8 ms',
+      '1.31 s',
+      '4 min',
+      '24.0 h',
+    ]);
   });
 
   test('slow rates keep a digit, quick ones none', () => {
@@ -34,7 +40,9 @@ describe('numbers as people read them', () => {
 
   test('words agree with their number', () => {
     expect([plural(1, 'machine'), plural(2, 'machine'), plural(0, 'reply', 'replies')]).toEqual([
-      '1 machine', '2 machines', '0 replies',
+      '1 machine',
+      '2 machines',
+      '0 replies',
     ]);
   });
 
@@ -44,7 +52,10 @@ describe('numbers as people read them', () => {
 
   test('times that passed', () => {
     expect([ago(0, 5_000), ago(0, 45_000), ago(0, 150_000), ago(0, 7_300_000)]).toEqual([
-      'just now', '45 s ago', '2 min ago', '2 h ago',
+      'just now',
+      '45 s ago',
+      '2 min ago',
+      '2 h ago',
     ]);
   });
 });

