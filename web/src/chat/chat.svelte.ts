@@ -97,10 +97,6 @@ class Chat {
     await this.#keeping(() => this.#shelf.remove(id));
   }
 
-  async remove_all(): Promise<void> {
-    for (const { id } of this.heads) await this.remove(id);
-  }
-
   send(text: string, attachments: Attachment[]): void {
     const parent = this.turns.at(-1)?.id ?? null;
     this.#ask(parent, text, attachments);
