@@ -67,7 +67,7 @@ bool has_already(std::string_view tags, std::string_view etag) {
 // Few ask without gzip, and none of them often: it is made plain for each of them.
 std::string plain(const PageFile& file) {
   constexpr std::size_t header_bytes = 10, trailer_bytes = 8;
-  check(file.gzip.size() > header_bytes + trailer_bytes);
+  check(file.gzip.size() > header_bytes + trailer_bytes, "a file of the page is compressed");
   const auto deflated = file.gzip.substr(header_bytes, file.gzip.size() - header_bytes - trailer_bytes);
   std::string text(file.plain_bytes, '\0');
   boost::beast::zlib::z_params step;
@@ -78,7 +78,7 @@ std::string plain(const PageFile& file) {
   boost::beast::zlib::inflate_stream stream;
   boost::system::error_code ended;
   stream.write(step, boost::beast::zlib::Flush::finish, ended);
-  check(step.total_out == file.plain_bytes);
+  check(step.total_out == file.plain_bytes, "a file of the page is as long as it says");
   return text;
 }
 
