@@ -7,6 +7,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "app/embedded_page.h"
 #include "app/fleet.h"
 #include "app/local_key.h"
 #include "app/machine.h"
@@ -209,7 +210,8 @@ Status Node::open_api() {
                        .gate = {.names = names_of(options_, context_.identity.name),
                                 .origins = options_.cors_origins,
                                 .no_auth = options_.no_auth},
-                       .keys = [this]() -> const ApiKeys& { return keys_.now(); }};
+                       .keys = [this]() -> const ApiKeys& { return keys_.now(); },
+                       .page = embedded_page()};
   auto started = Server::start(context_.loop, std::move(server), *this);
   if (!started && started.error().code == Code::unauthorized && home_.path() != default_home())
     return fail(Code::unauthorized, "{} (a key of this node: flotilla key create --home {})", started.error().message,

@@ -78,7 +78,7 @@ TEST(Door, NoRouteAnswersWithoutAKeyThatMay) {
     }
     EXPECT_GT(narrow, 0) << what << " is open to every scope";
   }
-  EXPECT_EQ(open, (std::set<std::string>{"GET /health", "GET /ready"}));
+  EXPECT_EQ(open, (std::set<std::string>{"GET /", "GET /health", "GET /ready"}));
 }
 
 TEST(Door, WhatIsNoRouteNeedsAKeyToo) {

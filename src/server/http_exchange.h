@@ -31,17 +31,22 @@ struct HttpRequest {
   std::string host;                                        // of the target where that names one, else the Host header
   std::string authorization, api_key;                      // api_key: the x-api-key header
   std::string origin, fetch_site;                          // fetch_site: Sec-Fetch-Site
+  std::string accept, accept_encoding, if_none_match;      // what the page's files ask for (page.h)
   std::string wanted_method, wanted_headers;               // of a page that asks beforehand: Access-Control-Request-…
   boost::asio::ip::address remote_address, local_address;  // the connection's ends, plain (peer_address.h)
 
   std::vector<std::pair<std::string, std::string>> answer_headers;  // set by the router: on every answer to this
 };
 
+// Data is somebody's: no browser takes it for a page, and nobody keeps it.
+inline constexpr std::string_view data_policy = "default-src 'none'; frame-ancestors 'none'", never_kept = "no-store";
+
 struct HttpAnswer {
   unsigned status = 200;
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
+  std::string_view policy = data_policy, caching = never_kept;  // Content-Security-Policy, Cache-Control; static storage
 };
 
 enum class ExchangeEnd {

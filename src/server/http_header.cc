@@ -68,6 +68,9 @@ ApiResult<HttpRequest> check_header(const http::request_header<>& header, const 
   request.api_key = text("x-api-key");
   request.origin = text(http::field::origin);
   request.fetch_site = text("sec-fetch-site");
+  request.accept = text(http::field::accept);
+  request.accept_encoding = text(http::field::accept_encoding);
+  request.if_none_match = text(http::field::if_none_match);
   request.wanted_method = text(http::field::access_control_request_method);
   request.wanted_headers = text(http::field::access_control_request_headers);
   return request;

@@ -15,6 +15,7 @@
 #include "server/openai_chat.h"
 #include "server/openai_completions.h"
 #include "server/openai_models.h"
+#include "server/page.h"
 #include "server/peer_address.h"
 #include "server/router.h"
 
@@ -131,7 +132,7 @@ class ListeningServer : public Server {
         router_(std::make_shared<Router>(Gate(options.gate, options.keys))) {
     http_->limits = options.limits;
     http_->bodies = std::make_shared<BodyBudget>(options.limits.bodies_bytes_max);
-    add_routes(options.host, backend);
+    add_routes(options, backend);
     // A copy: connections may outlive this object by a turn of the loop.
     http_->serve = [router = router_](Exchange exchange) { router->serve(std::move(exchange)); };
     http_->refusal = [router = router_](HttpRequest& request) { return router->refusal(request); };
@@ -154,16 +155,14 @@ class ListeningServer : public Server {
   }
 
  private:
-  void add_routes(const std::string& host, Backend& backend) {
+  void add_routes(const ServerOptions& options, Backend& backend) {
     error_code ignored;
     const tcp::endpoint endpoint = acceptor_->local_endpoint(ignored);
     port_ = endpoint.port();
     is_local_ = is_on_loopback(endpoint);
     auto& router = *router_;
     constexpr auto infers = Access::of(Scope::infer), lists = Access::of(Scope::infer, Scope::models);
-    router.add("GET", "/", lists, [text = greeting(host, port_)](const Exchange& exchange) {
-      exchange->answer({.content_type = "text/plain; charset=utf-8", .body = text, .headers = {}});
-    });
+    add_page_routes(router, options.page, greeting(options.host, port_));
     for (const std::string prefix : {"/v1", ""}) {
       router.add("POST", prefix + "/chat/completions", infers, [host = generation_](Exchange exchange) {
         Generation::start(std::move(exchange), std::make_unique<OpenAiChat>(), host);

@@ -5,7 +5,7 @@
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
 //   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
 //   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve
-//   POST /revoke  POST /leave
+//   POST /revoke  POST /leave  GET / and the page's files (page.h)
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -20,6 +20,7 @@
 #include "base/result.h"
 #include "server/backend.h"
 #include "server/gate.h"
+#include "server/page.h"
 
 namespace flotilla {
 
@@ -56,6 +57,7 @@ struct ServerOptions {
   ServerLimits limits;
   GateRules gate;
   Gate::KeySource keys;  // asked for at each request; none: there are no keys
+  PageFiles page;        // none: the program was built without it
 };
 
 struct RouteInfo {

@@ -11,11 +11,12 @@
 namespace flotilla {
 namespace {
 
-// Answers are data, and somebody's: no browser takes them for a page or a script, shows them in a frame, lets another
-// site's page embed them, or keeps them.
+// No browser takes an answer for something else than it says it is, or lets another site's page embed it.
 constexpr std::string_view safety_headers =
-    "X-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nCross-Origin-Resource-Policy: same-origin\r\n"
-    "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n";
+    "X-Content-Type-Options: nosniff\r\nCross-Origin-Resource-Policy: same-origin\r\n";
+
+// Of these HTTP says that nothing follows the headers.
+bool has_no_body(unsigned status) { return status == 204 || status == 304; }
 
 }  // namespace
 
@@ -29,13 +30,15 @@ SessionExchange::~SessionExchange() {
   boost::asio::post(executor, [session = std::move(session_)] { session->client_gone(); });
 }
 
-std::string SessionExchange::head(unsigned status, std::string_view content_type, bool keep_alive) const {
+std::string SessionExchange::head(const HttpAnswer& answer, bool keep_alive) const {
+  const auto status = answer.status;
   const auto reason = boost::beast::http::obsolete_reason(boost::beast::http::int_to_status(status));
   std::string head = std::format("HTTP/1.1 {} {}\r\nServer: flotilla\r\nX-Request-Id: req_{:016x}\r\n", status,
                                  std::string_view(reason.data(), reason.size()), random_u64());
   head += safety_headers;
+  head += std::format("Cache-Control: {}\r\nContent-Security-Policy: {}\r\n", answer.caching, answer.policy);
   for (const auto& [name, value] : request_.answer_headers) head += std::format("{}: {}\r\n", name, value);
-  if (!content_type.empty()) head += std::format("Content-Type: {}\r\n", content_type);
+  if (!answer.content_type.empty()) head += std::format("Content-Type: {}\r\n", answer.content_type);
   if (!keep_alive) {
     head += "Connection: close\r\n";
   } else if (form_.http_1_0) {
@@ -46,9 +49,9 @@ std::string SessionExchange::head(unsigned status, std::string_view content_type
 
 void SessionExchange::answer(HttpAnswer answer) {
   if (!session_) return;
-  std::string bytes = head(answer.status, answer.content_type, form_.keep_alive);
+  std::string bytes = head(answer, form_.keep_alive);
   for (const auto& [name, value] : answer.headers) bytes += std::format("{}: {}\r\n", name, value);
-  if (answer.status != 204) bytes += std::format("Content-Length: {}\r\n", answer.body.size());
+  if (!has_no_body(answer.status)) bytes += std::format("Content-Length: {}\r\n", answer.body.size());
   bytes += "\r\n";
   if (request_.method != "HEAD") bytes += answer.body;
   session_->push(std::move(bytes));
@@ -58,7 +61,8 @@ void SessionExchange::answer(HttpAnswer answer) {
 void SessionExchange::start_stream(std::string_view content_type) {
   if (!session_) return;
   if (form_.http_1_0) form_.keep_alive = false;  // no chunks there: the end of the connection ends the answer
-  std::string bytes = head(200, content_type, form_.keep_alive);
+  const HttpAnswer begun{.content_type = std::string(content_type), .body = {}, .headers = {}};
+  std::string bytes = head(begun, form_.keep_alive);
   bytes += "X-Accel-Buffering: no\r\n";
   bytes += form_.http_1_0 ? "\r\n" : "Transfer-Encoding: chunked\r\n\r\n";
   session_->push(std::move(bytes));

@@ -28,7 +28,7 @@ class SessionExchange : public HttpExchange {
   void on_end(std::function<void(ExchangeEnd)> on_end) override;
 
  private:
-  std::string head(unsigned status, std::string_view content_type, bool keep_alive) const;
+  std::string head(const HttpAnswer& answer, bool keep_alive) const;
   void whole(bool keep_alive);
 
   std::shared_ptr<HttpSession> session_;  // empty once the answer is whole

@@ -1,0 +1,122 @@
+// The page beside more than one machine: one that joins by six digits, one that dies while it computes.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { launch } from './browser.mjs';
+import { Node, can_run, model, until } from './nodes.mjs';
+import { page_of } from './page_server.mjs';
+import { Visitor } from './visitor.mjs';
+
+const skip = can_run ? false : 'needs a build and the model';
+
+describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
+  let browser;
+
+  before(async () => (browser = await launch()));
+  after(() => browser?.close());
+
+  async function with_nodes(start, act) {
+    const nodes = await start();
+    const served = await page_of(nodes[0].url);
+    try {
+      await act(served, ...nodes);
+    } finally {
+      await served.close();
+      await Promise.all(nodes.map((node) => node.stop()));
+    }
+  }
+
+  const alone = async () => {
+    const first = await Node.start('harbour', { has_model: true });
+    return [first, await Node.start('pier', { arguments: ['--peer', `127.0.0.1:${first.cluster_port}`] })];
+  };
+
+  const together = async () => {
+    const first = await Node.start('harbour', { has_model: true, arguments: ['--trust-lan'] });
+    const peer = `127.0.0.1:${first.cluster_port}`;
+    const second = await Node.start('pier', { arguments: ['--trust-lan', '--peer', peer] });
+    await until(
+      'both are one',
+      async () => (await first.get('cluster')).nodes.filter(({ state }) => state === 'joined').length === 1,
+    );
+    return [first, second];
+  };
+
+  // The newcomer's side: reads the lines of its order to join until one has what is wanted.
+  // The rest is left unread, not let go of: who hangs up has given up.
+  async function read_lines(answer, wanted) {
+    const reader = answer.body.getReader();
+    let text = '';
+    for (let read = await reader.read(); !read.done; read = await reader.read()) {
+      text += Buffer.from(read.value).toString();
+      const found = text
+        .split('\n')
+        .filter(Boolean)
+        .map((line) => JSON.parse(line))
+        .find(wanted);
+      if (found) return found;
+    }
+    throw new Error(`ended with ${text}`);
+  }
+
+  test('a machine that asks is let in by its six digits, and can be put out again', () =>
+    with_nodes(alone, async (served, harbour, pier) => {
+      const visitor = await Visitor.come(browser, `${served.url}#/members`);
+      const { page } = visitor;
+      await page.getByText(/No machine asks/).waitFor();
+      const joining = await pier.post('join', {});
+      const { progress } = await read_lines(joining, (line) => line.progress);
+      const guest = page.getByRole('article', { name: 'pier' });
+      await guest.getByLabel(`Code ${[...progress.code].join(' ')}`).waitFor();
+      await visitor.accessible('a guest');
+      await guest.getByRole('button', { name: 'Approve' }).click();
+      assert.ok((await pier.post('join', { confirm: progress.code })).ok);
+      const row = page.getByRole('row', { name: /pier/ });
+      await row.getByText('here').waitFor();
+
+      await page.getByRole('button', { name: 'Make a token' }).click();
+      await page.getByText(/flotilla serve --join \S{20,}/).waitFor();
+      await page.getByText('0 of 20').waitFor();
+
+      await row.getByRole('button', { name: 'Put out' }).click();
+      await row.getByRole('button', { name: 'Put pier out?' }).click();
+      await row.getByText('put out').waitFor();
+      await visitor.leave();
+    }));
+
+  test('a machine dies while it computes: the view tells it, and the answer goes on', () =>
+    with_nodes(together, async (served, harbour, pier) => {
+      const loaded = await harbour.post('load', {
+        model,
+        nodes: ['harbour', 'pier'],
+        layers: [18, 12],
+        context: 2048,
+        sequences: 2,
+      });
+      assert.match(await loaded.text(), /"placement"/);
+      const visitor = await Visitor.come(browser, served.url, { settings: { tokens_max: 120 } });
+      const { page } = visitor;
+      await page.getByRole('link', { name: 'harbour → pier' }).waitFor();
+      await visitor.ask('Write a long story about a ship and a storm.');
+      const text = visitor.answers().last().locator('.text').first();
+      await until('it has begun', async () => (await text.innerText()).length > 10);
+      pier.kill();
+      const before = (await text.innerText()).length;
+      await visitor.go('fleet');
+      const log = page.getByRole('log');
+      await log
+        .getByText(/pier (does not answer|is gone)/)
+        .first()
+        .waitFor();
+      await log
+        .getByText(/loaded again/)
+        .first()
+        .waitFor();
+      await visitor.accessible('a fleet that lost a machine');
+      await visitor.go('chat');
+      await until('it goes on', async () => (await text.innerText()).length > before, 120);
+      await visitor.answered();
+      assert.equal(await page.getByRole('alert').count(), 0);
+      await visitor.leave();
+    }));
+});

@@ -1,0 +1,312 @@
+// The page in a real browser against real nodes. Needs a build, the model, and Chromium; else it is skipped, visibly.
+
+import assert from 'node:assert/strict';
+import { after, before, describe, test } from 'node:test';
+import { launch } from './browser.mjs';
+import { Node, can_run, model, until } from './nodes.mjs';
+import { page_of } from './page_server.mjs';
+import { small_pdf } from './small_pdf.mjs';
+import { Visitor } from './visitor.mjs';
+
+const skip = can_run ? false : 'needs a build and the model';
+
+describe('the page', { skip, timeout: 900_000 }, () => {
+  let browser, node, served;
+
+  before(async () => {
+    node = await Node.start('harbour', { has_model: true });
+    served = await page_of(node.url);
+    browser = await launch();
+  });
+
+  after(async () => {
+    await browser?.close();
+    await served?.close();
+    await node?.stop();
+  });
+
+  const come = (wishes) => Visitor.come(browser, served.url, wishes);
+
+  test('previews where a model would run, loads it with progress and unloads it', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await visitor.go('models');
+    const card = page.getByRole('article', { name: model });
+    await card.getByRole('button', { name: 'Load…' }).click();
+    await card.getByText('It fits.').waitFor();
+    await card.getByText(/harbour holds 30 of 30 layers/).waitFor();
+    await card.getByLabel('Context, tokens').selectOption('2048');
+    await card
+      .getByText(/4 x 2048 tokens/)
+      .first()
+      .waitFor();
+    await visitor.accessible('preview');
+    await card.getByRole('button', { name: 'Load', exact: true }).click();
+    await card.getByText('ready').waitFor();
+    assert.equal((await node.get('placements')).placements[0].context_tokens, 2048);
+
+    await card.getByRole('button', { name: 'Unload' }).click();
+    await card.getByRole('button', { name: 'Load…' }).waitFor();
+    assert.deepEqual((await node.get('placements')).placements, []);
+    await visitor.leave();
+  });
+
+  test('a plan that is refused says why, and nothing can be loaded by it', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await page.route('**/plan?*', (route) =>
+      route.fulfill({
+        status: 400,
+        json: { error: { message: '[planner] expected room for a whale but got a pond' } },
+      }),
+    );
+    await visitor.go('models');
+    const card = page.getByRole('article', { name: model });
+    await card.getByRole('button', { name: 'Load…' }).click();
+    await card.getByText('Expected room for a whale but got a pond.').waitFor();
+    assert.ok(await card.getByRole('button', { name: 'Load', exact: true }).isDisabled());
+    await visitor.leave(/status of 400/);
+  });
+
+  test('answers stream, and say how quickly they came', async () => {
+    const visitor = await come({ settings: { tokens_max: 24 } });
+    await visitor.ask('Why is the sky blue?');
+    const lengths = new Set();
+    const place = visitor.answers().last();
+    await until('text has grown twice', async () => {
+      lengths.add((await place.locator('.text').first().innerText()).length);
+      return lengths.size > 2;
+    });
+    await visitor.answered();
+    await place.getByText(/first token after [\d.]+ (µs|ms|s|min)/).waitFor();
+    await place.getByText('24 tokens').waitFor();
+    await place.getByText(/tokens\/s/).waitFor();
+    await visitor.leave();
+  });
+
+  test('an answer can be stopped, and what came stays', async () => {
+    const visitor = await come({ settings: { tokens_max: 400 } });
+    await visitor.ask('Tell me a very long story about the sea.');
+    const place = visitor.answers().last();
+    await until('it has begun', async () => (await place.locator('.text').first().innerText()).length > 0);
+    await visitor.page.getByRole('button', { name: 'Stop' }).click();
+    await place.getByText('You stopped it here.').waitFor();
+    await until('the node stops too', async () => (await node.get('placements')).placements[0]?.stats?.running === 0);
+    assert.ok((await visitor.answered()).length > 0);
+    await visitor.leave();
+  });
+
+  test('a question can be worded anew and an answer asked for again; all of them stay', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await visitor.ask('Name a fruit.');
+    const first = await visitor.answered();
+    await page.getByRole('button', { name: 'Another answer' }).click();
+    await page.getByLabel('answer 2 of 2').waitFor();
+    await visitor.answered();
+    await page.getByRole('button', { name: 'Previous answer' }).click();
+    await page.getByLabel('answer 1 of 2').waitFor();
+    assert.equal(await visitor.answered(), first);
+
+    await page.getByRole('button', { name: 'Edit question' }).click();
+    await page.getByRole('article', { name: 'You' }).getByLabel('Question').fill('Name a colour.');
+    await page.getByRole('button', { name: 'Ask again' }).click();
+    await page.getByLabel('wording 2 of 2').waitFor();
+    await visitor.answered();
+    await page.getByRole('button', { name: 'Previous wording' }).click();
+    await page.locator('.bubble', { hasText: 'Name a fruit.' }).waitFor();
+    await page.getByLabel('answer 1 of 2').waitFor();
+    await visitor.leave();
+  });
+
+  test('conversations are there again after a reload, and gone once deleted', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await visitor.ask('Say something short.');
+    const answer = await visitor.answered();
+    await page.reload();
+    assert.equal(await visitor.answered(), answer);
+    await page.getByRole('button', { name: 'New conversation' }).click();
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    const history = page.getByRole('region', { name: 'Conversations' });
+    await history.getByRole('button', { name: 'Say something short.', exact: true }).click();
+    assert.equal(await visitor.answered(), answer);
+    await history.getByRole('button', { name: 'Delete Say something short.' }).click();
+    await history.getByRole('button', { name: /Press again/ }).click();
+    await page.reload();
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    await visitor.leave();
+  });
+
+  test('text and PDF are read in the browser and asked about', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    let asked;
+    await page.route('**/v1/chat/completions', (route) => {
+      asked = route.request().postDataJSON();
+      return route.continue();
+    });
+    await page.getByLabel('Files').setInputFiles([
+      { name: 'notes.txt', mimeType: 'text/plain', buffer: Buffer.from('the anchor weighs 40 kg') },
+      { name: 'chart.pdf', mimeType: 'application/pdf', buffer: small_pdf('Depth of the bay: 12 metres') },
+    ]);
+    await page.getByRole('button', { name: 'Take chart.pdf away' }).waitFor();
+    await visitor.ask('How deep?');
+    await visitor.answered();
+    const { content } = asked.messages.at(-1);
+    for (const part of ['the anchor weighs 40 kg', 'Depth of the bay: 12 metres', 'How deep?'])
+      assert.ok(content.includes(part));
+
+    await page
+      .getByLabel('Files')
+      .setInputFiles([{ name: 'a.bin', mimeType: 'x/y', buffer: Buffer.from([0, 255, 254, 1]) }]);
+    await page.getByText('a.bin is neither text nor PDF.').waitFor();
+    await visitor.leave();
+  });
+
+  test('code is coloured and copied, formulas are drawn, hostile text is text', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await visitor.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+    const text =
+      'Look:\n\n```python\nimport os\n```\n\n$\\frac{a}{b}$ ' +
+      '<img src="https://evil.example/x.png" onerror="alert(1)"> ' +
+      '![p](https://evil.example/y.png)';
+    await page.route('**/v1/chat/completions', (route) =>
+      route.fulfill({
+        contentType: 'text/event-stream',
+        body: `data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\ndata: [DONE]\n\n`,
+      }),
+    );
+    await visitor.ask('Show me.');
+    await page.locator('.hljs-keyword', { hasText: 'import' }).waitFor();
+    await page.locator('math mfrac').waitFor();
+    await page.getByText('<img src="https://evil.example/x.png"').waitFor();
+    assert.equal(await page.locator('.answer img').count(), 0);
+    await page.locator('.code-copy').click();
+    await page.getByRole('button', { name: 'Copied' }).waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), 'import os');
+    await visitor.accessible('an answer with code and formulas');
+    await visitor.leave();
+  });
+
+  test('what the API refuses is said in its own sentence, and can be tried again', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await visitor.ask('word '.repeat(9000));
+    await page.getByRole('alert').getByText(/token/).waitFor();
+    await page.getByRole('button', { name: 'Try again' }).waitFor();
+    await visitor.leave(/status of 400/);
+  });
+
+  test('a stream that waits for a lost machine says so calmly', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    await page.addInitScript(() => {
+      const fetched = globalThis.fetch;
+      globalThis.fetch = (url, wish) => {
+        if (!String(url).includes('chat/completions')) return fetched(url, wish);
+        const body = new ReadableStream({
+          start(controller) {
+            const send = (text) => controller.enqueue(new TextEncoder().encode(text));
+            const say = (content) => send(`data: ${JSON.stringify({ choices: [{ delta: { content } }] })}\n\n`);
+            say('Ships ');
+            send(': waiting\n\n');
+            globalThis.go_on = () => (say('sail.'), send('data: [DONE]\n\n'), controller.close());
+          },
+        });
+        return Promise.resolve(new Response(body));
+      };
+    });
+    await page.reload();
+    await visitor.ask('What do ships do?');
+    await page.getByText(/A machine was lost\. The answer goes on when/).waitFor();
+    await page.evaluate(() => globalThis.go_on());
+    assert.equal(await visitor.answered(), 'Ships sail.');
+    assert.equal(await page.getByText('A machine was lost').count(), 0);
+    await visitor.leave();
+  });
+
+  test('everything can be done with the keyboard alone', async () => {
+    const visitor = await come();
+    const { page } = visitor;
+    const focused = () =>
+      page.evaluate(
+        () => document.activeElement?.getAttribute('aria-label') ?? document.activeElement?.textContent?.trim(),
+      );
+    const tab_to = async (name, most = 40) => {
+      for (let at = 0; at < most; ++at) {
+        await page.keyboard.press('Tab');
+        if ((await focused()) === name) return;
+      }
+      assert.fail(`no Tab leads to ${name}`);
+    };
+    await tab_to('To the content', 2);
+    await tab_to('Models');
+    await page.keyboard.press('Enter');
+    await page.getByRole('heading', { name: 'Models' }).waitFor();
+    await page.keyboard.press('Shift+Tab');
+    await page.goBack();
+    await page.getByRole('heading', { name: 'What shall we talk about?' }).waitFor();
+    await tab_to('Question');
+    await page.keyboard.type('Hello');
+    await page.keyboard.press('Enter');
+    await visitor.answered();
+    assert.equal(await focused(), 'Question');
+    const shown = await page.evaluate(() => getComputedStyle(document.querySelector('.composer')).borderColor);
+    await page.keyboard.press('Shift+Tab');
+    assert.notEqual(await page.evaluate(() => getComputedStyle(document.activeElement).outlineStyle), 'none', shown);
+    await visitor.leave();
+  });
+
+  for (const width of [360, 768, 1440]) {
+    test(`fits a window ${width} wide and passes axe in every view, light and dark`, async () => {
+      for (const dark of [false, true]) {
+        const visitor = await come({ width, height: 740, dark });
+        for (const view of ['chat', 'fleet', 'models', 'members', 'connect']) {
+          await visitor.go(view);
+          await visitor.page.getByRole('heading', { level: 1 }).waitFor();
+          await visitor.page
+            .getByText(/1 machine/)
+            .first()
+            .waitFor({ state: 'attached' });
+          await visitor.fits(view);
+          await visitor.accessible(`${view}, ${width} wide, ${dark ? 'dark' : 'light'}`);
+        }
+        await visitor.leave();
+      }
+    });
+  }
+
+  test('a key is asked for once, kept for the tab, and what it does not open says so', async () => {
+    const guarded = await Node.start('guarded', { has_model: true });
+    const key = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'ann', '--scope', 'admin'))?.[0];
+    const weak = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'bob'))?.[0];
+    const shown = await page_of(guarded.url);
+    try {
+      const visitor = await Visitor.come(browser, shown.url);
+      const { page } = visitor;
+      await page.getByRole('heading', { name: 'A key, please' }).waitFor();
+      await visitor.accessible('the question for a key');
+      await page.locator('dialog[open] input').fill('sk-wrong');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'This key does not open it' }).waitFor();
+      await page.locator('dialog[open] input').fill(weak);
+      await page.keyboard.press('Enter');
+      await page.getByRole('option', { name: new RegExp(model) }).waitFor({ state: 'attached' });
+      await visitor.go('fleet');
+      await page.getByRole('main').getByText(/scope/).waitFor();
+      await page.evaluate(() => sessionStorage.clear());
+      await page.reload();
+      await page.locator('dialog[open] input').fill(key);
+      await page.keyboard.press('Enter');
+      await page.getByRole('article', { name: 'guarded' }).waitFor();
+      await page.reload();
+      await page.getByRole('article', { name: 'guarded' }).waitFor();
+      await visitor.leave(/status of 40[13]/);
+    } finally {
+      await shown.close();
+      await guarded.stop();
+    }
+  });
+});
