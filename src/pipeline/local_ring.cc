@@ -105,6 +105,7 @@ Result<LocalRing> LocalRing::form(Runners& runners, LocalRingOptions options) {
   LocalRing ring(std::move(options));
   FLOTILLA_TRY_STATUS(ring.prepare(runners));
   FLOTILLA_TRY_STATUS(ring.introduce());
+  ring.is_formed_ = true;
   return ring;
 }
 
@@ -194,10 +195,10 @@ Result<RunnerPulse> LocalRing::next_pulse(std::size_t index) {
   return decode_runner_pulse(frame.body);
 }
 
-// Once a second; the head's line is read anyway.
+// Once a second; the head's line is read anyway. Not before the ring is formed: each line's word on that is awaited.
 void LocalRing::hear_all() {
   const auto now = Clock::now();
-  if (now - heard_all_ < std::chrono::seconds(1)) return;
+  if (!is_formed_ || now - heard_all_ < std::chrono::seconds(1)) return;
   heard_all_ = now;
   Frame frame;
   for (std::size_t index = 1; index < lines_.size(); ++index)

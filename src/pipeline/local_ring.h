@@ -117,6 +117,7 @@ class LocalRing {
   std::vector<std::uint16_t> ports_;
   std::map<std::size_t, Frame> failed_;  // stage_failed of runners whose line was not waited at
   std::chrono::steady_clock::time_point heard_all_{};
+  bool is_formed_ = false;
   std::vector<std::map<std::uint64_t, StageStats>> stats_;  // per stage, by the steps it had done
 };
 
