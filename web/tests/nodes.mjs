@@ -18,12 +18,21 @@ const file = 'SmolLM2-135M-Instruct.Q4_1.gguf';
 export const model = file.replace(/\.gguf$/, '');
 export const can_run = existsSync(binary) && existsSync(join(models, file));
 
+// Below those that the system gives to outgoing connections meanwhile and those that other tests take, each once.
+let next_port = 10000 + Math.floor(Math.random() * 4000);
+
 async function free_port() {
-  const server = createServer();
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = next_port++;
+    const server = createServer();
+    const is_free = await new Promise((resolve) => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!is_free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
 }
 
 export async function until(what, condition, seconds = 60) {
