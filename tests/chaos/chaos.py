@@ -26,11 +26,12 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from blows import CUTS, Cut, NodeKilled, NodeStopped, RunnerKilled  # noqa: E402
 from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
-from halves import CONTEXT, memory_for_half  # noqa: E402
+from memory import memory_for  # noqa: E402
 from network import Switch, namespaces_missing  # noqa: E402
 
 TOLD_MIN, LEFT_MIN = 8, 32  # tokens of a stream that a blow hits
 TOKENS = 96
+CONTEXT, SEQUENCES = 512, 4
 RECOVERY_SECONDS_MAX = 90  # then the stream counts as lost; longer than any stop
 WHOLE_SECONDS_MAX = 10  # after a machine that stood still goes on, or a network is whole
 PASSING_SECONDS_MIN = 1  # of stops and cuts
@@ -160,7 +161,7 @@ class Chaos:
 
     def run(self):
         names = ["n%d" % index for index in range(1, self.options.nodes)] + ["door"]
-        offered = memory_for_half()
+        offered = memory_for("16,14", CONTEXT, SEQUENCES)  # two hold the model between them, one does not
         flags = {name: ["--memory", str(offered if name != "door" else 0)] for name in names}
         models = {name: [MODELS_FOLDER] for name in names}
         with contextlib.ExitStack() as stack:
@@ -170,7 +171,7 @@ class Chaos:
             )
             self.fleet.wait_joined()
             self.door = self.fleet["door"]
-            self.door.load(SMOLLM2, context=CONTEXT, sequences=4)
+            self.door.load(SMOLLM2, context=CONTEXT, sequences=SEQUENCES)
             expected = [self.unbroken(question) for question in self.questions]
             seeds = [self.dice.randrange(1 << 31) for _ in range(self.options.streams)]
             clients = [Client(self.door, self.questions, expected, random.Random(seed)) for seed in seeds]

@@ -23,10 +23,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
-from flotilla import MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
-from halves import CONTEXT, memory_for_half  # noqa: E402
+from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, descriptors  # noqa: E402
+from memory import memory_for  # noqa: E402
 
 CLIENTS = 6
+CONTEXT, SEQUENCES = 512, 4
 SAMPLE_SECONDS = 5
 ANSWER_SECONDS_MAX = 90
 GROWTH_MAX = {"memory KiB": lambda before: max(0.1 * before, 8192), "descriptors": lambda _: 8, "threads": lambda _: 2}
@@ -98,11 +99,10 @@ class Client:
 
 
 def sample(node):
-    folder = "/proc/%d" % node.process.pid
-    with open(folder + "/status") as file:
+    with open("/proc/%d/status" % node.process.pid) as file:
         facts = dict(line.split(":", 1) for line in file)
     return {"memory KiB": int(facts["RssAnon"].split()[0]), "threads": int(facts["Threads"]),
-            "descriptors": len(os.listdir(folder + "/fd"))}
+            "descriptors": descriptors(node.process.pid)}
 
 
 def come_and_go(fleet, dice, ended, between):
@@ -138,12 +138,12 @@ def compare(name, samples):
 def soak(options):
     dice, ended = random.Random(options.seed), threading.Event()
     names = ["n1", "n2", "n3", "door"]
-    offered = memory_for_half()
+    offered = memory_for("16,14", CONTEXT, SEQUENCES)  # two hold the model between them, one does not
     flags = {name: ["--memory", str(offered if name != "door" else 0)] for name in names}
     models = {name: [MODELS_FOLDER] for name in names}
     with Fleet(names, models, ["--threads", "1", "--no-replan"], node_flags=flags) as fleet:
         fleet.wait_joined()
-        fleet["door"].load(SMOLLM2, context=CONTEXT, sequences=4)
+        fleet["door"].load(SMOLLM2, context=CONTEXT, sequences=SEQUENCES)
         clients = [Client(fleet["door"], random.Random(dice.random()), ended) for _ in range(CLIENTS)]
         for client in clients:
             client.thread.start()

@@ -342,6 +342,10 @@ def resident_bytes(pid):
     raise AssertionError("expected VmRSS of process %d" % pid)
 
 
+def descriptors(pid):
+    return len(os.listdir("/proc/%d/fd" % pid))
+
+
 class Fleet:
     """Nodes that know each other by --peer and trust each other.
 

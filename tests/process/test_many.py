@@ -11,22 +11,13 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "harness"))
 
 from crowd import Crowd, allow_descriptors, get, stream_of  # noqa: E402
-from flotilla import BINARY, MODELS_FOLDER, SANITIZED, SMOLLM2, Node, resident_bytes, wait_until  # noqa: E402
+from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, descriptors, resident_bytes, wait_until  # noqa: E402
+from stub_node import STUB_NODE, StubNode  # noqa: E402
 
-STUB_NODE = os.path.join(os.path.dirname(os.path.realpath(BINARY)), "bench", "stub_node")
 SEQUENCES, CONTEXT, TOKENS = 128, 128, 48
 STREAMS, TAKEN_MAX, IDLE, SLOW = 1000, 1024, 5000, 500
 IDLE_BYTES_MAX = 64 << 10
 PATIENCE_SECONDS = 300
-
-
-class StubNode(Node):
-    def command(self):
-        return [STUB_NODE, *super().command()[1:], "--step-us", "2000"]
-
-
-def descriptors(pid):
-    return len(os.listdir("/proc/%d/fd" % pid))
 
 
 @unittest.skipUnless(os.path.exists(STUB_NODE), "built without the benchmark programs")

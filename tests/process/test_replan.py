@@ -16,14 +16,13 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from cpu_quota import CpuQuota  # noqa: E402
 from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
+from memory import memory_for  # noqa: E402
 
-MIB = 1 << 20
 MEASURED_SECONDS = 180  # two nodes take turns, one of them with half a core
 MOVED_SECONDS = 30  # from the throttle to the new placement: what is promised
 RETURNED_SECONDS = 150  # a moved placement stays for a minute before it moves again
 # Cores: so far apart that whatever else this machine does while they are measured leaves them in this order.
 ENOUGH_CORES, SLOWER, SLOWEST = 4, 0.3, 0.1
-RESERVE_BYTES = 60 * MIB
 WISHES = {"mode": "pipeline", "context": 2048, "sequences": 4}
 
 
@@ -166,7 +165,7 @@ class Slowed(unittest.TestCase):
         return False
 
     def test_where_memory_holds_one_placement_only_requests_wait_for_the_move(self):
-        offered = self.memory_for_most_layers()
+        offered = memory_for("24,6", 2048, 4)  # either can be head, and never holds two placements
         fleet = self.start({name: ["--memory", str(offered)] for name in self.quotas})
         door = fleet["door"]
         door.load(SMOLLM2, **WISHES)
@@ -182,14 +181,6 @@ class Slowed(unittest.TestCase):
         self.assertIn(("loading", "moving"), said, "both do not fit, so the old placement ended first")
         self.assertEqual([], requests.failures)
         self.assertEqual(right, self.answer(door))
-
-    def memory_for_most_layers(self):
-        """So much that a machine holds 24 of 30 layers, head or not, and never two placements."""
-        with Fleet(["a", "b"], {"a": [MODELS_FOLDER]}, ["--threads", "1"]) as fleet:
-            fleet.wait_joined()
-            query = "/plan?model=%s&nodes=a,b&context=2048&sequences=4&layers=24,6" % SMOLLM2
-            stage = fleet["a"].get(query).json()["stages"][0]
-        return sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes")) + RESERVE_BYTES + MIB
 
     def test_switched_off_everything_stays_where_it_is(self):
         self.quotas["b"].set_cores(SLOWER)

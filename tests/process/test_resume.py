@@ -18,9 +18,8 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from cpu_quota import CpuQuota  # noqa: E402
 from flotilla import BINARY, MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
+from memory import memory_for  # noqa: E402
 
-MIB = 1 << 20
-RESERVE_BYTES = 60 * MIB
 TOKENS, STRUCK_AT = 80, 10
 WHOLE_SECONDS_MAX = 10  # from when a machine that stood still goes on
 STARVED_CORES = 0.05
@@ -354,7 +353,7 @@ class Stopped(unittest.TestCase):
 
 class Waits(unittest.TestCase):
     def test_for_the_machine_without_which_the_model_does_not_fit_and_everyone_sees_it(self):
-        offered = self.memory_for_most_layers()
+        offered = memory_for("20,10", 512, 2)  # either can be head
         with both_have_the_file(node_flags={name: ["--memory", str(offered)] for name in "ab"}) as fleet:
             fleet.wait_joined()
             fleet["a"].load(SMOLLM2, context=512, sequences=2)
@@ -389,14 +388,6 @@ class Waits(unittest.TestCase):
 
     def waiting(self, node):
         return [w for w in node.get("/cluster").json()["waiting"] if "are missing" in w["detail"]]
-
-    def memory_for_most_layers(self):
-        """So much that a machine holds 20 of 30 layers, head or not."""
-        with Fleet(["a", "b"], {"a": [MODELS_FOLDER]}, ["--threads", "1"]) as fleet:
-            fleet.wait_joined()
-            query = "/plan?model=%s&nodes=a,b&context=512&sequences=2&layers=20,10" % SMOLLM2
-            stage = fleet["a"].get(query).json()["stages"][0]
-        return sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes")) + RESERVE_BYTES + MIB
 
 
 class SecondDisk(unittest.TestCase):

@@ -28,15 +28,14 @@ from flotilla import (  # noqa: E402
     resident_bytes,
     wait_until,
 )
+from memory import MIB, RESERVE_BYTES, needed_bytes  # noqa: E402
 
 DATA = os.path.join(HERE, "..", "data")
-MIB = 1 << 20
 NAMES = ["a", "b", "c"]
 ANSWER_TOKENS = 32
 # Ours and llama.cpp's attention add up in different orders, and these models turn last bits into tenths of a nat (docs/performance.md);
 # src/engine/oracle_test.cc compares bit by bit. Where the two likeliest tokens differ by more than this, there is one right answer.
 CLEAR_NATS = 1.0
-RESERVE_BYTES = 60 * MIB  # what a runner may need beside weights and cache, and what the planner keeps back for it
 
 
 def recording(model):
@@ -126,10 +125,7 @@ class OnlyItsPart(unittest.TestCase):
             fleet.wait_joined()
             alone = fleet["a"].get("/plan?model=%s&nodes=a&context=512&sequences=1" % SMOLLM2).json()
             pair = fleet["a"].get("/plan?model=%s&%s&layers=12,18" % (SMOLLM2, wishes)).json()
-        needs = [
-            sum(stage[part] for part in ("weight_bytes", "kv_bytes", "compute_bytes"))
-            for stage in alone["stages"] + pair["stages"]
-        ]
+        needs = [needed_bytes(stage) for stage in alone["stages"] + pair["stages"]]
         offered = max(needs[1:]) + RESERVE_BYTES + 2 * MIB
         self.assertGreater(
             needs[0] + RESERVE_BYTES, offered, "one node must be too small for this test to say anything"

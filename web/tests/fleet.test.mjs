@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { Node, can_run, model, until } from './nodes.mjs';
-import { page_of } from './page_server.mjs';
 import { Visitor } from './visitor.mjs';
 
 const skip = can_run ? false : 'needs a build and the model';
@@ -17,11 +16,9 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
 
   async function with_nodes(start, act) {
     const nodes = await start();
-    const served = await page_of(nodes[0].url);
     try {
-      await act(served, ...nodes);
+      await act(...nodes);
     } finally {
-      await served.close();
       await Promise.all(nodes.map((node) => node.stop()));
     }
   }
@@ -60,8 +57,8 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
   }
 
   test('a machine that asks is let in by its six digits, and can be put out again', () =>
-    with_nodes(alone, async (served, harbour, pier) => {
-      const visitor = await Visitor.come(browser, `${served.url}#/members`);
+    with_nodes(alone, async (harbour, pier) => {
+      const visitor = await Visitor.come(browser, `${harbour.page}#/members`);
       const { page } = visitor;
       await page.getByText(/No machine asks/).waitFor();
       const joining = await pier.post('join', {});
@@ -85,7 +82,7 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
     }));
 
   test('a machine dies while it computes: the view tells it, and the answer goes on', () =>
-    with_nodes(together, async (served, harbour, pier) => {
+    with_nodes(together, async (harbour, pier) => {
       const loaded = await harbour.post('load', {
         model,
         nodes: ['harbour', 'pier'],
@@ -94,7 +91,7 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
         sequences: 2,
       });
       assert.match(await loaded.text(), /"placement"/);
-      const visitor = await Visitor.come(browser, served.url, { settings: { tokens_max: 120 } });
+      const visitor = await Visitor.come(browser, harbour.page, { settings: { tokens_max: 120 } });
       const { page } = visitor;
       await page.getByRole('link', { name: 'harbour → pier' }).waitFor();
       await visitor.ask('Write a long story about a ship and a storm.');

@@ -58,6 +58,7 @@ export class Node {
     node.port = await free_port();
     node.cluster_port = await free_port();
     node.url = `http://127.0.0.1:${node.port}`;
+    node.page = `${node.url}/`;
     if (has_model) symlinkSync(join(models, file), join(node.home, file));
     node.child = spawn(
       binary,

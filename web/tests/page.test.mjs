@@ -4,28 +4,25 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { launch } from './browser.mjs';
 import { Node, can_run, model, until } from './nodes.mjs';
-import { page_of } from './page_server.mjs';
 import { small_pdf } from './small_pdf.mjs';
 import { Visitor } from './visitor.mjs';
 
 const skip = can_run ? false : 'needs a build and the model';
 
 describe('the page', { skip, timeout: 900_000 }, () => {
-  let browser, node, served;
+  let browser, node;
 
   before(async () => {
     node = await Node.start('harbour', { has_model: true });
-    served = await page_of(node.url);
     browser = await launch();
   });
 
   after(async () => {
     await browser?.close();
-    await served?.close();
     await node?.stop();
   });
 
-  const come = (wishes) => Visitor.come(browser, served.url, wishes);
+  const come = (wishes) => Visitor.come(browser, node.page, wishes);
 
   test('previews where a model would run, loads it with progress and unloads it', async () => {
     const visitor = await come();
@@ -284,9 +281,8 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     const guarded = await Node.start('guarded', { has_model: true });
     const key = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'ann', '--scope', 'admin'))?.[0];
     const weak = /sk-\S+/.exec(await guarded.run('key', 'create', '--name', 'bob'))?.[0];
-    const shown = await page_of(guarded.url);
     try {
-      const visitor = await Visitor.come(browser, shown.url);
+      const visitor = await Visitor.come(browser, guarded.page);
       const { page } = visitor;
       await page.getByRole('heading', { name: 'A key, please' }).waitFor();
       await visitor.accessible('the question for a key');
@@ -307,7 +303,6 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       await page.getByRole('article', { name: 'guarded' }).waitFor();
       await visitor.leave(/status of 40[13]/);
     } finally {
-      await shown.close();
       await guarded.stop();
     }
   });
