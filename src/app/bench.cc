@@ -403,7 +403,7 @@ int run_bench(const BenchOptions& given) {
   options.streams.erase(again.begin(), again.end());
   const InterruptGuard guard;  // so that what was loaded before is loaded again
   const auto found = Bench(client, options, *model).run();
-  if (!found) return found.error().code == Code::cancelled ? 130 : report(found.error());
+  if (!found) return found.error().code == Code::cancelled ? exit_interrupted : report(found.error());
   if (options.verb.json) {
     std::println("{}", bench_json(*found).dump(2));
   } else {

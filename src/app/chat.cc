@@ -166,7 +166,7 @@ int answer_once(ApiClient& client, const ChatOptions& options, const std::string
   std::println("");
   std::fflush(stdout);
   print_speed(*answer);
-  return interrupted() ? 130 : 0;
+  return interrupted() ? exit_interrupted : 0;
 }
 
 Status load_for_chat(ApiClient& client, const std::string& model) {
@@ -203,7 +203,10 @@ int run_chat(const ChatOptions& options) {
       borrowed ? resolve_model_name(client, options.model, std::format("flotilla run {} --models DIR", options.model))
                : resolve_model_name(client, options.model);
   if (!model) return report(model.error());
-  if (const auto loaded = load_for_chat(client, *model); !loaded) return report(loaded.error());
+  if (const auto loaded = load_for_chat(client, *model); !loaded) {
+    const int code = report(loaded.error());
+    return interrupted() ? exit_interrupted : code;
+  }
   if (options.prompt.empty()) return converse(client, options, *model);
   return answer_once(client, options, *model, prompt);
 }

@@ -21,7 +21,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t detail_in_column_max = 40;  // "copying layers to studio" fits
-constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3, exit_interrupted = 130;
+constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
 

@@ -96,14 +96,17 @@ class Run(ClientTest):
         return any(placement["state"] == "ready" for placement in self.placements() or [])
 
     def ended_by(self, number, question, what):
-        """Ends `run` by the signal once the answer is true: its node, that node's runners and their port go too."""
+        """Ends `run` by the signal once the answer is true: its node, that node's runners and their port go too.
+
+        While a model loads `run` takes note of Ctrl-C and ends by itself, with the exit code that shells give the signal.
+        """
         run = self.launch()
         wait_until(question, LOAD_SECONDS, what)
         nodes = children(run.pid)
         self.assertEqual(1, len(nodes))
         processes = nodes + children(nodes[0])
         run.send_signal(number)
-        self.assertEqual(-number, run.wait(GONE_SECONDS))
+        self.assertIn(run.wait(GONE_SECONDS), [-number, 128 + number])
         for pid in processes:
             wait_until(lambda pid=pid: gone(pid), GONE_SECONDS, "process %d of %s to end" % (pid, processes))
         self.assertIsNone(self.placements())
