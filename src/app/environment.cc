@@ -8,16 +8,21 @@
 namespace flotilla {
 namespace {
 
+// Null past the last one.
+CLI::Validator* validator_of(CLI::Option& option, int index) {
+  try {
+    return option.get_validator(index);
+  } catch (const CLI::OptionNotFound&) {
+    return nullptr;
+  }
+}
+
 // Where an option refuses `text`: why.
 std::string refusal_of(CLI::Option& option, const std::string& text) {
   const char delimiter = option.get_delimiter();
-  for (std::string part : CLI::detail::split(text, delimiter == '\0' ? '\n' : delimiter)) {
-    try {
-      for (int index = 0;; ++index)
-        if (std::string why = (*option.get_validator(index))(part); !why.empty()) return why;
-    } catch (const CLI::OptionNotFound&) {  // that was the last one
-    }
-  }
+  for (std::string part : CLI::detail::split(text, delimiter == '\0' ? '\n' : delimiter))
+    for (int index = 0; CLI::Validator* validator = validator_of(option, index); ++index)
+      if (std::string why = (*validator)(part); !why.empty()) return why;
   return "";
 }
 

@@ -51,13 +51,14 @@ int measure_main(const MeasureMainOptions& options) {
     }
     std::_Exit(1);
   }).detach();
-  const Descriptor turn = wait_for_turn();
+  [[maybe_unused]] const Descriptor turn = wait_for_turn();
   MeasureOptions measure{.cores = options.cores, .types = options.types, .scratch = options.scratch};
   if (options.shards > 0) measure.division = CoreDivision{options.shards, options.cores / options.shards};
   auto rates = measure_machine(measure, [&](const std::string& text, std::uint32_t done, std::uint32_t total) {
     (void)link->send(make_frame(FrameKind::load_progress, encode(LoadProgress{0, text, done, total})));
   });
-  if (rates) {
+  const bool is_measured = rates.has_value();
+  if (is_measured) {
     (void)link->send(make_frame(FrameKind::node_info, encode(info_with(*std::move(rates)))));
   } else {
     const Error& error = rates.error();
@@ -65,7 +66,7 @@ int measure_main(const MeasureMainOptions& options) {
                                                                             .message = error.message})));
   }
   // Not through exit(): the thread above still looks at the link.
-  std::_Exit(rates ? 0 : 1);
+  std::_Exit(is_measured ? 0 : 1);
 }
 
 }  // namespace flotilla

@@ -33,6 +33,9 @@ bool can_be_told(const MachineRates& rates) {
 }  // namespace
 
 Result<MachineRates> rates_from_json(const json& body) {
+  const auto corrupt = [] {
+    return fail(Code::corrupt, "[app] expected what a machine measured of itself but got something else");
+  };
   try {
     MachineRates rates;
     rates.shards = body.at("shards").get<std::uint32_t>();
@@ -47,9 +50,10 @@ Result<MachineRates> rates_from_json(const json& body) {
     if (rates.memory_bytes_per_second > 0 && !rates.kernels.empty() && body.at("kernel_rows") == json(kernel_rows) &&
         can_be_told(rates))
       return rates;
+    return corrupt();
   } catch (const json::exception&) {
+    return corrupt();
   }
-  return fail(Code::corrupt, "[app] expected what a machine measured of itself but got something else");
 }
 
 json links_json(const std::vector<LinkRate>& links, const ClusterView& view) {

@@ -195,8 +195,9 @@ void ReloadDesk::serve(Search& search, const std::function<bool(const Waiter&)>&
   std::vector<std::pair<OnFound, Result<Placement>>> answers;
   for (const Waiter& waiter : served) answers.emplace_back(waiter.on_found, answer(waiter));
   search.waiters.erase(served.begin(), served.end());
-  for (const auto& [on_found, result] : answers)
-    boost::asio::post(context_.loop, [on_found, result] { on_found(result); });
+  for (auto& [on_found, result] : answers)
+    boost::asio::post(context_.loop,
+                      [on_found = std::move(on_found), result = std::move(result)] { on_found(result); });
 }
 
 }  // namespace flotilla

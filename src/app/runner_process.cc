@@ -86,10 +86,7 @@ Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& o
 }  // namespace
 
 RunnerProcess::RunnerProcess(boost::asio::io_context& loop, OnFrame on_frame, OnExit on_exit)
-    : loop_(loop),
-      timer_(loop),
-      on_frame_(std::make_shared<const OnFrame>(std::move(on_frame))),
-      on_exit_(std::move(on_exit)) {}
+    : timer_(loop), on_frame_(std::make_shared<const OnFrame>(std::move(on_frame))), on_exit_(std::move(on_exit)) {}
 
 Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_context& loop,
                                                             const RunnerSpawnOptions& options, OnFrame on_frame,

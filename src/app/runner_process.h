@@ -32,7 +32,6 @@ class RunnerProcess final : public SpawnedRunner, public std::enable_shared_from
   void on_link_closed();
   void reap(int polls_left);
 
-  boost::asio::io_context& loop_;
   boost::asio::steady_timer timer_;
   std::shared_ptr<const OnFrame> on_frame_;  // null once stopped
   OnExit on_exit_;

@@ -386,9 +386,10 @@ class Shell : public Cluster {
       const Guest guest = *channel.guest;  // it may be dismissed
       events_.on_guest_frame(guest, frame);
     } else if (const auto from = membership_.node_of(id)) {
+      const FrameHeader header = frame.header;
       const bool is_membership = membership_.on_frame(id, frame, now());
       if (!is_membership && events_.on_frame) events_.on_frame(*from, std::move(frame));
-      if (frame.header.kind == FrameKind::ping) on_joins_counted(*from, id, frame.header.step);
+      if (header.kind == FrameKind::ping) on_joins_counted(*from, id, header.step);
     }
     carry_out();
   }

@@ -13,21 +13,21 @@
 namespace flotilla {
 namespace {
 
-constexpr std::uint32_t block_cells = 32;    // converted to F32 together, then used by all queries of a chunk
-constexpr std::uint32_t chunk_queries = 32;  // at most: what fits a core's own caches beside a block
-constexpr std::uint32_t lanes_max = 16;
+constexpr std::size_t block_cells = 32;    // converted to F32 together, then used by all queries of a chunk
+constexpr std::size_t chunk_queries = 32;  // at most: what fits a core's own caches beside a block
+constexpr std::size_t lanes_max = 16;
 constexpr std::size_t half_bytes = 2;
 constexpr std::size_t cache_line = 16;  // in floats
 
-constexpr std::uint32_t padded(std::uint32_t length) { return (length + lanes_max - 1) / lanes_max * lanes_max; }
+constexpr std::size_t padded(std::size_t length) { return (length + lanes_max - 1) / lanes_max * lanes_max; }
 
 // One head's part of `count` cells as F32 [length / lanes][block_cells][lanes], so that what is multiplied together
 // lies together; zeros behind.
-using Convert = void (*)(const std::byte* cells, std::size_t cell_bytes, std::uint32_t count, std::uint32_t length,
+using Convert = void (*)(const std::byte* cells, std::size_t cell_bytes, std::size_t count, std::size_t length,
                          float* to);
 
-template <std::uint32_t lanes>
-FLOTILLA_INLINE float* place_of(float* to, std::uint32_t cell, std::uint32_t i) {
+template <std::size_t lanes>
+FLOTILLA_INLINE float* place_of(float* to, std::size_t cell, std::size_t i) {
   return to + i / lanes * lanes * block_cells + cell * lanes + i % lanes;
 }
 
@@ -38,12 +38,12 @@ FLOTILLA_INLINE void expect_next(const std::byte* cell, std::size_t cell_bytes, 
   for (std::size_t at = 0; at < bytes; at += line_bytes) __builtin_prefetch(next + at);
 }
 
-template <std::uint32_t lanes>
-void convert(const std::byte* cells, std::size_t cell_bytes, std::uint32_t count, std::uint32_t length, float* to) {
+template <std::size_t lanes>
+void convert(const std::byte* cells, std::size_t cell_bytes, std::size_t count, std::size_t length, float* to) {
   std::fill_n(to, padded(length) * block_cells, 0.0f);
-  for (std::uint32_t cell = 0; cell < count; ++cell, cells += cell_bytes) {
+  for (std::size_t cell = 0; cell < count; ++cell, cells += cell_bytes) {
     expect_next(cells, cell_bytes, length * half_bytes);
-    for (std::uint32_t i = 0; i < length; ++i) {
+    for (std::size_t i = 0; i < length; ++i) {
       _Float16 half;
       std::memcpy(&half, cells + i * sizeof half, sizeof half);
       *place_of<lanes>(to, cell, i) = static_cast<float>(half);
@@ -52,18 +52,18 @@ void convert(const std::byte* cells, std::size_t cell_bytes, std::uint32_t count
 }
 
 #if defined(__x86_64__)
-template <std::uint32_t lanes>
+template <std::size_t lanes>
 [[gnu::target("arch=x86-64-v3")]] void convert_by_f16c(const std::byte* cells, std::size_t cell_bytes,
-                                                       std::uint32_t count, std::uint32_t length, float* to) {
-  constexpr std::uint32_t together = 8;
+                                                       std::size_t count, std::size_t length, float* to) {
+  constexpr std::size_t together = 8;
   if (count < block_cells || length % lanes_max != 0) std::fill_n(to, padded(length) * block_cells, 0.0f);
-  const std::uint32_t whole = length / together * together;
-  for (std::uint32_t cell = 0; cell < count; ++cell, cells += cell_bytes) {
+  const std::size_t whole = length / together * together;
+  for (std::size_t cell = 0; cell < count; ++cell, cells += cell_bytes) {
     expect_next(cells, cell_bytes, length * half_bytes);
-    for (std::uint32_t i = 0; i < whole; i += together)
+    for (std::size_t i = 0; i < whole; i += together)
       _mm256_storeu_ps(place_of<lanes>(to, cell, i),
                        _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(cells + i * half_bytes))));
-    for (std::uint32_t i = whole; i < length; ++i) {
+    for (std::size_t i = whole; i < length; ++i) {
       std::uint16_t half;
       std::memcpy(&half, cells + i * half_bytes, sizeof half);
       *place_of<lanes>(to, cell, i) = _cvtsh_ss(half);
@@ -73,16 +73,16 @@ template <std::uint32_t lanes>
 #endif
 
 // scores[block_cells] = query · each cell.
-template <int lanes>
-FLOTILLA_INLINE void score(const float* query, const float* cells, std::uint32_t width, float scale, float* scores) {
-  for (std::uint32_t first = 0; first < block_cells; first += lanes) {
+template <std::size_t lanes>
+FLOTILLA_INLINE void score(const float* query, const float* cells, std::size_t width, float scale, float* scores) {
+  for (std::size_t first = 0; first < block_cells; first += lanes) {
     const float* here = cells + first * lanes;
     Floats<lanes> sums[lanes];
-    for (int cell = 0; cell < lanes; ++cell) sums[cell] = load<lanes>(query) * load<lanes>(here + cell * lanes);
-    for (std::uint32_t i = lanes; i < width; i += lanes) {
+    for (std::size_t cell = 0; cell < lanes; ++cell) sums[cell] = load<lanes>(query) * load<lanes>(here + cell * lanes);
+    for (std::size_t i = lanes; i < width; i += lanes) {
       here += block_cells * lanes;
       const Floats<lanes> q = load<lanes>(query + i);
-      for (int cell = 0; cell < lanes; ++cell) sums[cell] += q * load<lanes>(here + cell * lanes);
+      for (std::size_t cell = 0; cell < lanes; ++cell) sums[cell] += q * load<lanes>(here + cell * lanes);
     }
     store<lanes>(scores + first, lane_sums<lanes>(sums) * scale);
   }
@@ -94,14 +94,14 @@ struct Running {
 };
 
 // Turns scores into weights relative to the highest so far; gives what earlier sums must be multiplied by.
-template <int lanes>
+template <std::size_t lanes>
 FLOTILLA_INLINE float weigh(float* scores, Running& running) {
   const float before = running.highest;
   Floats<lanes> highest = load<lanes>(scores);
-  for (std::uint32_t i = lanes; i < block_cells; i += lanes) highest = larger<lanes>(highest, load<lanes>(scores + i));
+  for (std::size_t i = lanes; i < block_cells; i += lanes) highest = larger<lanes>(highest, load<lanes>(scores + i));
   running.highest = std::max(before, largest_of<lanes>(highest));
   Floats<lanes> sums{};
-  for (std::uint32_t i = 0; i < block_cells; i += lanes) {
+  for (std::size_t i = 0; i < block_cells; i += lanes) {
     const Floats<lanes> weights = exponential<lanes>(load<lanes>(scores + i) - running.highest);
     sums += weights;
     store<lanes>(scores + i, weights);
@@ -113,55 +113,55 @@ FLOTILLA_INLINE float weigh(float* scores, Running& running) {
 
 // Cells [first, end) of a block.
 struct CellRange {
-  std::uint32_t first = 0, end = block_cells;
+  std::size_t first = 0, end = block_cells;
 };
 
-// sums[width] = sums × shrink + weights · cells; every other cell apart, so that no sum waits for the one before. Others
-// than those in `seen` are not touched: they may be infinite, and nothing of that times zero.
-template <int lanes, int vectors>
+// sums[width] = sums × shrink + weights · cells; every other cell apart, so that no sum waits for the one before.
+// Others than those in `seen` are not touched: they may be infinite, and nothing of that times zero.
+template <std::size_t lanes, std::size_t vectors>
 FLOTILLA_INLINE void add_vectors(const float* weights, const float* cells, CellRange seen, float shrink, float* sums) {
-  constexpr std::uint32_t apart = block_cells * lanes;
+  constexpr std::size_t apart = block_cells * lanes;
   Floats<lanes> even[vectors], odd[vectors];
-  for (int i = 0; i < vectors; ++i) {
+  for (std::size_t i = 0; i < vectors; ++i) {
     even[i] = load<lanes>(sums + i * lanes) * shrink;
     odd[i] = Floats<lanes>{};
   }
-  const auto add = [&](Floats<lanes>* to, std::uint32_t cell) __attribute__((always_inline)) {
-    for (int i = 0; i < vectors; ++i) to[i] += weights[cell] * load<lanes>(cells + i * apart + cell * lanes);
+  const auto add = [&](Floats<lanes>* to, std::size_t cell) __attribute__((always_inline)) {
+    for (std::size_t i = 0; i < vectors; ++i) to[i] += weights[cell] * load<lanes>(cells + i * apart + cell * lanes);
   };
-  std::uint32_t cell = seen.first;
+  std::size_t cell = seen.first;
   if (cell % 2 != 0) add(odd, cell++);
   for (; cell + 1 < seen.end; cell += 2) {
     add(even, cell);
     add(odd, cell + 1);
   }
   if (cell < seen.end) add(even, cell);
-  for (int i = 0; i < vectors; ++i) store<lanes>(sums + i * lanes, even[i] + odd[i]);
+  for (std::size_t i = 0; i < vectors; ++i) store<lanes>(sums + i * lanes, even[i] + odd[i]);
 }
-template <int lanes>
-FLOTILLA_INLINE void add_weighed(const float* weights, const float* cells, CellRange seen, std::uint32_t width,
+template <std::size_t lanes>
+FLOTILLA_INLINE void add_weighed(const float* weights, const float* cells, CellRange seen, std::size_t width,
                                  float shrink, float* sums) {
-  std::uint32_t i = 0;
+  std::size_t i = 0;
   for (; i + 4 * lanes <= width; i += 4 * lanes)
     add_vectors<lanes, 4>(weights, cells + i * block_cells, seen, shrink, sums + i);
   for (; i < width; i += lanes) add_vectors<lanes, 1>(weights, cells + i * block_cells, seen, shrink, sums + i);
 }
 
-// Queries that use the same keys and values: rows of one sequence, one KV head. Counted row by row: query n of the chunk
-// belongs to row first_row + n / shared.
+// Queries that use the same keys and values: rows of one sequence, one KV head. Counted row by row: query n of the
+// chunk belongs to row first_row + n / shared.
 struct Chunk {
   std::uint32_t kv_head = 0, first_row = 0, first = 0, end = 0;  // queries [first, end)
 };
 
 // A chunk's work, by the vectors it is compiled for.
-template <int lanes>
+template <std::size_t lanes>
 struct ChunkWork {
   const AttentionInputs& in;
   const Chunk& chunk;
   const AttentionScratch& scratch;
   const Convert convert;
   const std::uint32_t shared = in.heads / in.kv_heads, count = chunk.end - chunk.first;
-  const std::uint32_t key_width = padded(in.key_length), value_width = padded(in.value_length);
+  const std::size_t key_width = padded(in.key_length), value_width = padded(in.value_length);
 
   FLOTILLA_INLINE std::uint32_t row_of(std::uint32_t n) const { return chunk.first_row + (chunk.first + n) / shared; }
   FLOTILLA_INLINE std::uint32_t head_of(std::uint32_t n) const {
@@ -181,10 +181,10 @@ struct ChunkWork {
     }
   }
 
-  FLOTILLA_INLINE void convert_block(const std::byte* cells, std::size_t cell_bytes, std::uint32_t length,
+  FLOTILLA_INLINE void convert_block(const std::byte* cells, std::size_t cell_bytes, std::size_t length,
                                      std::int32_t block, std::int32_t end) const {
-    const auto have = static_cast<std::uint32_t>(std::min<std::int32_t>(block_cells, end - block));
-    const auto first = static_cast<std::size_t>(in.rows[chunk.first_row].slot + block);
+    const std::size_t have = std::min(block_cells, static_cast<std::size_t>(end - block));
+    const auto first = static_cast<std::size_t>(in.rows[chunk.first_row].slot) + static_cast<std::size_t>(block);
     convert(cells + first * cell_bytes + chunk.kv_head * length * half_bytes, cell_bytes, have, length, scratch.cells);
   }
 
@@ -200,7 +200,7 @@ struct ChunkWork {
       if (!sees(n, block)) continue;
       float* scores = scratch.scores + n * block_cells;
       if (in.softcap != 0)
-        for (std::uint32_t i = 0; i < block_cells; ++i) scores[i] = in.softcap * std::tanh(scores[i] / in.softcap);
+        for (std::size_t i = 0; i < block_cells; ++i) scores[i] = in.softcap * std::tanh(scores[i] / in.softcap);
       const CellRange seen = seen_of(in.rows[row_of(n)], block);
       std::fill(scores, scores + seen.first, -std::numeric_limits<float>::infinity());
       std::fill(scores + seen.end, scores + block_cells, -std::numeric_limits<float>::infinity());
@@ -213,19 +213,19 @@ struct ChunkWork {
     for (std::uint32_t n = 0; n < count; ++n) {
       const float* sums = scratch.sums + n * value_width;
       float* result = in.results + (std::size_t{row_of(n)} * in.heads + head_of(n)) * in.value_length;
-      for (std::uint32_t i = 0; i < in.value_length; ++i) result[i] = sums[i] / running[n].sum;
+      for (std::size_t i = 0; i < in.value_length; ++i) result[i] = sums[i] / running[n].sum;
     }
   }
 
   static CellRange seen_of(const AttendingRow& row, std::int32_t block) {
     constexpr auto step = static_cast<std::int32_t>(block_cells);
-    return {static_cast<std::uint32_t>(std::clamp(row.first - block, 0, step)),
-            static_cast<std::uint32_t>(std::clamp(row.end - block, 0, step))};
+    return {static_cast<std::size_t>(std::clamp(row.first - block, 0, step)),
+            static_cast<std::size_t>(std::clamp(row.end - block, 0, step))};
   }
 };
 
 // Blocks begin at the same cells of a slot for every row, so that a row's sums do not depend on its neighbours.
-template <int lanes>
+template <std::size_t lanes>
 FLOTILLA_INLINE void attend_chunk(const AttentionInputs& in, const Chunk& chunk, const AttentionScratch& scratch,
                                   Convert convert) {
   const ChunkWork<lanes> work{in, chunk, scratch, convert};
@@ -311,11 +311,10 @@ void attend(const AttentionInputs& inputs, AttentionScratch& scratch, std::uint3
   std::uint32_t turn = 0;
   for (std::uint32_t row = 0; row < rows;) {
     const std::uint32_t row_end = end_of_sequence(inputs.rows, row), queries = (row_end - row) * shared;
-    const std::uint32_t take = std::min({fair, queries, chunk_queries});
+    const std::uint32_t take = std::min({fair, queries, static_cast<std::uint32_t>(chunk_queries)});
     for (std::uint32_t kv_head = 0; kv_head < inputs.kv_heads; ++kv_head)
       for (std::uint32_t first = 0; first < queries; first += take, ++turn)
-        if (turn % parts == part)
-          attend_chunk(inputs, {kv_head, row, first, std::min(first + take, queries)}, scratch);
+        if (turn % parts == part) attend_chunk(inputs, {kv_head, row, first, std::min(first + take, queries)}, scratch);
     row = row_end;
   }
 }
