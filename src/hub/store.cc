@@ -153,10 +153,11 @@ class FolderStore final : public Store {
     for (const StoredModel& candidate : models) names.push_back(candidate.info.name);
     for (const std::string& name : closest_names(model, names))
       close += std::format("{}'{}'", close.empty() ? "" : ", ", name);
-    return fail(Code::not_found, "[hub] expected model '{}'{} in {} but it is not there{}", model,
-                fingerprint.empty() ? "" : std::format(" ({})", fingerprint.substr(0, 12)),
-                folders.empty() ? "a models folder" : folders,
-                close.empty() ? "; put its .gguf file there" : std::format("; did you mean {}?", close));
+    return fail(
+        Code::not_found, "[hub] expected model '{}'{} in {} but it is not there{}", model,
+        fingerprint.empty() ? "" : std::format(" ({})", fingerprint.substr(0, 12)),
+        folders.empty() ? "a models folder" : folders,
+        close.empty() ? "; put its .gguf file there, or flotilla pull it" : std::format("; did you mean {}?", close));
   }
 
   std::shared_ptr<Part> part_of(const std::string& fingerprint) {
