@@ -120,7 +120,7 @@ TEST(FileChoice, TakesWhatWasAskedForAndNotWhatBeginsAlike) {
   EXPECT_EQ(choice(paths, "UD-Q4_K_XL"), "M-UD-Q4_K_XL.gguf");
   EXPECT_EQ(choice(paths, ""), "M-Q4_K_M.gguf");
   EXPECT_EQ(choice(paths, "M-Q8_0.gguf"), "M-Q8_0.gguf");
-  EXPECT_THAT(choice(paths, "f16"), HasSubstr("there are: Q4_K (1000 B)"));
+  EXPECT_THAT(choice(paths, "f16"), HasSubstr("there are: Q4_K (1.0 KiB)"));
   EXPECT_THAT(choice(paths, "Q5_0"), HasSubstr("no such file"));
   EXPECT_THAT(choice({"mmproj.gguf"}, ""), HasSubstr("there are none"));
   EXPECT_EQ(choice({"only.gguf"}, ""), "only.gguf");
@@ -247,8 +247,10 @@ TEST_F(HubCacheTest, TheCatalogFindsModelsAndTakesAFoldersFirst) {
   EXPECT_EQ(models[0]->files(), std::vector{snapshot / real.filename()});
   EXPECT_EQ(catalog.skipped().size(), 1u);
   auto both = Catalog::open({real.parent_path()}, folder_).value();
-  for (const auto& model : both.scan())
-    if (model->name() == models[0]->name()) EXPECT_EQ(model->files().front().parent_path(), real.parent_path());
+  for (const auto& model : both.scan()) {
+    if (model->name() != models[0]->name()) continue;
+    EXPECT_EQ(model->files().front().parent_path(), real.parent_path());
+  }
 }
 
 TEST_F(HubCacheTest, APartialBlobGoesOnWhereItWas) {
