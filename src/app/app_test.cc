@@ -242,6 +242,31 @@ TEST(NodeJson, PredictionAndResultStandBesideEachOther) {
   EXPECT_EQ(speed_text(placement_json(placement, {})), "-");
 }
 
+TEST(Terminal, ARateIsThatOfTheLastSeconds) {
+  using std::chrono::seconds;
+  const RateMeter::Time begin{};
+  RateMeter rate;
+  EXPECT_EQ(rate.per_second(), 0);
+  rate.add(begin, 5'000'000);  // was here before
+  EXPECT_EQ(rate.per_second(), 0);
+  for (int second = 1; second <= 20; ++second) rate.add(begin + seconds(second), 5'000'000 + second * 1000);
+  EXPECT_NEAR(rate.per_second(), 1000, 1);
+  for (int second = 21; second <= 30; ++second) rate.add(begin + seconds(second), 5'020'000);
+  EXPECT_EQ(rate.per_second(), 0);  // it stands still
+  rate.add(begin + seconds(31), 0);
+  rate.add(begin + seconds(32), 500);
+  EXPECT_NEAR(rate.per_second(), 500, 1);  // begun anew
+}
+
+TEST(Terminal, TimeLeftIsSaidInWordsThatFitIt) {
+  EXPECT_EQ(time_left(1000, 0), "");
+  EXPECT_EQ(time_left(0, 1000), "");
+  EXPECT_EQ(time_left(44'000, 1000), "45 s left");
+  EXPECT_EQ(time_left(600'000, 1000), "10 min left");
+  EXPECT_EQ(time_left(7'800'000, 1000), "2 h 10 min left");
+  EXPECT_EQ(time_left(UINT64_MAX, 1), "");
+}
+
 TEST(NodeJson, WhatAllMachinesSentIsToldPerToken) {
   const StatsPerStage stats{{{.steps = 9, .tokens = 4, .sent_messages = 10, .sent_bytes = 1000},
                              {.steps = 8, .sent_messages = 6, .sent_bytes = 600}},

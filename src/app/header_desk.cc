@@ -1,6 +1,7 @@
 #include "app/header_desk.h"
 
 #include "app/fleet.h"
+#include "hub/model_reference.h"
 
 namespace flotilla {
 namespace {
@@ -8,11 +9,14 @@ namespace {
 Error no_such_model(const ClusterView& view, const std::string& model) {
   std::string known;
   for (const ModelInfo& info : models_of(view)) known += (known.empty() ? "" : ", ") + info.name;
+  const auto reference = parse_model_reference(model);
+  const bool is_of_hub = reference && reference->file.empty();
   return {Code::not_found,
-          known.empty() ? std::format("[app] no machine here has a model named '{}', nor any other; put its GGUF file "
-                                      "into a models folder (flotilla serve --models DIR)",
-                                      model)
-                        : std::format("[app] no machine here has a model named '{}'; there are: {}", model, known)};
+          std::format("[app] no machine here has a model named '{}'{}{}{}", model,
+                      known.empty()
+                          ? ", nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)"
+                          : "; there are: ",
+                      known, is_of_hub ? std::format("; to get it from a hub: flotilla pull {}", model) : "")};
 }
 
 }  // namespace

@@ -18,6 +18,7 @@
 #include "app/environment.h"
 #include "app/flag_values.h"
 #include "app/home.h"
+#include "app/hub_flags.h"
 #include "app/key_flags.h"
 #include "app/measure_main.h"
 #include "app/measure_verb.h"
@@ -532,6 +533,7 @@ int run(int argc, char** argv) {
   int exit_code = 0;
   add_serve(app, *config, exit_code);
   add_run(app, exit_code);
+  add_hub_verbs(app, exit_code);
   add_listing(app, "list", "Models the fleet has on disk",
               "Examples:\n  flotilla list\n  flotilla list --json | jq -r '.data[].id'", exit_code, list_models);
   add_listing(app, "ps", "Models loaded now, and who holds which layers",

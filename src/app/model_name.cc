@@ -4,6 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "base/words.h"
+#include "hub/cached_choice.h"
+#include "hub/hub_settings.h"
+#include "hub/model_reference.h"
 
 namespace flotilla {
 namespace {
@@ -40,9 +43,18 @@ Result<std::string> resolve_model_name(ApiClient& client, const std::string& typ
     if (model.contains("id") && model["id"].is_string()) known.push_back(model["id"].get<std::string>());
   auto name = match_model_name(known, typed, how_to_add);
   if (name || name.error().code != Code::not_found || typed.empty()) return name;
+  // Names of a hub: what was pulled by one is known by its file's, and the rest can be pulled.
+  const auto reference = parse_model_reference(typed);
+  const bool is_of_hub = reference && reference->file.empty();
+  if (is_of_hub)
+    if (const auto pulled = choose_cached(cached_models(hub_cache_folder()), typed);
+        pulled && std::ranges::contains(known, pulled->name))
+      return pulled->name;
   // The node knows of files that it could not take for models.
   const auto shown = client.get("/models/" + ApiClient::escaped(typed));
-  return !shown && shown.error().code == Code::corrupt ? fail(shown.error()) : std::move(name);
+  if (!shown && shown.error().code == Code::corrupt) return fail(shown.error());
+  if (!is_of_hub) return name;
+  return fail(Code::not_found, "{}; to get it from a hub: flotilla pull {}", name.error().message, typed);
 }
 
 }  // namespace flotilla

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/units.h"
 #include "cluster/bulk.h"
+#include "hub/hub_settings.h"
 #include "wire/joining.h"
 
 namespace flotilla {
@@ -157,7 +158,7 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(Home home, Home::open(options.home));
   FLOTILLA_TRY(KeyWatch keys, KeyWatch::start(home.path()));
   FLOTILLA_TRY(NodeIdentity identity, make_identity(options, home));
-  StoreOptions store_options{.home = home.path(), .folders = options.model_folders};
+  StoreOptions store_options{.home = home.path(), .folders = options.model_folders, .hub_cache = hub_cache_folder()};
   store_options.folders.push_back(home.models());
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
   std::unique_ptr<Node> node(

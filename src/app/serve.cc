@@ -140,7 +140,9 @@ std::string models_line(Node& node, const NodeOptions& options) {
   if (count > 0) return std::format("{} model{} here (flotilla list)", count, count == 1 ? "" : "s");
   std::string folders = (options.home / "models").string();
   for (const auto& folder : options.model_folders) folders += " or " + folder.string();
-  return std::format("No model here yet: put a GGUF file into {}, or name its folder with --models DIR", folders);
+  return std::format(
+      "No model here yet: flotilla pull gets one, or put a GGUF file into {}, or name its folder with --models DIR",
+      folders);
 }
 
 }  // namespace

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "app/rate_meter.h"
+
 namespace flotilla {
 
 bool is_terminal(int fd);
@@ -15,6 +17,9 @@ std::size_t terminal_columns(int fd);  // 80 where unknown
 
 // Left-aligned columns, two spaces between; the first row is the heading.
 std::string draw_columns(const std::vector<std::vector<std::string>>& rows);
+
+// "45 s left", "3 min left", "2 h 10 min left"; empty where that cannot be said.
+std::string time_left(std::uint64_t bytes, double bytes_per_second);
 
 // One line on stderr, redrawn in place. On something that is no terminal: nothing.
 class ProgressBar {
@@ -27,7 +32,8 @@ class ProgressBar {
  private:
   const bool enabled_;
   bool drawn_ = false;
-  std::chrono::steady_clock::time_point started_, last_{};
+  std::chrono::steady_clock::time_point last_{};
+  RateMeter rate_;
   std::string text_;
 };
 

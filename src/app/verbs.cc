@@ -154,7 +154,8 @@ int list_models(const VerbOptions& options) {
     for (const json& model : body.value("data", json::array()))
       rows.push_back({text_of(model, "id"), bytes_of_field(model, "file_bytes"), text_of(model, "state")});
     if (rows.size() == 1) {  // a heading alone says nothing
-      std::println("No models yet. Next: put a GGUF file into a folder and name it: flotilla serve --models DIR");
+      std::println(
+          "No models yet. Next: flotilla pull (it lists some), or flotilla serve --models DIR for GGUF files of yours");
       return;
     }
     std::print("{}", draw_columns(rows));

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "hub/hub_cache.h"
 #include "model/excerpt.h"
 #include "model/gguf_files.h"
 #include "wire/plain_text.h"
@@ -36,7 +37,7 @@ std::vector<fs::path> first_parts(const fs::path& folder) {
 
 }  // namespace
 
-Result<Catalog> Catalog::open(std::vector<fs::path> folders) {
+Result<Catalog> Catalog::open(std::vector<fs::path> folders, fs::path hub_cache) {
   for (const fs::path& folder : folders) {
     std::error_code error;
     if (!fs::is_directory(folder, error)) {
@@ -57,6 +58,7 @@ Result<Catalog> Catalog::open(std::vector<fs::path> folders) {
   }
   Catalog catalog;
   catalog.folders_ = std::move(folders);
+  catalog.hub_cache_ = std::move(hub_cache);
   return catalog;
 }
 
@@ -64,12 +66,12 @@ std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
   std::map<fs::path, Entry> fresh;
   std::vector<std::shared_ptr<const Gguf>> models;
   std::set<std::string> names;
-  for (const fs::path& folder : folders_) {
-    for (const fs::path& path : first_parts(folder)) {
-      auto gguf = load(path, fresh);
-      if (gguf && names.insert(gguf->name()).second) models.push_back(std::move(gguf));
-    }
-  }
+  const auto take = [&](const fs::path& path) {
+    auto gguf = load(path, fresh);
+    if (gguf && names.insert(gguf->name()).second) models.push_back(std::move(gguf));
+  };
+  for (const fs::path& folder : folders_) std::ranges::for_each(first_parts(folder), take);
+  for (const CachedModel& model : cached_models(hub_cache_)) take(model.first_file());
   entries_ = std::move(fresh);
   return models;
 }

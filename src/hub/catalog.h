@@ -1,5 +1,5 @@
-// The complete model files in the user's folders. Reads a file's header again only where its size or time changed.
-// Thread: one at a time (the store's mutex).
+// The complete model files in the user's folders and in the hub cache (hub_cache.h). Reads a file's header again only
+// where its size or time changed. Thread: one at a time (the store's mutex).
 #pragma once
 
 #include <cstdint>
@@ -17,12 +17,13 @@ namespace flotilla {
 
 class Catalog {
  public:
-  // not_found or permission where a folder cannot be read.
-  static Result<Catalog> open(std::vector<std::filesystem::path> folders);
+  // not_found or permission where a folder cannot be read. A hub cache may be missing, and come later.
+  static Result<Catalog> open(std::vector<std::filesystem::path> folders, std::filesystem::path hub_cache = {});
 
-  // One model per name; where two folders have one, the first folder's. A file that is no GGUF, or whose name no
-  // message could carry (wire/plain_text.h), is skipped and a warning says why, once per state of the file. A file that
-  // changes from one scan to the next is read when it has come to rest. A folder that went away is empty.
+  // One model per name; where two folders have one, the first folder's, and a folder's rather than the hub cache's. A
+  // file that is no GGUF, or whose name no message could carry (wire/plain_text.h), is skipped and a warning says why,
+  // once per state of the file. A file that changes from one scan to the next is read when it has come to rest. A
+  // folder that went away is empty.
   std::vector<std::shared_ptr<const Gguf>> scan();
 
   // What the last scan skipped, and why.
@@ -43,6 +44,7 @@ class Catalog {
   std::shared_ptr<const Gguf> load(const std::filesystem::path& path, std::map<std::filesystem::path, Entry>& fresh);
 
   std::vector<std::filesystem::path> folders_;
+  std::filesystem::path hub_cache_;
   std::map<std::filesystem::path, Entry> entries_;
 };
 

@@ -153,10 +153,11 @@ class FolderStore final : public Store {
     for (const StoredModel& candidate : models) names.push_back(candidate.info.name);
     for (const std::string& name : closest_names(model, names))
       close += std::format("{}'{}'", close.empty() ? "" : ", ", name);
-    return fail(Code::not_found, "[hub] expected model '{}'{} in {} but it is not there{}", model,
-                fingerprint.empty() ? "" : std::format(" ({})", fingerprint.substr(0, 12)),
-                folders.empty() ? "a models folder" : folders,
-                close.empty() ? "; put its .gguf file there" : std::format("; did you mean {}?", close));
+    return fail(
+        Code::not_found, "[hub] expected model '{}'{} in {} but it is not there{}", model,
+        fingerprint.empty() ? "" : std::format(" ({})", fingerprint.substr(0, 12)),
+        folders.empty() ? "a models folder" : folders,
+        close.empty() ? "; put its .gguf file there, or flotilla pull it" : std::format("; did you mean {}?", close));
   }
 
   std::shared_ptr<Part> part_of(const std::string& fingerprint) {
@@ -259,7 +260,7 @@ Status FolderStore::serve(Link& link, const OnOtherFn& on_other) {
 std::vector<FileRange> Store::whole(const StoredModel& model) { return all_but_header(*model.gguf); }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
-  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders)));
+  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders), std::move(options.hub_cache)));
   const fs::path parts_folder = options.home / "parts";
   FLOTILLA_TRY_STATUS(make_folder(parts_folder));
   auto store = std::make_unique<FolderStore>(parts_folder, std::move(catalog));

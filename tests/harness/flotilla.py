@@ -177,6 +177,7 @@ class Node:
         """Starts the process and waits for nothing."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
         environment["FLOTILLA_CONFIG"] = os.devnull
+        environment["HF_HUB_CACHE"] = os.path.join(self.home, "hub-cache")  # not this user's own
         environment.update(self.environment)
         if self.kernels:
             environment["FLOTILLA_GGML_BACKENDS"] = self.kernels
