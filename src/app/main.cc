@@ -14,7 +14,9 @@
 #include "app/bench.h"
 #include "app/chat.h"
 #include "app/client_flags.h"
+#include "app/completion.h"
 #include "app/config_file.h"
+#include "app/config_show.h"
 #include "app/doctor_verb.h"
 #include "app/environment.h"
 #include "app/flag_values.h"
@@ -25,6 +27,7 @@
 #include "app/measure_verb.h"
 #include "app/runner_main.h"
 #include "app/serve_flags.h"
+#include "app/top_flags.h"
 #include "app/trust_flags.h"
 #include "app/trust_verbs.h"
 #include "app/usage_error.h"
@@ -244,6 +247,7 @@ void add_verbs(CLI::App& app, const ConfigFile& config, int& exit_code) {
               "Examples:\n  flotilla ps\n  flotilla ps --json | jq .placements", exit_code, list_placements);
   add_listing(app, "nodes", "Machines of the fleet",
               "Examples:\n  flotilla nodes\n  flotilla nodes --json | jq -r '.nodes[].name'", exit_code, list_nodes);
+  add_top(app, exit_code);
   add_model_verb(app, "show", "What a model is", "Example:\n  flotilla show smollm2", exit_code, show_model);
   add_plan(app, exit_code);
   add_load(app, exit_code);
@@ -260,6 +264,8 @@ void add_verbs(CLI::App& app, const ConfigFile& config, int& exit_code) {
   add_bench(app, exit_code);
   add_doctor(app, exit_code);
   add_key(app, exit_code);
+  add_config(app, add_verbs, exit_code);
+  add_completion(app, exit_code);
   add_runner(app, exit_code);
   add_gauge(app, exit_code);
 }
@@ -268,11 +274,7 @@ int run(int argc, char** argv) {
   CLI::App app{"Flotilla turns the computers you own into one machine for large language models."};
   app.set_version_flag("--version", std::format("flotilla {} (protocol {})", flotilla_version, protocol_version));
   const auto config = std::make_shared<ConfigFile>(app, std::vector<std::string>{"serve"});
-  app.set_config("--config", (default_home() / "config.toml").string(),
-                 "Configuration file; [serve] holds the flags of serve")
-      ->envname("FLOTILLA_CONFIG");
-  app.config_formatter(config);
-  app.allow_config_extras(CLI::config_extras_mode::error);
+  set_config_file(app, config);
   app.require_subcommand(1);
   app.footer(
       "Begin with:  flotilla serve      then, in another terminal:  flotilla list\n"
