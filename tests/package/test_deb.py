@@ -29,8 +29,8 @@ NOT_HERE = 77
 BOOKKEEPING = re.compile(r"^/(var/(cache|log|lib/(apt|dpkg|systemd)|backups)|etc/(passwd|group|shadow|gshadow|subuid|subgid)-?|etc/ld\.so\.cache|run|tmp|root)(/|$|\.)")
 
 
-def run(*words, check=True, **options):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=900, stdin=subprocess.DEVNULL, **options)
+def run(*words, check=True, seconds=900, **options):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=seconds, stdin=subprocess.DEVNULL, **options)
     if check and done.returncode != 0:
         raise AssertionError("expected %s to work but got %d:\n%s%s" % (words, done.returncode, done.stdout[-3000:], done.stderr[-3000:]))
     return done
@@ -66,7 +66,7 @@ def make_base():
     remove_root(BASE)
     script = "/usr/share/debootstrap/scripts/trixie"
     words = ["debootstrap", "--variant=minbase", "--include=ca-certificates,systemd,adduser", "trixie", BASE, ARCHIVE]
-    run(*words, *([] if os.path.exists(script) else ["/usr/share/debootstrap/scripts/sid"]))
+    run(*words, *([] if os.path.exists(script) else ["/usr/share/debootstrap/scripts/sid"]), seconds=3600)
     for path in glob.glob("/etc/apt/apt.conf.d/*proxy*"):
         shutil.copy(path, os.path.join(BASE, "etc/apt/apt.conf.d"))
     with open(os.path.join(BASE, "etc/apt/sources.list"), "a", encoding="ascii") as file:

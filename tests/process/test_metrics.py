@@ -21,18 +21,14 @@ sys.path += glob.glob(os.path.join(ROOT, ".cache", "python-clients", "lib", "pyt
 SAMPLE = re.compile(r'([a-z][a-z0-9_]*)(?:\{((?:[a-z_]+="(?:[^"\\]|\\.)*",?)*)\})? (\S+)')
 OWN_NAME = re.compile(r"\b(flotilla_[a-z0-9_]+|process_[a-z0-9_]+)\b")
 PIECES = ("_bucket", "_sum", "_count")
-# What docs/operating.md promises that operators can build on.
-PROMISED = """
-    build_info node_up nodes_joined node_memory_free_bytes link_rtt_seconds
-    http_requests_total http_request_duration_seconds http_connections
-    prompt_tokens_total generation_tokens_total prefix_cache_hits_total request_success_total request_failures_total
-    time_to_first_token_seconds inter_token_latency_seconds e2e_request_latency_seconds
-    num_requests_running num_requests_waiting answers_running requests_waiting_for_reload
-    placements placement_epoch placements_begun_total model_load_seconds weight_bytes kv_bytes
-    stage_steps_total stage_rows_total stage_compute_seconds_total stage_wait_seconds_total
-    activation_bytes_total control_bytes_total
-    failovers_total members_lost_total requests_resumed_total replayed_tokens_total
-""".split()
+
+
+def documented():
+    """The names in docs/operating.md's table, which operators build on."""
+    with open(os.path.join(ROOT, "docs", "operating.md"), encoding="utf-8") as file:
+        section = file.read().split("\n## Metrics\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]*) \|", section, re.M)
+    return {"flotilla_" + name for row in rows for name in re.findall(r"`([a-z0-9_]+)`", row)}
 
 
 class Page:
@@ -109,20 +105,23 @@ class Metrics(unittest.TestCase):
             a.load(SMOLLM2, nodes=["a", "b"], context=512, sequences=2)
             a.complete(SMOLLM2, "Once upon a time", 12, ignore_eos=True)
             fleet["b"].complete(SMOLLM2, "Once upon a time", 5, ignore_eos=True)
-            wait_until(
-                lambda: page_of(a).value("flotilla_tokens_sampled_total") == 17, 15, "the head's counters to arrive"
-            )
-            page = page_of(a)
+            page = wait_until(lambda: self.at_rest(page_of(a), 17), 15, "the head's counters to arrive")
             self.check_counts(page, page_of(fleet["b"]))
             self.check_by_library(page)
             self.check_deployed(page)
             fleet["b"].kill()
             a.complete(SMOLLM2, "And so it went on", 3)
             page = page_of(a)
-            self.assertEqual(1, page.value("flotilla_failovers_total"))
             self.assertEqual(1, page.value("flotilla_members_lost_total"))
-            self.assertEqual(2, page.value("flotilla_placements_begun_total"))
+            self.assertGreaterEqual(page.value("flotilla_failovers_total"), 1)
+            self.assertGreaterEqual(page.value("flotilla_placements_begun_total"), 2)
             self.assertEqual(1, page.value("flotilla_nodes_joined"))
+
+    @staticmethod
+    def at_rest(page, tokens):
+        """The page, where its model has computed so many and nothing is left to do: heads hear that once a second."""
+        sampled, running = page.value("flotilla_tokens_sampled_total"), page.value("flotilla_num_requests_running")
+        return page if (sampled, running) == (tokens, 0) else None
 
     def check_counts(self, page, other):
         named = {"model_name": SMOLLM2}
@@ -131,7 +130,6 @@ class Metrics(unittest.TestCase):
         self.assertEqual(1, page.value("flotilla_request_success_total", finished_reason="length"))
         self.assertEqual(1, page.value("flotilla_time_to_first_token_seconds_count", **named))
         self.assertEqual(11, page.value("flotilla_inter_token_latency_seconds_count", **named))
-        self.assertEqual(0, page.value("flotilla_num_requests_running"))
         self.assertEqual(1, page.value("flotilla_placements", state="ready"))
         self.assertIsNone(other.value("flotilla_placement_epoch"), "a placement is told by its head alone")
         for name in ("a", "b"):
@@ -141,8 +139,7 @@ class Metrics(unittest.TestCase):
         for direction in ("sent", "received"):
             self.assertGreater(page.value("flotilla_control_bytes_total", direction=direction), 1000)
         self.assertEqual(1, page.value("flotilla_model_load_seconds_count"))
-        missing = [name for name in PROMISED if "flotilla_" + name not in page.families]
-        self.assertEqual([], missing)
+        self.assertEqual(documented(), {name for name in page.families if name.startswith("flotilla_")})
 
     def check_by_library(self, page):
         try:
