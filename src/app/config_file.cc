@@ -128,6 +128,11 @@ std::string ConfigFile::origin_of(const std::string& complaint) const {
   return "";
 }
 
+std::string ConfigFile::origin_of_flag(const std::string& flag) const {
+  const auto found = used_.find(flag);
+  return found == used_.end() ? "" : std::format("{}, line {}", path(), found->second);
+}
+
 std::string ConfigFile::settings() const {
   std::string text;
   for (const auto& [flag, line] : used_) text += (text.empty() ? path() + " sets " : ", ") + flag.substr(2);

@@ -15,8 +15,8 @@ class ConfigFile : public CLI::Config {
  public:
   ConfigFile(const CLI::App& app, std::vector<std::string> sections) : app_(app), sections_(std::move(sections)) {}
 
-  // `~/` is expanded in paths. A key whose environment variable is set is left out: the environment goes before the file.
-  // Of a file that is wrong, one item of no flag, which CLI11 refuses; error() then has the words.
+  // `~/` is expanded in paths. A key whose environment variable is set is left out: the environment goes before the
+  // file. Of a file that is wrong, one item of no flag, which CLI11 refuses; error() then has the words.
   std::vector<CLI::ConfigItem> from_config(std::istream& input) const override;
   // Nothing is written: there is no verb for it.
   std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
@@ -27,6 +27,8 @@ class ConfigFile : public CLI::Config {
   std::string origin_of(const std::string& complaint) const;
   // "FILE sets models, threads"; empty where it sets nothing that counts.
   std::string settings() const;
+  // "FILE, line 3" where this flag's value ("--threads") came from the file; empty otherwise.
+  std::string origin_of_flag(const std::string& flag) const;
 
  private:
   struct Reading;

@@ -177,6 +177,8 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
   auto headed = std::make_shared<Headed>();
   headed->order = order;
   headed->plan = plan;
+  headed->began = context_.now();
+  ++tally_.begun;
   ++context_.next_epoch.counter;
   Placement& placement = headed->placement;
   placement.id = {context_.random()};
@@ -300,6 +302,7 @@ void HeadDesk::on_connected(const NodeId& from, const RingConnected& connected) 
 void HeadDesk::become_ready(Headed& headed) {
   headed.placement.state = PlacementState::ready;
   headed.placement.detail = headed.order.why_moved;
+  tally_.load_seconds.observe(std::chrono::duration<double>(context_.now() - headed.began).count());
   context_.changed();
   answer_all(headed, headed.placement);
 }

@@ -14,6 +14,7 @@
 
 #include "app/header_desk.h"
 #include "app/node_context.h"
+#include "app/tallies.h"
 #include "planner/planner.h"
 #include "wire/control.h"
 #include "wire/generate.h"
@@ -56,6 +57,7 @@ class HeadDesk {
   void end(PlacementId id, const Error& cause);
   // Per stage, in ring order: what each last said it had done. Empty where the placement is headed elsewhere.
   const StatsPerStage* stats(PlacementId id) const;  // null where another node heads it
+  const HeadTally& tally() const { return tally_; }
 
  private:
   struct Headed;
@@ -103,6 +105,7 @@ class HeadDesk {
   // By model: what those were loaded by that were lost in service and not loaded since.
   std::map<std::string, LoadModel> lost_;
   std::uint64_t starts_ = 0;
+  HeadTally tally_;
 };
 
 }  // namespace flotilla

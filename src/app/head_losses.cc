@@ -34,6 +34,7 @@ void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
 
 void HeadDesk::lose(const std::shared_ptr<Headed>& headed, const Error& cause) {
   log(LogLevel::warning, "app", "{} is lost: {}", headed->placement.model, cause.message);
+  ++tally_.lost[to_string(cause.code)];
   if (headed->is_empty || headed->placement.state != PlacementState::loading) lost_[headed->placement.model] = headed->order;
   end(headed, cause, GoesOn::broken_off);
 }

@@ -18,6 +18,7 @@ struct HeadDesk::Headed {
   std::vector<std::vector<bool>> connected;                   // per stage and member
   std::vector<Asker> askers;
   StatsPerStage stats;
+  Instant began{};
 };
 
 }  // namespace flotilla

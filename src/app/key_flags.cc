@@ -24,9 +24,10 @@ void add_create(CLI::App& key, int& exit_code) {
   verb->add_option("--name", options->name, "What to call it, such as who will use it");
   std::vector<std::string> names;
   for (const Scope scope : all_scopes) names.emplace_back(to_string(scope));
-  verb->add_option("--scope", options->scopes,
-                   "What it may do: infer (ask models), batch, models (load, unload, plan), admin (everything); may be "
-                   "repeated")
+  verb->add_option(
+          "--scope", options->scopes,
+          "What it may do: infer (ask models), batch, models (load, unload, plan), metrics (read /metrics), admin "
+          "(everything); may be repeated")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::IsMember(names))

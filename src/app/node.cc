@@ -12,6 +12,7 @@
 #include "app/local_key.h"
 #include "app/machine.h"
 #include "app/node_json.h"
+#include "app/node_metrics.h"
 #include "app/rates_json.h"
 #include "app/unpack.h"
 #include "app/version.h"
@@ -298,15 +299,20 @@ bool Node::send(const NodeId& to, Frame frame) {
     return true;
   }
   const bool sent = cluster_->send(to, frame);
+  if (sent) peers_.sent_bytes += frame_header_bytes + frame.body.size();
   if (!sent)
     log(LogLevel::debug, "app", "{} frame for {} dropped: not connected", to_string(frame.header.kind), to_string(to));
   return sent;
 }
 
 Status Node::offer(const NodeId& to, Frame frame) {
-  if (to != context_.identity.node) return cluster_->offer(to, frame);
-  deliver_to_self(std::move(frame));
-  return {};
+  if (to == context_.identity.node) {
+    deliver_to_self(std::move(frame));
+    return {};
+  }
+  const Status offered = cluster_->offer(to, frame);
+  if (offered) peers_.sent_bytes += frame_header_bytes + frame.body.size();
+  return offered;
 }
 
 void Node::deliver_to_self(Frame frame) {
@@ -315,6 +321,7 @@ void Node::deliver_to_self(Frame frame) {
 }
 
 void Node::on_frame(const NodeId& from, Frame frame) {
+  if (from != context_.identity.node) peers_.received_bytes += frame_header_bytes + frame.body.size();
   if (desks_.on_frame(from, frame)) return;
   const auto& body = frame.body;
   switch (frame.header.kind) {
@@ -332,6 +339,7 @@ void Node::on_frame(const NodeId& from, Frame frame) {
 }
 
 void Node::on_lost(const NodeId& peer, const Error& cause) {
+  ++peers_.lost;
   desks_.on_lost(peer, cause);
   links_.on_lost(peer);
   const std::scoped_lock lock(bulk_links_->mutex);
@@ -450,6 +458,14 @@ json Node::cluster() {
   json body = cluster_json(view());
   body["nodes"][0]["keeps_awake"] = wakes_.keeps_awake();  // of the others nobody knows
   return body;
+}
+
+void Node::metrics(MetricsText& text) {
+  const ClusterView view = this->view();
+  write_fleet(text, view);
+  write_placements(text, view, [this](PlacementId id) { return desks_.heads.stats(id); });
+  write_tallies(text, desks_.heads.tally(), desks_.requests.tally(), peers_);
+  write_process(text, static_cast<double>(published_.incarnation) / 1e6);
 }
 
 json Node::placements() {

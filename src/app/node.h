@@ -42,6 +42,7 @@
 #include "app/node_context.h"
 #include "app/power_desk.h"
 #include "app/standby_desk.h"
+#include "app/tallies.h"
 #include "app/wake_desk.h"
 #include "server/backend.h"
 #include "server/server.h"
@@ -93,6 +94,7 @@ class Node : public Backend {
   bool waits(RequestId id) override;
   bool ready() override;
   nlohmann::json cluster() override;
+  void metrics(MetricsText& text) override;
   void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
   void unload(const nlohmann::json& arguments, OnJson on_done) override;
   void plan(const nlohmann::json& arguments, OnJson on_done) override;
@@ -144,6 +146,7 @@ class Node : public Backend {
   NodeInfo published_;
   boost::asio::steady_timer models_timer_;
   bool leaving_ = false;
+  PeerTally peers_;
   std::string join_trouble_;  // with the file of an administrator
   std::function<void()> observer_;
   struct BulkLinks;

@@ -101,6 +101,8 @@ void RequestDesk::on_found(RequestId id, const Result<Placement>& found) {
   sent_as_.erase(sent_as);
   sent_as = RequestId{context_.random()};
   sent_as_[sent_as] = id;
+  ++tally_.requests;
+  tally_.tokens += waiting->second.journal.prompt.size() + waiting->second.journal.resumed.size();
   send(id, *found);
 }
 

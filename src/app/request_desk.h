@@ -23,6 +23,7 @@
 #include "app/node_context.h"
 #include "app/reload_desk.h"
 #include "app/stage_host.h"
+#include "app/tallies.h"
 #include "wire/generate.h"
 
 namespace flotilla {
@@ -49,6 +50,7 @@ class RequestDesk {
   void on_node_lost(const NodeId& node, const Error& cause);
   // A placement this node headed.
   void on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on);
+  const ResumeTally& tally() const { return tally_; }
   std::size_t open_requests() const { return entered_.size(); }
   std::size_t routed_requests() const { return routed_.size(); }
   std::size_t running(PlacementId placement) const;  // a placement headed here: requests it has not answered yet
@@ -90,6 +92,7 @@ class RequestDesk {
   std::unordered_map<RequestId, RequestId>
       sent_as_;  // what was sent again goes by a new id: that, and the one it has here
   std::unordered_map<RequestId, Routed> routed_;
+  ResumeTally tally_;
 };
 
 }  // namespace flotilla

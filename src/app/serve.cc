@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <csignal>
@@ -15,6 +16,7 @@
 #include <print>
 #include <utility>
 
+#include "app/service_notice.h"
 #include "app/terminal.h"
 #include "app/verbs.h"
 #include "base/limits.h"
@@ -152,6 +154,7 @@ int serve(const ServeOptions& options) {
   std::signal(SIGCHLD, SIG_DFL);  // a parent that ignored it would have the system take our runners' ends to itself
   ask_for_descriptors();
   boost::asio::io_context loop;
+  ServiceNotice notice(loop);
   auto started = Node::start(loop, options.node);
   if (!started) return report(started.error());
   const std::unique_ptr<Node> node = std::move(*started);
@@ -174,7 +177,9 @@ int serve(const ServeOptions& options) {
 
   bool leaving = false;
   const auto leave = [&](const char* reason) {
-    if (!std::exchange(leaving, true)) node->leave(reason, [&] { loop.stop(); });
+    if (std::exchange(leaving, true)) return;
+    notice.stopping();
+    node->leave(reason, [&] { loop.stop(); });
   };
   const LeaveWatch watch(loop, options.leave_with_fd, [&] { leave("the command that started it ended"); });
   boost::asio::signal_set signals(loop, SIGINT, SIGTERM);
@@ -185,6 +190,8 @@ int serve(const ServeOptions& options) {
     });
     leave("stopped by its owner");
   });
+  // Once the loop turns: from then on clients are answered.
+  boost::asio::post(loop, [&] { notice.ready(std::format("answers at {}", node->api_url())); });
   loop.run();
   signals.clear();  // what is left to end may block for a moment: whoever asks again is heard by the system itself
   return 0;

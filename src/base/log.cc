@@ -2,10 +2,13 @@
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/dup_filter_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <cstdlib>
 #include <memory>
+
+#include "base/request_log.h"
 
 namespace flotilla {
 namespace {
@@ -37,8 +40,19 @@ std::string json_escaped(std::string_view text) {
   return out;
 }
 
-std::string json_fields(std::string_view room, std::string_view message) {
-  return std::format(R"("room":"{}","message":"{}")", room, json_escaped(message));
+std::string json_fields(std::string_view room, std::string_view message, std::string_view request) {
+  const auto id = request.empty() ? "" : std::format(R"("request":"{}",)", json_escaped(request));
+  return std::format(R"("room":"{}",{}"message":"{}")", room, id, json_escaped(message));
+}
+
+std::string text_line(std::string_view room, std::string_view message, std::string_view request) {
+  return request.empty() ? std::format("[{}] {}", room, message) : std::format("[{}] {} {}", room, request, message);
+}
+
+// no-color.org: set, to whatever but nothing.
+spdlog::color_mode wanted_colours(bool json) {
+  const char* refused = std::getenv("NO_COLOR");
+  return json || (refused && *refused != '\0') ? spdlog::color_mode::never : spdlog::color_mode::automatic;
 }
 
 // `%*`: a line's JSON fields. The filter has lines of its own ("Skipped 3 duplicate messages.."), which know no fields.
@@ -46,7 +60,8 @@ class JsonFields : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& into) override {
     const std::string_view payload(message.payload.data(), message.payload.size());
-    const std::string line = payload.starts_with(R"("room":")") ? std::string(payload) : json_fields("base", payload);
+    const std::string line =
+        payload.starts_with(R"("room":")") ? std::string(payload) : json_fields("base", payload, {});
     into.append(line.data(), line.data() + line.size());
   }
   std::unique_ptr<custom_flag_formatter> clone() const override { return std::make_unique<JsonFields>(); }
@@ -61,7 +76,7 @@ std::unique_ptr<spdlog::formatter> make_formatter(bool json) {
 
 std::shared_ptr<spdlog::logger> make_logger(const LogOptions& options) {
   auto filter = std::make_shared<spdlog::sinks::dup_filter_sink_mt>(std::chrono::seconds(10));
-  filter->add_sink(std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  filter->add_sink(std::make_shared<spdlog::sinks::stderr_color_sink_mt>(wanted_colours(options.json)));
   auto logger = std::make_shared<spdlog::logger>(options.name.empty() ? "flotilla" : options.name, filter);
   logger->set_level(spdlog_level(options.level));
   logger->set_formatter(make_formatter(options.json));
@@ -86,7 +101,11 @@ void start_log(const LogOptions& options) {
 bool log_enabled(LogLevel level) { return logger()->should_log(spdlog_level(level)); }
 
 void write_log(LogLevel level, std::string_view room, std::string_view message) {
-  const std::string line = json_lines ? json_fields(room, message) : std::format("[{}] {}", room, message);
+  write_request_log(level, room, {}, message);
+}
+
+void write_request_log(LogLevel level, std::string_view room, std::string_view request, std::string_view message) {
+  const std::string line = json_lines ? json_fields(room, message, request) : text_line(room, message, request);
   logger()->log(spdlog_level(level), spdlog::string_view_t(line));
 }
 

@@ -10,6 +10,8 @@ std::string_view to_string(Scope scope) {
       return "batch";
     case Scope::models:
       return "models";
+    case Scope::metrics:
+      return "metrics";
     case Scope::admin:
       return "admin";
   }

@@ -11,12 +11,13 @@
 namespace flotilla {
 
 enum class Scope : std::uint8_t {
-  infer,   // ask models
-  batch,   // leave work for quiet hours
-  models,  // load, unload, plan
-  admin,   // everything
+  infer,    // ask models
+  batch,    // leave work for quiet hours
+  models,   // load, unload, plan
+  metrics,  // read what is counted, nothing else: for a monitoring program
+  admin,    // everything
 };
-inline constexpr std::array all_scopes{Scope::infer, Scope::batch, Scope::models, Scope::admin};
+inline constexpr std::array all_scopes{Scope::infer, Scope::batch, Scope::models, Scope::metrics, Scope::admin};
 
 std::string_view to_string(Scope scope);
 std::optional<Scope> scope_from_string(std::string_view name);

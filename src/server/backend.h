@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "base/metrics.h"
 #include "base/result.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -52,6 +53,7 @@ class Backend {
 
   virtual bool ready() = 0;              // a model can answer
   virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (docs/api.md)
+  virtual void metrics(MetricsText&) {}  // what the node counts, after what the server does: GET /metrics
   // Management, each answering with a JSON body. `arguments` is an object: the request's JSON body, or its query (then
   // every value is a string). load: what `on_progress` gets goes out as a line {"progress": …}, what `on_done` gets as
   // the last line {"placement": …}.

@@ -7,8 +7,10 @@
 #include <span>
 #include <utility>
 
+#include "base/request_log.h"
 #include "base/sha256.h"
 #include "base/units.h"
+#include "base/words.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -51,6 +53,7 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
     : exchange_(std::move(exchange)),
       dialect_(std::move(dialect)),
       host_(std::move(host)),
+      meter_(host_->traffic),
       id_(std::format("{}{:016x}{:016x}", dialect_->id_prefix(), random_u64(), random_u64())),
       created_(seconds_since_1970()) {}
 
@@ -183,6 +186,7 @@ void Generation::submit() {
   if (host_->is_full_for(count)) return turn_away();
   choices_counted_ = choices_open_ = count;
   host_->choices_running += count;
+  meter_.submitted(model_->name, prompt_tokens(), count);
   std::vector<GenerateRequest> requests;
   for (std::size_t i = 0; i < count; ++i) {
     const auto& prompt = (*prompts_)[i / order_->choices];
@@ -211,6 +215,7 @@ void Generation::take(std::size_t index, const TokenEvent& event) {
         Error{Code::unavailable, "[server] the answer was broken off: its model was unloaded or lost; try again"})));
   }
   running.prompt_reused = event.prompt_reused;
+  meter_.took(index, event);
   if (auto piece = running.choice.take(event); !piece.text.empty()) deliver(running, std::move(piece));
   if (ended_) return;
   if (event.finish != FinishReason::none) return finish_choice(running, event.finish);
@@ -239,6 +244,7 @@ void Generation::deliver(Running& running, ChoicePiece piece) {
 // from one chunk exist, clients that lose one of them do too.
 void Generation::finish_choice(Running& running, FinishReason reason) {
   running.done = true;
+  meter_.finished(reason);
   --choices_open_;
   --choices_counted_;
   host_->give_back(1);
@@ -256,6 +262,8 @@ void Generation::finish_choice(Running& running, FinishReason reason) {
 
 void Generation::finish() {
   if (ended_) return;
+  meter_.ended(reused_tokens());
+  exchange_->request().account = meter_.words();
   if (stream_) {
     if (order_->include_usage) {
       auto last = envelope(true, Json::array());
@@ -275,6 +283,12 @@ void Generation::finish() {
 
 void Generation::fail(const ApiError& error) {
   if (ended_) return;
+  meter_.failed(error.error.code);
+  auto& request = exchange_->request();
+  request.account = meter_.words();
+  // What is the client's fault may name what it wrote, and is told to it alone.
+  if (status_of(error) >= 500)
+    log_request(LogLevel::warning, "server", request.id, "{}", without_room(error.error.message));
   if (stream_) {
     stream_->fail(error);
   } else {
@@ -289,6 +303,8 @@ void Generation::end(ExchangeEnd end) {
   if (end == ExchangeEnd::stopping) {
     return fail(ApiError::from({Code::unavailable, "[server] this node is stopping; ask another one"}));
   }
+  meter_.abandoned();
+  exchange_->request().account = meter_.words();
   if (stream_) stream_->drop();
   release();
 }
@@ -316,17 +332,27 @@ Json Generation::envelope(bool stream, Json choices) const {
   return body;
 }
 
+std::size_t Generation::prompt_tokens() const {
+  std::size_t tokens = 0;
+  for (const auto& prompt : *prompts_) tokens += prompt.tokens.size();
+  return tokens;
+}
+
+// Of each prompt once, however many choices share it.
+std::size_t Generation::reused_tokens() const {
+  std::size_t tokens = 0;
+  for (const auto& running : running_)
+    if (running->choice.index() % order_->choices == 0) tokens += running->prompt_reused;
+  return tokens;
+}
+
 Json Generation::usage() const {
-  std::size_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
-  for (const auto& prompt : *prompts_) prompt_tokens += prompt.tokens.size();
-  for (const auto& running : running_) {
-    completion_tokens += running->choice.tokens_generated();
-    if (running->choice.index() % order_->choices == 0) cached_tokens += running->prompt_reused;
-  }
-  return {{"prompt_tokens", prompt_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}},
+  std::size_t completion_tokens = 0;
+  for (const auto& running : running_) completion_tokens += running->choice.tokens_generated();
+  return {{"prompt_tokens", prompt_tokens()},
+          {"prompt_tokens_details", {{"cached_tokens", reused_tokens()}}},
           {"completion_tokens", completion_tokens},
-          {"total_tokens", prompt_tokens + completion_tokens}};
+          {"total_tokens", prompt_tokens() + completion_tokens}};
 }
 
 }  // namespace flotilla

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "server/answer_meter.h"
 #include "server/backend.h"
 #include "server/choice.h"
 #include "server/dialect.h"
@@ -28,6 +29,7 @@ struct GenerationHost {
   ServerLimits limits;
   std::size_t choices_running = 0;
   ReturnTurns turns = {};  // of those who found no place
+  std::shared_ptr<ServerTraffic> traffic = std::make_shared<ServerTraffic>();
 
   bool is_full_for(std::size_t choices) const { return choices_running + choices > limits.choices_running_max; }
   void give_back(std::size_t choices);
@@ -69,11 +71,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void release();
 
   Json envelope(bool stream, Json choices) const;
+  std::size_t prompt_tokens() const;
+  std::size_t reused_tokens() const;
   Json usage() const;
 
   std::shared_ptr<HttpExchange> exchange_;
   std::unique_ptr<Dialect> dialect_;
   std::shared_ptr<GenerationHost> host_;
+  AnswerMeter meter_;
   std::shared_ptr<SseWriter> stream_;  // empty where the answer is whole
   std::string id_;
   std::int64_t created_ = 0;

@@ -33,9 +33,12 @@ struct HttpRequest {
   std::string origin, fetch_site;                          // fetch_site: Sec-Fetch-Site
   std::string accept, accept_encoding, if_none_match;      // what the page's files ask for (page.h)
   std::string wanted_method, wanted_headers;               // of a page that asks beforehand: Access-Control-Request-…
+  std::string id;                                          // request_id.h
   boost::asio::ip::address remote_address, local_address;  // the connection's ends, plain (peer_address.h)
 
   std::vector<std::pair<std::string, std::string>> answer_headers;  // set by the router: on every answer to this
+  std::string route;    // set by the router: whose handler it gets, as that was added; empty where none fits
+  std::string account;  // set by that: what the log says of the answer beside its status; nothing a client wrote
 };
 
 // Data is somebody's: no browser takes it for a page, and nobody keeps it.
@@ -46,7 +49,8 @@ struct HttpAnswer {
   std::string content_type = "application/json";
   std::string body;
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string_view policy = data_policy, caching = never_kept;  // Content-Security-Policy, Cache-Control; static storage
+  std::string_view policy = data_policy,
+                   caching = never_kept;  // Content-Security-Policy, Cache-Control; static storage
 };
 
 enum class ExchangeEnd {

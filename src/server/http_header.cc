@@ -7,6 +7,7 @@
 
 #include "base/words.h"
 #include "server/http_target.h"
+#include "server/request_id.h"
 
 namespace flotilla {
 namespace {
@@ -73,6 +74,7 @@ ApiResult<HttpRequest> check_header(const http::request_header<>& header, const 
   request.if_none_match = text(http::field::if_none_match);
   request.wanted_method = text(http::field::access_control_request_method);
   request.wanted_headers = text(http::field::access_control_request_headers);
+  request.id = request_id_for(text("x-request-id"));
   return request;
 }
 

@@ -48,6 +48,7 @@ HttpSession::HttpSession(asio::ip::tcp::socket socket, ConnectionCount::Caller c
 
 void HttpSession::start() {
   host_->sessions.emplace(this, weak_from_this());
+  host_->traffic->connected();
   error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   wait_for_request(host_->limits.header_time_max);
@@ -267,6 +268,7 @@ void HttpSession::close() {
   if (state_ == State::closed) return;
   state_ = State::closed;
   host_->sessions.erase(this);
+  host_->traffic->disconnected();
   host_->connections.forget(caller_);
   error_code ignored;
   socket_.close(ignored);

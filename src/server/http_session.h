@@ -21,6 +21,7 @@
 #include "server/http_exchange.h"
 #include "server/openai_errors.h"
 #include "server/server.h"
+#include "server/traffic.h"
 
 namespace flotilla {
 
@@ -34,6 +35,7 @@ struct HttpHost {
   std::function<std::optional<HttpAnswer>(HttpRequest&)> refusal;
   ConnectionCount connections;
   std::shared_ptr<BodyBudget> bodies;
+  std::shared_ptr<ServerTraffic> traffic = std::make_shared<ServerTraffic>();
   std::unordered_map<HttpSession*, std::weak_ptr<HttpSession>> sessions;
   bool stopping = false;
 };

@@ -84,7 +84,10 @@ bool Router::asks_beforehand(const HttpRequest& request) const {
 
 std::optional<HttpAnswer> Router::refusal(HttpRequest& request) const {
   request.answer_headers = gate_.headers_for(request);
-  if (const auto* route = route_of(request)) return gate_.refusal(request, route->access);
+  if (const auto* route = route_of(request)) {
+    request.route = route->path;
+    return gate_.refusal(request, route->access);
+  }
   return gate_.refusal(request, asks_beforehand(request) ? Access::open() : Access::any_key());
 }
 

@@ -30,7 +30,7 @@ class Router {
   void add(std::string method, std::string path, Access access, Handler handler);
 
   // What the gate says against a request, by its headers alone; nothing where it may pass. serve() asks by itself; a
-  // session asks before it reads a body. Sets request.answer_headers.
+  // session asks before it reads a body. Sets request.answer_headers and route.
   std::optional<HttpAnswer> refusal(HttpRequest& request) const;
   void serve(std::shared_ptr<HttpExchange> exchange) const;
   std::vector<RouteInfo> routes() const;

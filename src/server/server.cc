@@ -122,6 +122,13 @@ void turn_away(tcp::socket socket, ConnectionCount::Verdict why) {
   socket.shutdown(tcp::socket::shutdown_both, ignored);
 }
 
+void tell_metrics(HttpExchange& exchange, const ServerTraffic& traffic, Backend& backend) {
+  MetricsText text;
+  traffic.write(text);
+  backend.metrics(text);
+  exchange.answer({.content_type = "text/plain; version=0.0.4; charset=utf-8", .body = text.take(), .headers = {}});
+}
+
 class ListeningServer : public Server {
  public:
   ListeningServer(tcp::acceptor acceptor, ServerOptions options, Backend& backend)
@@ -131,6 +138,7 @@ class ListeningServer : public Server {
             std::make_shared<GenerationHost>(GenerationHost{acceptor_->get_executor(), backend, options.limits})),
         router_(std::make_shared<Router>(Gate(options.gate, options.keys))) {
     http_->limits = options.limits;
+    http_->traffic = generation_->traffic;
     http_->bodies = std::make_shared<BodyBudget>(options.limits.bodies_bytes_max);
     add_routes(options, backend);
     // A copy: connections may outlive this object by a turn of the loop.
@@ -175,6 +183,9 @@ class ListeningServer : public Server {
     }
     router.add("GET", "/v1/models/{model}", lists,
                [&backend](const Exchange& exchange) { retrieve_model(*exchange, backend); });
+    router.add(
+        "GET", "/metrics", Access::of(Scope::metrics),
+        [&backend, traffic = http_->traffic](const Exchange& exchange) { tell_metrics(*exchange, *traffic, backend); });
     add_management_routes(router, backend, http_->limits);
   }
 
@@ -200,7 +211,10 @@ class ListeningServer : public Server {
     const auto verdict = http->connections.add(caller, {.near_max = limits.connections_max,
                                                         .far_max = limits.connections_max,
                                                         .per_address_max = limits.connections_per_address_max});
-    if (verdict != ConnectionCount::Verdict::welcome) return turn_away(std::move(socket), verdict);
+    if (verdict != ConnectionCount::Verdict::welcome) {
+      http->traffic->turned_away();
+      return turn_away(std::move(socket), verdict);
+    }
     std::make_shared<HttpSession>(std::move(socket), caller, http)->start();
   }
 

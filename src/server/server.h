@@ -3,9 +3,9 @@
 // computes, waits, answers around the gate, or answers a field it did not understand as if it had.
 //
 //   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
-//   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
-//   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve
-//   POST /revoke  POST /leave  GET / and the page's files (page.h)
+//   GET /health  GET /ready  GET /metrics  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST
+//   /load POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST
+//   /approve POST /revoke  POST /leave  GET / and the page's files (page.h)
 #pragma once
 
 #include <boost/asio/io_context.hpp>

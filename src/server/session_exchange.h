@@ -1,6 +1,7 @@
 // The exchange of one request on a session: HTTP's outer form of answers and streams.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,12 +29,14 @@ class SessionExchange : public HttpExchange {
   void on_end(std::function<void(ExchangeEnd)> on_end) override;
 
  private:
-  std::string head(const HttpAnswer& answer, bool keep_alive) const;
+  std::string head(const HttpAnswer& answer, bool keep_alive);
   void whole(bool keep_alive);
 
   std::shared_ptr<HttpSession> session_;  // empty once the answer is whole
   HttpRequest request_;
   Form form_;
+  const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
+  unsigned status_ = 0;  // 0: no answer has begun
 };
 
 }  // namespace flotilla
