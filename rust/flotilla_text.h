@@ -1,7 +1,8 @@
-// The Rust half of the text room: chat templates interpreted by minijinja (rust/src). Used by src/text/chat_template.cc only.
+// The Rust half of the text room (rust/src): chat templates interpreted by minijinja, for src/text/chat_template.cc; and
+// constraints on answers kept by llguidance, for src/text/constraint.cc.
 //
 // Texts are UTF-8 with a length, never null-terminated. Nothing here throws, aborts or touches files, the network or the
-// clock. Thread: a template is immutable; render from any thread.
+// time of day. Thread: templates and vocabularies are immutable, use them from any thread; a constraint has one at a time.
 #pragma once
 
 #include <stddef.h>
@@ -45,6 +46,44 @@ FlotillaAnswer flotilla_template_render(const FlotillaTemplate* chat_template, c
 
 void flotilla_template_free(FlotillaTemplate* chat_template);
 void flotilla_answer_free(FlotillaAnswer answer);
+
+typedef struct FlotillaVocabulary FlotillaVocabulary;
+typedef struct FlotillaConstraint FlotillaConstraint;
+
+// Token t's bytes are those of `bytes` from word_ends[t - 1] (0 for the first) to word_ends[t]; none where it is part of no
+// text. Control tokens are known to grammars by their text and never part of other text. `ends`: tokens that end an answer, at
+// least one. Null, and `answer` says why, where that contradicts itself. A constraint may outlive its vocabulary.
+FlotillaVocabulary* flotilla_vocabulary_create(const char* bytes, const uint64_t* word_ends, const uint8_t* is_control,
+                                               size_t tokens, const uint32_t* ends, size_t ends_count,
+                                               FlotillaAnswer* answer);
+void flotilla_vocabulary_free(FlotillaVocabulary* vocabulary);
+
+typedef enum FlotillaConstraintKind {
+  FLOTILLA_JSON_OBJECT = 1,  // `text` is not read
+  FLOTILLA_JSON_SCHEMA = 2,
+  FLOTILLA_REGEX = 3,  // of the whole answer
+  FLOTILLA_LARK = 4,
+} FlotillaConstraintKind;
+
+typedef struct FlotillaCompileLimits {
+  uint64_t processor_milliseconds_max, memory_bytes_max;
+} FlotillaCompileLimits;
+
+// Null, and `answer` says why, where the text does not compile (SYNTAX), or not within the limits (TOO_LARGE).
+FlotillaConstraint* flotilla_constraint_create(const FlotillaVocabulary* vocabulary, uint32_t kind, const char* text,
+                                               size_t text_bytes, FlotillaCompileLimits limits, FlotillaAnswer* answer);
+// At the same place of the answer; what was compiled is shared. Null where the library failed.
+FlotillaConstraint* flotilla_constraint_copy(const FlotillaConstraint* constraint);
+// The answer goes on with these tokens; takes its last ones back. Once one of these, or a mask, was not OK, the constraint
+// can only be freed.
+FlotillaAnswer flotilla_constraint_advance(FlotillaConstraint* constraint, const uint32_t* tokens, size_t count);
+FlotillaAnswer flotilla_constraint_retreat(FlotillaConstraint* constraint, size_t count);
+// How many of these tokens, one after the other, may come next.
+size_t flotilla_constraint_allowed(FlotillaConstraint* constraint, const uint32_t* tokens, size_t count);
+// One bit for each token that may come next, the lowest of each word first; where the answer must end, the ends. FAILED
+// where nothing may come next or a step would take more than a step may.
+FlotillaAnswer flotilla_constraint_mask(FlotillaConstraint* constraint, uint32_t* words, size_t words_count);
+void flotilla_constraint_free(FlotillaConstraint* constraint);
 
 #ifdef __cplusplus
 }

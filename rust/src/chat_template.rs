@@ -1,5 +1,6 @@
 //! One chat template: compiled once in the dialect that published templates are written in, rendered under limits.
 
+use crate::failure::{Failure, Outcome};
 use crate::{clock, json};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Value;
@@ -9,29 +10,6 @@ use std::collections::BTreeMap;
 
 const NAME: &str = "chat_template";
 const NOW: &str = "strftime_now seconds"; // a variable no template can name
-
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
-    Ok = 0,
-    Syntax = 1,
-    Refused = 2,
-    TooLarge = 3,
-    Failed = 4,
-    Internal = 5,
-}
-
-#[derive(Debug)]
-pub struct Failure {
-    pub outcome: Outcome,
-    pub message: String,
-}
-
-impl Failure {
-    pub fn internal(message: impl Into<String>) -> Failure {
-        Failure { outcome: Outcome::Internal, message: message.into() }
-    }
-}
 
 #[derive(Clone, Copy)]
 pub struct Limits {

@@ -1,24 +1,36 @@
-//! The C border (flotilla_text.h). Everything inside is ordinary safe Rust; the unsafe lines are all here.
+//! The C border (flotilla_text.h): templates here, constraints in constraint_border.rs. Everything behind these two files and
+//! budget.rs is ordinary safe Rust; the unsafe lines are all there.
 //!
 //! Three dangers are met at this border. A panic must not cross it: it is caught and becomes `Internal`. A template can
-//! nest values as deep as its steps allow, which compare, print and drop by recursion: each call therefore runs on a thread
-//! of its own whose stack is large enough for the deepest value the limits allow (only pages touched are used). And it can
-//! share values so that few steps make much text: budget.rs.
+//! nest values as deep as its steps allow, which compare, print and drop by recursion, and a schema is compiled by recursion:
+//! each such call therefore runs on a thread of its own whose stack is large enough for the deepest value the limits allow
+//! (only pages touched are used). And it can share values so that few steps make much text: budget.rs.
 
 #![feature(alloc_error_hook)]
 
 mod budget;
 mod chat_template;
 mod clock;
+mod constraint;
+mod constraint_border;
+mod failure;
 mod json;
 
-use chat_template::{ChatTemplate, Failure, Limits, Outcome};
+use budget::Allowance;
+use chat_template::{ChatTemplate, Limits};
+use failure::{Failure, Outcome};
 use std::any::Any;
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::time::Duration;
 
 /// Virtual, not resident. A level costs a template at least five steps and recursion at most about 400 bytes: see
 /// `deep_values_do_not_overflow_the_stack`.
 const STACK_BYTES: usize = 256 << 20;
+
+/// Four times what a template's steps pay for in bytes; as many allocations as take a fraction of a second, since walking a
+/// shared list allocates for every list met.
+const OF_A_TEMPLATE: Allowance =
+    Allowance { bytes: 256 << 20, allocations: 5_000_000, processor_time: Duration::from_secs(60) };
 
 #[repr(C)]
 pub struct FlotillaAnswer {
@@ -40,27 +52,38 @@ fn answer(outcome: Outcome, text: String) -> FlotillaAnswer {
 }
 
 /// Runs `work` on a deep stack and turns a panic, or no thread to be had, into a failure.
-fn run<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+fn run_within<T: Send>(
+    allowance: Allowance,
+    work: impl FnOnce() -> Result<T, Failure> + Send,
+) -> Result<T, Failure> {
     let guarded = move || {
-        budget::begin();
+        budget::begin(allowance);
         let result = catch_unwind(AssertUnwindSafe(work));
-        budget::end();
-        result.unwrap_or_else(|payload| Err(unwound(payload)))
+        match (budget::end(), result) {
+            (_, Ok(Ok(done))) => Ok(done),
+            (true, _) => Err(Failure::new(Outcome::TooLarge, "it makes too much of too little")),
+            (false, Ok(Err(failure))) => Err(failure),
+            (false, Err(payload)) => Err(unwound(payload)),
+        }
     };
     std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("template".into()).stack_size(STACK_BYTES);
+        let thread = std::thread::Builder::new().name("untrusted".into()).stack_size(STACK_BYTES);
         match thread.spawn_scoped(scope, guarded) {
             Ok(handle) => handle.join().unwrap_or_else(|payload| Err(unwound(payload))),
-            Err(error) => Err(Failure::internal(format!("no thread for the template: {error}"))),
+            Err(error) => Err(Failure::internal(format!("no thread for it: {error}"))),
         }
     })
 }
 
+fn run<T: Send>(work: impl FnOnce() -> Result<T, Failure> + Send) -> Result<T, Failure> {
+    run_within(OF_A_TEMPLATE, work)
+}
+
 fn unwound(payload: Box<dyn Any + Send>) -> Failure {
-    if payload.is::<budget::Exceeded>() {
-        return Failure { outcome: Outcome::TooLarge, message: "the template makes too much of too little".into() };
+    match payload.is::<budget::Exceeded>() {
+        true => Failure::new(Outcome::TooLarge, "it makes too much of too little"),
+        false => Failure::internal("the interpreter panicked"),
     }
-    Failure::internal("the template interpreter panicked")
 }
 
 /// # Safety

@@ -251,6 +251,7 @@ NodeInfo Node::describe() const {
   info.incarnation = context_.next_epoch.incarnation;
   info.revision = published_.revision;
   desks_.describe(info, power_.offered(*options_.memory_bytes));
+  info.keeps_constraints = true;
   info.on_battery = power_.power().on_battery;
   info.battery_percent = power_.power().charge_percent.value_or(0);
   info.devices = {{.kind = "CPU",

@@ -70,11 +70,22 @@ void RequestDesk::send(RequestId id, const Placement& placement) {
   entered.model = opened_.at(placement.id);
   entered.journal.placement = placement.id;
   entered.head = placement.head();
-  const auto sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(entered.journal)));
+  auto sent = check_head(entered, context_.view());
+  if (sent) sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(entered.journal)));
   if (sent) return;
   TokenEvent unsent = failed_event(id, sent.error());
   if (sent.error().code == Code::unavailable) unsent.goes_on = GoesOn::not_begun;
   boost::asio::post(context_.loop, [this, unsent] { deliver(unsent); });
+}
+
+// An older release would pass over what it does not know and answer as it likes.
+Status RequestDesk::check_head(const Entered& entered, const ClusterView& view) const {
+  if (!entered.journal.constraint.any()) return {};
+  const Member* head = view.find(entered.head);
+  if (head == nullptr || head->info.keeps_constraints) return {};
+  return fail(Code::unsupported,
+              "[app] expected a machine that keeps answers to a schema but {} runs flotilla {}, which cannot; update it",
+              head->info.name, head->info.version);
 }
 
 // Waits as a client does who asks for the model by name, then takes what is there. `gone` is a placement that is not to

@@ -73,6 +73,7 @@ class RequestDesk {
     PlacementId placement;
   };
   void send(RequestId id, const Placement& placement);
+  Status check_head(const Entered& entered, const ClusterView& view) const;
   const Placement* answering(const ClusterView& view, PlacementId id) const;
   bool is_moving(const ClusterView& view, PlacementId id) const;
   void find_another(RequestId id, PlacementId gone, const Error& cause);

@@ -76,6 +76,12 @@ inline constexpr std::size_t api_keys_max = 1024;  // each request's key is comp
 inline constexpr std::size_t requests_queued_max = 1024;  // then 429 with Retry-After
 inline constexpr auto stream_keepalive = 10s;            // an SSE comment, so that proxies do not cut a long prefill
 inline constexpr std::size_t template_steps_max = 1'000'000, template_output_bytes_max = 8u << 20;
+// A schema, pattern or grammar that an answer is to keep to (text/constraint.h); processor time, on the text thread.
+inline constexpr std::size_t constraint_bytes_max = 256u << 10, constraint_memory_bytes_max = 256u << 20;
+inline constexpr auto constraint_compile_time_max = 1000ms;
+// Different ones that one runner keeps at a time: the automaton of each grows to some 40 MiB at most.
+inline constexpr std::size_t constraints_kept_max = 64;
+static_assert(constraint_bytes_max < control_body_bytes_max / 2);
 inline constexpr std::size_t stream_events_queued_max = 1024;
 
 }  // namespace flotilla::limits

@@ -1,6 +1,7 @@
 #include "engine/sampler.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -172,6 +173,29 @@ std::vector<TokenLogprob> top_of(std::span<const float> logits, std::int32_t cou
   return top;
 }
 
+void forbid_others(std::span<float> logits, const TokenMask& allowed) {
+  for (std::size_t token = 0; token < logits.size();) {
+    const std::size_t end = std::min(logits.size(), token + 32);
+    const std::uint32_t word = token / 32 < allowed.words.size() ? allowed.words[token / 32] : 0;
+    if (word == ~std::uint32_t{0}) token = end;
+    for (; token < end; ++token)
+      if ((word >> (token % 32) & 1) == 0) logits[token] = -std::numeric_limits<float>::infinity();
+  }
+}
+
+TokenId first_of(const TokenMask& allowed) {
+  for (std::size_t word = 0; word < allowed.words.size(); ++word)
+    if (allowed.words[word] != 0) return static_cast<TokenId>(word * 32 + std::countr_zero(allowed.words[word]));
+  return 0;
+}
+
+// One that has no probability at all (no number, minus infinity) is chosen all the same where it must be.
+TokenId choose_allowed(std::span<float> logits, const SamplingParams& params, double u, const TokenMask& allowed) {
+  forbid_others(logits, allowed);
+  const TokenId chosen = choose(logits, params, u);
+  return allowed.contains(chosen) ? chosen : first_of(allowed);
+}
+
 std::uint64_t split_mix(std::uint64_t x) {
   x += 0x9e3779b97f4a7c15u;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -182,7 +206,8 @@ std::uint64_t split_mix(std::uint64_t x) {
 }  // namespace
 
 SampledToken sample(std::span<float> logits, const SamplingParams& params, const SamplingHistory& history,
-                    std::uint32_t choice, std::uint32_t position, std::int32_t top_logprobs) {
+                    std::uint32_t choice, std::uint32_t position, std::int32_t top_logprobs,
+                    const TokenMask* allowed) {
   SampledToken sampled;
   add_bias(logits, params);
   const bool wants_logprobs = top_logprobs >= 0;
@@ -193,7 +218,7 @@ SampledToken sample(std::span<float> logits, const SamplingParams& params, const
   const std::vector<float> model(wants_logprobs ? logits.begin() : logits.end(), logits.end());
   penalize(logits, params, history);
   const double u = params.temperature > 0 ? uniform(params.seed, choice, position) : 0;
-  sampled.token = choose(logits, params, u);
+  sampled.token = allowed ? choose_allowed(logits, params, u, *allowed) : choose(logits, params, u);
   if (wants_logprobs) sampled.logprob = reported(model[static_cast<std::size_t>(sampled.token)] - log_sum);
   return sampled;
 }

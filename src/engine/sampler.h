@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/token_mask.h"
 #include "wire/generate.h"
 
 namespace flotilla {
@@ -22,9 +23,11 @@ struct SamplingHistory {
   std::size_t prompt_length = 0;
 };
 
-// `logits` [vocabulary] is used as scratch. `position` counts the generated tokens from 0.
+// `logits` [vocabulary] is used as scratch. `position` counts the generated tokens from 0. `allowed`, where there is one,
+// narrows the choice before all else, at least one token is in it; logprobs stay the model's own.
 SampledToken sample(std::span<float> logits, const SamplingParams& params, const SamplingHistory& history,
-                    std::uint32_t choice, std::uint32_t position, std::int32_t top_logprobs);
+                    std::uint32_t choice, std::uint32_t position, std::int32_t top_logprobs,
+                    const TokenMask* allowed = nullptr);
 
 // Log-probability of `token` and the best `top_logprobs`, without choosing.
 SampledToken score(std::span<const float> logits, TokenId token, std::int32_t top_logprobs);

@@ -55,6 +55,40 @@ TEST(Sampler, WhatIsNotANumberIsNeverChosen) {
   EXPECT_EQ(choose({nan, nan}, {.top_p = 0.5f}), 0);
 }
 
+TEST(Sampler, OnlyWhatIsAllowedIsChosenWhateverNarrowsTheChoice) {
+  std::vector<float> logits(100);
+  for (std::size_t token = 0; token < logits.size(); ++token) logits[token] = static_cast<float>(token % 37);
+  TokenMask allowed{.words = std::vector<std::uint32_t>(4)};
+  for (const TokenId token : {3, 64, 70}) allowed.words[static_cast<std::size_t>(token) / 32] |= 1u << (token % 32);
+  for (const SamplingParams& params : std::vector<SamplingParams>{
+           {.temperature = 0}, {}, {.top_k = 1}, {.top_k = 40}, {.top_p = 0.01f}, {.min_p = 0.9f}, {.temperature = 5}})
+    for (std::uint32_t position = 0; position < 50; ++position) {
+      auto scratch = logits;
+      const auto token = sample(scratch, params, {}, 0, position, -1, &allowed).token;
+      EXPECT_TRUE(allowed.contains(token)) << token;
+      if (params.temperature == 0 || params.top_k == 1) EXPECT_EQ(token, 70) << "the likeliest that is allowed";
+    }
+}
+
+TEST(Sampler, WhatMustBeIsChosenAlsoWithoutAProbability) {
+  const TokenMask allowed{.words = {1u << 2}};
+  for (const float logit : {-infinity, std::nanf(""), -1e30f}) {
+    std::vector<float> logits{5, 4, logit, 3};
+    EXPECT_EQ(sample(logits, {}, {}, 0, 0, -1, &allowed).token, 2);
+    logits = {5, 4, logit, 3};
+    EXPECT_EQ(sample(logits, {.temperature = 0}, {}, 0, 0, -1, &allowed).token, 2);
+  }
+}
+
+TEST(Sampler, LogprobsStayTheModelsOwnWhereTheChoiceIsConstrained) {
+  std::vector<float> logits = logs({0.5, 0.3, 0.2});
+  const TokenMask allowed{.words = {1u << 2}};
+  const auto chosen = sample(logits, {}, {}, 0, 0, 2, &allowed);
+  EXPECT_EQ(chosen.token, 2);
+  EXPECT_NEAR(chosen.logprob, std::log(0.2), 1e-4);
+  EXPECT_EQ(chosen.top.at(0).token, 0);
+}
+
 TEST(Sampler, DrawsFollowTheDistribution) {
   const auto counts = draw(logs({0.5, 0.3, 0.2}), {});
   expect_share(counts.at(0), 0.5);

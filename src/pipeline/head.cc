@@ -19,12 +19,15 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-SchedulerOptions scheduler_options(const PrepareStage& plan) {
+SchedulerOptions scheduler_options(const PrepareStage& plan, Constraints& constraints) {
   const auto unix_now = std::chrono::system_clock::now().time_since_epoch();
   return {.sequences = plan.sequences,
           .context_tokens = plan.context_tokens,
           .step_rows_max = limits::step_rows_max,
           .requests_queued_max = limits::requests_queued_max,
+          .allowed_guesses = [&constraints](const auto& request, auto answer, auto guesses) {
+            return constraints.allowed_guesses(request, answer, guesses);
+          },
           .unix_offset = unix_now - Clock::now().time_since_epoch()};
 }
 
@@ -40,13 +43,15 @@ struct StepSent {
 
 class Head {
  public:
-  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan)
+  Head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan,
+       Constraints::LoadTokenizer load_tokenizer)
       : stage_(stage),
         ring_(ring),
         node_(node),
         clock_(clock),
         plan_(plan),
-        scheduler_(Scheduler::create(scheduler_options(plan))),
+        constraints_(std::move(load_tokenizer)),
+        scheduler_(Scheduler::create(scheduler_options(plan, constraints_))),
         window_(plan.stage_count),
         meter_(node, plan, &ring, &group),
         wanted_(stage.spec().embedding_length) {
@@ -57,8 +62,11 @@ class Head {
   void fail_all(const Error& cause, GoesOn goes_on);
 
  private:
+  void wait_for_command();
   void obey(Command command);
+  void cancel(RequestId id);
   void submit(GenerateRequest request);
+  void schedule(GenerateRequest request);
   void refuse(RequestId id, Error cause, GoesOn goes_on = GoesOn::no);
   Status check_request(const GenerateRequest& request) const;
   Result<bool> begin_step();
@@ -79,12 +87,14 @@ class Head {
   NodeLine& node_;
   StepClock& clock_;
   const PrepareStage& plan_;
+  Constraints constraints_;
   const std::unique_ptr<Scheduler> scheduler_;
   FlightWindow window_;
   Meter meter_;
   std::deque<StepSent> under_way_;
   ReceivedStep returned_;
   WantedRows wanted_;
+  std::vector<RowMask> masks_;
   std::vector<RowResult> results_;
   std::vector<float> scratch_;
   Clock::time_point finished_at_{};                  // the newest step that is done
@@ -101,28 +111,54 @@ Status Head::serve() {
   while (!node_.ended()) {
     if (scheduler_->idle() && under_way_.empty()) {
       meter_.send_rest();
-      auto command = node_.next();
-      if (!command) break;
-      obey(*std::move(command));
+      wait_for_command();
     }
     while (auto command = node_.try_next()) obey(*std::move(command));
+    while (auto compiled = constraints_.take_compiled()) {
+      const auto& [request, status] = *compiled;
+      status ? schedule(std::move(compiled->request)) : refuse(request.id, status.error());
+    }
     FLOTILLA_TRY(const bool begun, begin_step());
     if (!under_way_.empty()) FLOTILLA_TRY_STATUS(finish_step(begun));
   }
   return {};
 }
 
+// A constraint that compiles is to be taken up soon, too.
+void Head::wait_for_command() {
+  if (constraints_.compiling()) {
+    if (auto command = node_.next_within(look_for_commands)) obey(*std::move(command));
+  } else if (auto command = node_.next()) {
+    obey(*std::move(command));
+  }
+}
+
 void Head::obey(Command command) {
   if (auto* request = std::get_if<GenerateRequest>(&command)) return submit(std::move(*request));
-  if (const auto* cancel = std::get_if<CancelRequest>(&command)) return scheduler_->cancel(cancel->id);
+  if (const auto* unwanted = std::get_if<CancelRequest>(&command)) return cancel(unwanted->id);
   log(LogLevel::warning, "pipeline", "a command that came too late for this stage is passed over");
+}
+
+void Head::cancel(RequestId id) {
+  if (!constraints_.cancel(id)) return scheduler_->cancel(id);
+  TokenEvent cancelled{.id = id};
+  cancelled.finish = FinishReason::cancelled;
+  send_events({cancelled});
 }
 
 void Head::submit(GenerateRequest request) {
   const auto id = request.id;
   auto status = check_request(request);
-  if (status) status = scheduler_->submit(std::move(request), Clock::now());
+  if (!status) return refuse(id, std::move(status).error());
+  if (!request.constraint.any()) return schedule(std::move(request));
+  status = constraints_.compile(std::move(request));
   if (!status) refuse(id, std::move(status).error());
+}
+
+void Head::schedule(GenerateRequest request) {
+  const auto id = request.id;
+  const auto status = scheduler_->submit(std::move(request), Clock::now());
+  if (!status) refuse(id, status.error());
 }
 
 void Head::refuse(RequestId id, Error cause, GoesOn goes_on) {
@@ -141,6 +177,7 @@ void Head::fail_all(const Error& cause, GoesOn goes_on) {
   for (auto& event : ended)
     if (event.finish == FinishReason::failed) event.goes_on = goes_on;
   send_events(ended);
+  for (const RequestId id : constraints_.abandon()) refuse(id, cause, goes_on);
   while (const auto command = node_.try_next())
     if (const auto* request = std::get_if<GenerateRequest>(&*command)) refuse(request->id, cause, goes_on);
 }
@@ -174,6 +211,7 @@ Result<bool> Head::begin_step() {
 }
 
 Status Head::send(const StepBatch& batch, Clock::time_point begun) {
+  constraints_.begin(batch.step, scheduler_->logits_rows(batch.step));
   FLOTILLA_TRY(const auto values, compute(batch));
   const auto computed = Clock::now();
   FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
@@ -247,15 +285,17 @@ Status Head::check_returned(const StepSent& sent) const {
   return {};
 }
 
-RowResult result_of(const LogitsRow& row, std::span<const float> logits, std::vector<float>& scratch) {
+RowResult result_of(const LogitsRow& row, std::span<const float> logits, const RowMask& mask,
+                    std::vector<float>& scratch) {
   const auto& request = *row.request;
+  if (mask.error) return {.error = mask.error};
   SampledToken sampled;
   if (row.score_token >= 0) {
     sampled = score(logits, row.score_token, request.top_logprobs);
   } else {
     scratch.assign(logits.begin(), logits.end());
     sampled = sample(scratch, request.sampling, {.tokens = row.tokens, .prompt_length = request.prompt.size()},
-                     request.choice, row.generated, request.top_logprobs);
+                     request.choice, row.generated, request.top_logprobs, mask.mask ? &*mask.mask : nullptr);
   }
   return {sampled.token, sampled.logprob, std::move(sampled.top)};
 }
@@ -264,6 +304,8 @@ Status Head::sample_rows(std::uint64_t step) {
   const auto rows = scheduler_->logits_rows(step);
   const TimedStep timed(clock_, rows.size());
   results_.assign(rows.size(), {});
+  masks_ = constraints_.masks(step);
+  masks_.resize(rows.size());
   wanted_.clear();
   for (const auto& row : rows) wanted_.add(row.likeliest_is_enough);
   return wanted_.visit(
@@ -279,7 +321,7 @@ Status Head::sample_from_logits(std::span<const std::uint32_t> numbers, std::spa
   for (std::size_t row = 0; row < numbers.size(); ++row) {
     const auto of_row = logits.subspan(row * vocabulary, vocabulary);
     FLOTILLA_TRY_STATUS(check_finite(largest(of_row)));
-    results_[numbers[row]] = result_of(wanted[numbers[row]], of_row, scratch_);
+    results_[numbers[row]] = result_of(wanted[numbers[row]], of_row, masks_[numbers[row]], scratch_);
   }
   return {};
 }
@@ -300,14 +342,17 @@ Status Head::check_finite(float best) const {
 }
 
 void Head::send_events(const std::vector<TokenEvent>& events) {
-  for (const auto& event : events) node_.send(FrameKind::token_event, encode(event), plan_.epoch);
+  for (const auto& event : events) {
+    node_.send(FrameKind::token_event, encode(event), plan_.epoch);
+    if (event.finish != FinishReason::none) constraints_.forget(event.id);
+  }
 }
 
 }  // namespace
 
 Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock,
-                const PrepareStage& plan) {
-  Head head(stage, ring, group, node, clock, plan);
+                const PrepareStage& plan, Constraints::LoadTokenizer load_tokenizer) {
+  Head head(stage, ring, group, node, clock, plan, std::move(load_tokenizer));
   auto status = head.serve();
   if (node.ended()) {
     head.fail_all(node.end_cause(), GoesOn::no);

@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "engine/stage.h"
+#include "pipeline/constraints.h"
 #include "pipeline/group.h"
 #include "pipeline/node_line.h"
 #include "pipeline/ring.h"
@@ -24,7 +25,8 @@
 namespace flotilla {
 
 // Until the node ends the line (success) or a step fails (the cause). Either way every request has ended by then.
-// `group`: the other machines of this stage, for the counters.
-Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan);
+// `group`: the other machines of this stage, for the counters. `load_tokenizer`: for answers with a constraint.
+Status run_head(Stage& stage, Ring& ring, const Group& group, NodeLine& node, StepClock& clock, const PrepareStage& plan,
+                Constraints::LoadTokenizer load_tokenizer);
 
 }  // namespace flotilla

@@ -34,6 +34,12 @@ Result<Command> NodeLine::next() { return commands_.pop(); }
 
 std::optional<Command> NodeLine::try_next() { return commands_.try_pop(); }
 
+std::optional<Command> NodeLine::next_within(std::chrono::milliseconds patience) {
+  auto command = commands_.pop_for(patience);
+  if (!command) return std::nullopt;
+  return *std::move(command);
+}
+
 void NodeLine::send(FrameKind kind, Bytes body, Epoch epoch) {
   const std::scoped_lock lock(sending_);
   const auto status = link_->send(make_frame(kind, std::move(body), epoch));

@@ -35,6 +35,7 @@ class NodeLine {
 
   Result<Command> next();  // waits; the cause where the line has ended
   std::optional<Command> try_next();
+  std::optional<Command> next_within(std::chrono::milliseconds patience);  // none too where the line has ended
   std::size_t waiting() const { return commands_.size(); }
 
   // A failure to send is not reported here: the reader sees the same end of the link and ends the line.

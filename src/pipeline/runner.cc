@@ -102,6 +102,7 @@ class Runner {
   void send_ready(const StageMemory& memory, std::uint16_t port);
   Result<std::unique_ptr<Stage>> load();
   Result<std::optional<Ring>> form_ring(Descriptor listener);
+  Constraints::LoadTokenizer load_tokenizer() const;
 
   NodeLine& node_;
   const RunnerOptions& options_;
@@ -128,7 +129,7 @@ Status Runner::run() {
   node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
   const Pulse pulse(node_, clock_, plan_.epoch);
   if (!ring) return run_member(*stage, *group_, node_, clock_, plan_);
-  auto status = plan_.is_head ? run_head(*stage, *ring, *group_, node_, clock_, plan_)
+  auto status = plan_.is_head ? run_head(*stage, *ring, *group_, node_, clock_, plan_, load_tokenizer())
                               : run_worker(*stage, *ring, *group_, node_, clock_, plan_);
   if (!status) group_->send_lost(status.error());
   return status;
@@ -200,6 +201,13 @@ Result<std::optional<Ring>> Runner::form_ring(Descriptor listener) {
       return connect_ring(plan_, next, listener, options_, node_, *group_);
     log(LogLevel::warning, "pipeline", "connect_ring of another placement or epoch is passed over");
   }
+}
+
+Constraints::LoadTokenizer Runner::load_tokenizer() const {
+  return [this]() -> Result<std::shared_ptr<const Tokenizer>> {
+    if (options_.load_tokenizer) return options_.load_tokenizer(plan_);
+    return fail(Code::unsupported, "[pipeline] expected a stage that knows the model's tokens but this one does not");
+  };
 }
 
 void Runner::send_failed(const Error& cause) {

@@ -25,6 +25,7 @@
 #include "base/result.h"
 #include "engine/stage.h"
 #include "io/link.h"
+#include "text/tokenizer.h"
 #include "wire/control.h"
 
 namespace flotilla {
@@ -34,6 +35,9 @@ struct RunnerOptions {
   std::uint32_t spin_us = 0;  // io/tcp_link.h
   // How long a computation may go on once the node is gone. Then the process ends where it is.
   std::chrono::milliseconds grace{500};
+  // The model's tokens, for answers with a constraint; asked for with the first of those, on another thread. Absent: such
+  // answers are refused.
+  std::function<Result<std::shared_ptr<const Tokenizer>>(const PrepareStage& plan)> load_tokenizer = {};
 };
 
 // Serves until the node closes the link or sends stop_stage. The error says why it ended otherwise (already reported).

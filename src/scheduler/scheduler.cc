@@ -256,7 +256,7 @@ void FifoScheduler::guess(std::span<const Owned> answers) {
   auto rows = static_cast<std::uint32_t>(answers.size());
   for (const auto& sequence : answers) {
     if (!sequence->request.speculate) continue;
-    sequence->guess(costs, rows, options_.step_rows_max - rows);
+    sequence->guess(costs, rows, options_.step_rows_max - rows, options_.allowed_guesses);
     rows += sequence->guessed;
   }
 }
@@ -325,7 +325,11 @@ void FifoScheduler::learn_times(const StepUnderWay& step, Now now) {
 
 void FifoScheduler::accept(const WantedRow& row, const RowResult& result, std::vector<TokenEvent>& events) {
   Sequence& sequence = *row.sequence;
-  if (sequence.ended) return;
+  if (sequence.ended || sequence.went_wrong) return;
+  if (result.error) {
+    events.push_back(end(sequence, FinishReason::failed, result.error));
+    return;
+  }
   TokenEvent event{.id = sequence.request.id,
                    .index = 0,
                    .has_token = true,
@@ -345,7 +349,6 @@ void FifoScheduler::accept(const WantedRow& row, const RowResult& result, std::v
 // The row at `position` chose the token at position + 1, which may have been guessed.
 void FifoScheduler::accept_answer(Sequence& sequence, std::uint32_t position, TokenEvent event,
                                   std::vector<TokenEvent>& events) {
-  if (sequence.went_wrong) return;
   sequence.compare_with_lookup(position, event.token);
   if (std::ranges::contains(sequence.request.stop_tokens, event.token)) {
     events.push_back(end(sequence, FinishReason::stop));

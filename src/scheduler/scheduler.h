@@ -16,6 +16,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,11 +30,16 @@
 
 namespace flotilla {
 
+using AllowedGuesses = std::function<std::size_t(
+    const GenerateRequest& request, std::span<const TokenId> answer, std::span<const TokenId> guesses)>;
+
 struct SchedulerOptions {
   std::uint32_t sequences = 4;          // KV slots
   std::uint32_t context_tokens = 4096;  // per slot
   std::uint32_t step_rows_max = 512;    // rows of one step; decode rows go first, prompts are cut (chunk_size.h)
   std::size_t requests_queued_max = limits::requests_queued_max;
+  // How many of the guesses may follow the answer so far, of a request with a constraint; absent: all.
+  AllowedGuesses allowed_guesses = {};
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
   std::chrono::nanoseconds unix_offset{0};
 };
@@ -53,6 +59,7 @@ struct RowResult {
   TokenId token = 0;
   float logprob = 0;
   std::vector<TokenLogprob> top;
+  std::optional<Error> error = {};  // there is no token: the answer cannot go on
 };
 
 class Scheduler {

@@ -722,6 +722,52 @@ TEST(Scheduler, ATextThatRepeatsItselfTakesFewerStepsAndGivesTheSameAnswer) {
   EXPECT_LT(steps_for(true, repetitive_token, 400, 5ms), 130);
 }
 
+TEST(Scheduler, GuessesThatAConstraintForbidsAreNotTried) {
+  for (const std::size_t allowed : {std::size_t{0}, std::size_t{2}}) {
+    std::size_t asked_for = 0;
+    FakeModel model({.sequences = 1,
+                     .allowed_guesses =
+                         [&](const GenerateRequest& request, std::span<const TokenId> answer,
+                             std::span<const TokenId> guesses) {
+                           EXPECT_TRUE(request.constraint.any());
+                           EXPECT_EQ(answer.size(), model.answers[request.id].size());
+                           ++asked_for;
+                           return std::min(allowed, guesses.size());
+                         }},
+                    repetitive_token);
+    auto asked = request(1, counting(12), 100);
+    asked.constraint = {ConstraintKind::regex, ".*"};
+    ASSERT_TRUE(model.scheduler().submit(asked, {}));
+    Scheduler::Now now{};
+    std::size_t rows_most = 0;
+    for (bool reads = true; const auto batch = model.begin(now); reads = false) {
+      if (!reads) rows_most = std::max(rows_most, batch->rows.size());
+      now += std::chrono::milliseconds(100) + 5ms * batch->rows.size();
+      model.finish(now);
+    }
+    EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096, repetitive_token));
+    EXPECT_EQ(rows_most, 1 + allowed);
+    EXPECT_GT(asked_for, 10u);
+  }
+}
+
+TEST(Scheduler, ARowWithoutATokenEndsItsAnswerAndNoOther) {
+  const auto scheduler = Scheduler::create({});
+  ASSERT_TRUE(scheduler->submit(request(1, {5, 6}, 4), {}));
+  ASSERT_TRUE(scheduler->submit(request(2, {7, 8}, 4), {}));
+  const auto batch = scheduler->next({}, {}, 1);
+  ASSERT_TRUE(batch);
+  std::vector<RowResult> results(2);
+  results[0].error = Error{Code::unsupported, "it cannot go on"};
+  std::map<RequestId, TokenEvent> events;
+  for (const auto& event : scheduler->complete(batch->step, results, {})) events[event.id] = event;
+  EXPECT_EQ(events.at(RequestId{1}).finish, FinishReason::failed);
+  EXPECT_EQ(events.at(RequestId{1}).error->message, "it cannot go on");
+  EXPECT_FALSE(events.at(RequestId{1}).has_token);
+  EXPECT_TRUE(events.at(RequestId{2}).has_token);
+  EXPECT_EQ(scheduler->running(), 1u);
+}
+
 TEST(Scheduler, WhatRowsCostAndHowOftenGuessesAreRightDecideHowManyThereAre) {
   EXPECT_GT(steps_for(true, repetitive_token, 400, 2000ms), 330) << "rows are dear: each costs as much as a step";
   EXPECT_GT(steps_for(true, next_token, 400, 5ms), 390) << "a text without repetition";

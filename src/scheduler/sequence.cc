@@ -6,12 +6,14 @@
 
 namespace flotilla {
 
-void Sequence::guess(const RowCosts& costs, std::uint32_t rows, std::uint32_t room) {
+void Sequence::guess(const RowCosts& costs, std::uint32_t rows, std::uint32_t room, const AllowedGuesses& allowed) {
   const auto left = request.tokens_max - generated;  // at least 1
   const Draft draft = look_up(tokens, std::min(drafts_max, left - 1));
   lookup.assign(draft.tokens.begin(), draft.tokens.end());
   lookup_match = draft.match;
-  const auto drafted = static_cast<std::uint32_t>(std::min<std::size_t>(lookup.size(), room));
+  auto drafted = static_cast<std::uint32_t>(std::min<std::size_t>(lookup.size(), room));
+  if (drafted > 0 && allowed && request.constraint.any())
+    drafted = static_cast<std::uint32_t>(allowed(request, answer(), std::span(lookup).first(drafted)));
   guessed = draft_window(costs, record.chance(draft.match), rows, drafted);
   tokens.insert(tokens.end(), lookup.begin(), lookup.begin() + guessed);
   confirmed = computed + 1;

@@ -15,6 +15,7 @@
 #include "base/ids.h"
 #include "scheduler/chunk_size.h"
 #include "scheduler/draft_window.h"
+#include "scheduler/scheduler.h"
 #include "wire/generate.h"
 
 namespace flotilla {
@@ -50,6 +51,7 @@ struct Sequence {
   std::uint32_t text_length() const { return prompt_length() + generated; }  // without guesses
   // What is read before the first new token: the prompt, and of a resumed answer what was made of it elsewhere.
   std::uint32_t reading_length() const { return prompt_length() + static_cast<std::uint32_t>(request.resumed.size()); }
+  std::span<const TokenId> answer() const { return std::span(tokens).subspan(prompt_length(), generated); }
   std::span<const TokenId> reading() const { return std::span(tokens).first(reading_length()); }
   std::uint32_t prompt_reused() const { return std::min(reused, prompt_length()); }
   bool answering() const { return computed >= reading_length(); }
@@ -58,8 +60,8 @@ struct Sequence {
   std::uint32_t reuse_max() const { return request.prompt_logprobs ? 0 : reading_length() - 1; }
 
   // Looks up what may come next and guesses as much of it as pays in a step that has `rows` rows, its own among them,
-  // and room for `room` more.
-  void guess(const RowCosts& costs, std::uint32_t rows, std::uint32_t room);
+  // and room for `room` more. `allowed`, where the request has a constraint, says how much of it that lets pass.
+  void guess(const RowCosts& costs, std::uint32_t rows, std::uint32_t room, const AllowedGuesses& allowed);
   // What the row at `position` chose; not after a guess that was wrong. A token that ends the text is not added to it.
   void compare_with_lookup(std::uint32_t position, TokenId token);
   void add(std::uint32_t position, TokenId token);

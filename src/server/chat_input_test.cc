@@ -177,12 +177,8 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
       {{{"tools", {{{"type", "function"}}}}}, "tools", "not supported"},
       {{{"functions", {{{"name", "f"}}}}}, "functions", "not supported"},
       {{{"tool_choice", "required"}}, "tool_choice", "not supported"},
-      {{{"response_format", {{"type", "json_object"}}}}, "response_format", "not supported"},
-      {{{"response_format", {{"type", "yaml"}}}}, "response_format", "text, json_object"},
-      {{{"response_format", "text"}}, "response_format", "an object"},
       {{{"audio", {{"voice", "x"}}}}, "audio", "not supported"},
       {{{"modalities", {"text", "audio"}}}, "modalities", "not supported"},
-      {{{"grammar", "root ::= x"}}, "grammar", "not supported"},
       {{{"mirostat", 2}}, "mirostat", "expected 0"},
   };
   for (const auto& bad : cases) {

@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "base/units.h"
 #include "base/words.h"
+#include "server/response_format.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -67,6 +68,7 @@ void Generation::read_body() {
        depth_max = host_->limits.json_depth_max] {
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
+          if (order_) keep_written_order(body, *order_);
         } else {
           order_ = std::unexpected(ApiError::from(std::move(json).error()));
         }
@@ -95,7 +97,11 @@ void Generation::open_model() {
 
 void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   model_ = std::move(model);
-  host_->backend.run_aside([this] { prompts_ = dialect_->prompts(*model_); },
+  host_->backend.run_aside([this] {
+                             prompts_ = dialect_->prompts(*model_);
+                             if (auto kept = check_constraint(*order_, *model_->tokenizer); !kept)
+                               prompts_ = std::unexpected(std::move(kept).error());
+                           },
                            [self = shared_from_this()] {
                              if (self->ended_) return;
                              if (!self->prompts_) return self->fail(self->prompts_.error());
@@ -165,6 +171,7 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   request.tokens_max = std::clamp(order_->tokens_max.value_or(left), 1u, left);
   if (!order_->ignore_eos) request.stop_tokens = model_->tokenizer->end_of_generation();
   request.sampling = order_->sampling;
+  request.constraint = order_->constraint;
   request.top_logprobs = order_->top_logprobs;
   request.cache_scope = cache_scope();
   request.speculate = order_->speculate;

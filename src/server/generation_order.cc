@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "base/limits.h"
+#include "server/response_format.h"
 
 namespace flotilla {
 namespace {
@@ -107,7 +108,6 @@ constexpr std::array foreign_fields{
     "functions",
     "audio",
     "web_search_options",
-    "grammar",
     "json_schema",
     "guided_json",
     "guided_regex",
@@ -129,20 +129,6 @@ bool is_empty(const nlohmann::json& value) {
 
 void unsupported(JsonFields& fields, std::string_view name, std::string_view advice) {
   fields.wrong(name, Code::unsupported, std::format("{} is not supported by this version; {}", name, advice));
-}
-
-void refuse_response_format(JsonFields& fields) {
-  const auto* format = fields.object("response_format");
-  if (format == nullptr) return;
-  JsonFields inner(*format, "response_format.");
-  const auto type = inner.text("type");
-  if (type && *type == "text") return;
-  if (!type) return fields.expected("response_format", "an object with a string \"type\"", *format);
-  if (*type == "json_object" || *type == "json_schema") {
-    return unsupported(fields, "response_format", "expected {\"type\": \"text\"}, or leave the field out");
-  }
-  fields.wrong("response_format", Code::invalid_argument,
-               "expected response_format.type to be text, json_object or json_schema");
 }
 
 void refuse_modalities(JsonFields& fields) {
@@ -176,7 +162,6 @@ void refuse_unsupported(JsonFields& fields) {
   }
   refuse_tool_choice(fields, "tool_choice");
   refuse_tool_choice(fields, "function_call");
-  refuse_response_format(fields);
   refuse_modalities(fields);
 }
 
@@ -205,6 +190,7 @@ GenerationOrder read_order(JsonFields& fields) {
   read_stops(fields, order);
   order.sampling = read_sampling(fields);
   order.ignore_eos = fields.boolean("ignore_eos").value_or(false);
+  read_constraint(fields, order);
   order.speculate = fields.boolean("speculate").value_or(true);
   order.cache_prompt = fields.boolean("cache_prompt").value_or(true);
   order.cache_salt = fields.text("cache_salt").value_or("");

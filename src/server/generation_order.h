@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/constraint_source.h"
 #include "server/json_body.h"
 #include "text/tokenizer.h"
 #include "wire/generate.h"
@@ -21,6 +22,8 @@ struct GenerationOrder {
   std::vector<std::string> stops;
   SamplingParams sampling;         // seed drawn where the client gave none
   std::int32_t top_logprobs = -1;  // as in GenerateRequest
+  ConstraintSource constraint;
+  std::string constraint_field;    // which of the client's fields it came from
   bool ignore_eos = false;
   bool speculate = true;     // our extension: guess tokens ahead
   bool cache_prompt = true;  // our extension, llama.cpp's name: reuse what was computed for prompts that begin alike

@@ -19,8 +19,8 @@
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
-#include "flotilla_text.h"
 #include "text/guard.h"
+#include "text/rust_answer.h"
 #include "text/utf8.h"
 
 namespace flotilla {
@@ -29,12 +29,6 @@ namespace {
 constexpr std::size_t source_bytes_max = 256u << 10;  // the longest published template has about 30 KiB
 
 constexpr std::array<std::string_view, 5> known_roles = {"system", "developer", "user", "assistant", "tool"};
-
-struct Answer {
-  ~Answer() { flotilla_answer_free(raw); }
-  std::string_view text() const { return {raw.text, raw.bytes}; }
-  FlotillaAnswer raw{};
-};
 
 struct TemplateFree {
   void operator()(FlotillaTemplate* chat_template) const { flotilla_template_free(chat_template); }
@@ -159,8 +153,7 @@ Result<JinjaTemplate::Prompt> JinjaTemplate::render_once(const std::vector<ChatM
 
 Result<std::string> JinjaTemplate::run(const nlohmann::ordered_json& context) const {
   const std::string json = context.dump();
-  Answer answer;
-  answer.raw = flotilla_template_render(compiled_.get(), json.data(), json.size(), local_seconds_now());
+  const RustAnswer answer(flotilla_template_render(compiled_.get(), json.data(), json.size(), local_seconds_now()));
   switch (answer.raw.outcome) {
     case FLOTILLA_OK:
       return std::string(answer.text());
@@ -227,7 +220,7 @@ Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string sou
     return fail(Code::unsupported, "[text] expected a chat template of at most {} bytes but got {}", source_bytes_max,
                 source.size());
   }
-  Answer answer;
+  RustAnswer answer;
   const FlotillaRenderLimits bounds{limits::template_steps_max, limits::template_output_bytes_max};
   TemplatePointer compiled(flotilla_template_create(source.data(), source.size(), bounds, &answer.raw));
   if (compiled == nullptr) {

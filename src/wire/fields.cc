@@ -151,9 +151,10 @@ void read(const Json& json, Bytes& value, Octets rule, Complaint& complaint) {
 void read(const Json& json, std::string& value, Text rule, Complaint& complaint) {
   if (!json.is_string()) return complaint.expected("a string", json);
   const auto& text = json.get_ref<const std::string&>();
-  const std::size_t bytes_max = rule == Text::path    ? path_bytes_max
-                                : rule == Text::prose ? prose_bytes_max
-                                                      : name_bytes_max;
+  const std::size_t bytes_max = rule == Text::path     ? path_bytes_max
+                                : rule == Text::prose  ? prose_bytes_max
+                                : rule == Text::source ? limits::constraint_bytes_max
+                                                       : name_bytes_max;
   if (text.size() > bytes_max) {
     return complaint.expected(std::format("at most {} bytes of text", bytes_max), json, Code::too_large);
   }

@@ -42,6 +42,7 @@ enum class Text {
   hex,    // the same, hexadecimal digits only: fingerprints become file names
   path,   // 4096 bytes, any but NUL, as the file system has them
   prose,  // 8 KiB for people; both sides make it tidy, so that it is never the reason to refuse a message
+  source, // 256 KiB for a compiler, which has rules of its own
 };
 inline constexpr std::size_t path_bytes_max = 4096;
 

@@ -48,6 +48,12 @@ void describe(Map& map, Is<SamplingParams> auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<ConstraintSource> auto& m) {
+  map.choice("kind", m.kind, ConstraintKind::lark);
+  map.field("text", m.text, Text::source);
+}
+
+template <class Map>
 void describe(Map& map, Is<GenerateRequest> auto& m) {
   map.field("id", m.id.value);
   map.field("placement", m.placement.value);
@@ -67,6 +73,9 @@ void describe(Map& map, Is<GenerateRequest> auto& m) {
   map.must(m.resumed.empty() || !m.prompt_logprobs,
            "expected no wish for the prompt's scores with {}.resumed but got one");
   map.added("cache_scope", m.cache_scope);
+  map.added("constraint", m.constraint);
+  map.must(!m.constraint.any() || !m.stop_tokens.empty(),
+           "expected stop tokens in {} with a constraint but got none");
   map.added("speculate", m.speculate);
   map.choice("request_class", m.request_class, RequestClass::batch);
   map.field("deadline_ms", m.deadline_ms);
@@ -95,7 +104,7 @@ bool likeliest_is_enough(const GenerateRequest& request) {
   const SamplingParams& sampling = request.sampling;
   const bool penalized = (sampling.repetition_penalty != 1 && sampling.repetition_window != 0) ||
                          sampling.presence_penalty != 0 || sampling.frequency_penalty != 0;
-  return sampling.greedy() && !penalized && sampling.logit_bias.empty() && request.top_logprobs < 0;
+  return sampling.greedy() && !penalized && !request.constraint.any() && sampling.logit_bias.empty() && request.top_logprobs < 0;
 }
 
 Bytes encode(const GenerateRequest& request) { return encode_map(request); }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/constraint_source.h"
 #include "base/ids.h"
 #include "base/result.h"
 
@@ -51,6 +52,7 @@ struct GenerateRequest {
   SamplingParams sampling;
   std::int32_t top_logprobs = -1;       // -1: none, 0: only the chosen token's, k: and the k best
   std::uint64_t cache_scope = 0;        // prompts reuse what was computed for others of their scope; 0: for no other
+  ConstraintSource constraint;          // what the answer keeps to; then stop_tokens has all ends of the model
   bool speculate = true;                // may guess tokens ahead and check them; the answer is the same up to rounding
   bool prompt_logprobs = false;         // score the prompt's tokens too (teacher-forced), one TokenEvent each
   RequestClass request_class = RequestClass::interactive;
@@ -59,7 +61,7 @@ struct GenerateRequest {
 };
 
 // Whether the answer takes the likeliest token as the model has it and asks for no probabilities: then nothing else of
-// a row of logits is needed.
+// a row of logits is needed. A constraint may forbid the likeliest, so it wants them all.
 bool likeliest_is_enough(const GenerateRequest& request);
 
 enum class FinishReason : std::uint8_t { none = 0, stop = 1, length = 2, cancelled = 3, failed = 4 };

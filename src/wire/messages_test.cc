@@ -65,6 +65,7 @@ NodeInfo some_node() {
           .waiting = {{"tiny", 3, "2 GiB are missing"}},
           .standby_bytes = 1u << 30,
           .standbys = {{"tiny", std::string(64, 'b'), 5, 9}},
+          .keeps_constraints = true,
           .on_battery = true,
           .battery_percent = 43};
 }
@@ -85,6 +86,7 @@ GenerateRequest some_request() {
                       .logit_bias = {{5, -100.0f}, {6, 0.3f}}};
   request.top_logprobs = 5;
   request.cache_scope = UINT64_MAX;
+  request.constraint = {ConstraintKind::json_schema, "{\"type\":\"object\"}\n\t"};
   request.speculate = false;
   request.prompt_logprobs = true;
   request.request_class = RequestClass::batch;
@@ -275,8 +277,24 @@ TEST(Messages, AFieldThatAnOlderReleaseDoesNotSendHasItsDefault) {
   const auto older = decode_generate_request(bytes_from(map)).value();
   EXPECT_EQ(older.cache_scope, 0u);
   EXPECT_TRUE(older.speculate);
+  EXPECT_EQ(older.constraint, request.constraint);
+  map.erase("constraint");
+  EXPECT_FALSE(decode_generate_request(bytes_from(map)).value().constraint.any());
   map["speculate"] = "yes";
   EXPECT_EQ(decode_generate_request(bytes_from(map)).error().code, Code::corrupt) << "what is there is checked";
+}
+
+TEST(Messages, AConstraintIsOfAKnownKindHasABoundAndAnEnd) {
+  json map = json_of(encode(some_request()));
+  map["constraint"]["kind"] = 5;
+  EXPECT_FALSE(decode_generate_request(bytes_from(map))) << "what it does not know it cannot keep to";
+  map["constraint"] = {{"kind", 3}, {"text", std::string(limits::constraint_bytes_max, 'a')}};
+  EXPECT_TRUE(decode_generate_request(bytes_from(map)));
+  map["constraint"]["text"] = std::string(limits::constraint_bytes_max + 1, 'a');
+  EXPECT_EQ(decode_generate_request(bytes_from(map)).error().code, Code::too_large);
+  map["constraint"]["text"] = "a";
+  map["stop_tokens"] = json::array();
+  EXPECT_FALSE(decode_generate_request(bytes_from(map)));
 }
 
 TEST(Messages, WhoBelongsReadsBackAlsoFromAReleaseThatListsNoTokens) {

@@ -94,6 +94,7 @@ void describe(Map& map, Is<NodeInfo> auto& m) {
   map.added_list("standbys", m.standbys, Count{0, models_max});
   map.field("may_sign", m.may_sign);
   map.added("on_battery", m.on_battery);
+  map.added("keeps_constraints", m.keeps_constraints);
   map.added("battery_percent", m.battery_percent, Within{0u, 100u});
 }
 

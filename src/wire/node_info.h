@@ -124,6 +124,8 @@ struct NodeInfo {
   std::vector<WaitingRequests> waiting;
   std::uint64_t standby_bytes = 0;    // room on its disk that it gives to copies
   std::vector<StandbyCopy> standbys;  // under way
+  // Answers of what it heads keep to their constraint. A release that does not know of constraints would pass over them.
+  bool keeps_constraints = false;
   bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
   // Memory is offered by this (serve --on-battery): where it is 0 bytes on battery, its layers are to go elsewhere.
   bool on_battery = false;
