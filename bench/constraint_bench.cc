@@ -22,10 +22,11 @@ using namespace flotilla;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t answer_tokens_max = 400;
-constexpr const char* person = R"({"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0},)"
-                               R"("tags":{"type":"array","items":{"type":"string"}},"address":{"type":"object","properties":)"
-                               R"({"street":{"type":"string"},"city":{"type":"string"}},"required":["street","city"]}},)"
-                               R"("required":["name","age","tags"]})";
+constexpr const char* person =
+    R"({"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0},)"
+    R"("tags":{"type":"array","items":{"type":"string"}},"address":{"type":"object","properties":)"
+    R"({"street":{"type":"string"},"city":{"type":"string"}},"required":["street","city"]}},)"
+    R"("required":["name","age","tags"]})";
 
 double microseconds(Clock::duration time) { return std::chrono::duration<double, std::micro>(time).count(); }
 
@@ -75,7 +76,8 @@ Status run(const std::string& model, const std::string& schema, unsigned answers
   const auto at = [&](double share) { return times[static_cast<std::size_t>(share * double(times.size() - 1))]; };
   double sum = 0;
   for (const double time : times) sum += time;
-  std::println("{} tokens; vocabulary {:.0f} ms, schema {:.1f} ms", tokenizer->size(), of_vocabulary / 1e3, of_schema / 1e3);
+  std::println("{} tokens; vocabulary {:.0f} ms, schema {:.1f} ms", tokenizer->size(), of_vocabulary / 1e3,
+               of_schema / 1e3);
   std::println("{} masks: mean {:.0f} us, median {:.0f}, 95 % {:.0f}, 99 % {:.0f}, most {:.0f}", times.size(),
                sum / double(times.size()), at(0.5), at(0.95), at(0.99), times.back());
   return {};

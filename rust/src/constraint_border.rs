@@ -18,6 +18,13 @@ pub struct FlotillaCompileLimits {
 const UNBOUNDED: Allowance =
     Allowance { bytes: usize::MAX, allocations: usize::MAX, processor_time: Duration::from_secs(3600) };
 
+/// Vocabularies are used, and constraints copied, by several threads at once.
+const fn may_be_shared<T: Send + Sync>() {}
+const _: () = {
+    may_be_shared::<Vocabulary>();
+    may_be_shared::<Constraint>();
+};
+
 fn told(result: Result<(), Failure>) -> FlotillaAnswer {
     match result {
         Ok(()) => answer(Outcome::Ok, String::new()),

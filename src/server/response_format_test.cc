@@ -18,7 +18,8 @@ constexpr auto chat_path = "/v1/chat/completions";
 
 json schema_format(json schema) {
   return {{"response_format",
-           {{"type", "json_schema"}, {"json_schema", {{"name", "answer"}, {"strict", true}, {"schema", std::move(schema)}}}}}};
+           {{"type", "json_schema"},
+            {"json_schema", {{"name", "answer"}, {"strict", true}, {"schema", std::move(schema)}}}}}};
 }
 
 TEST(ResponseFormat, ReachesTheRequestWithTheEndsOfTheModel) {
@@ -46,11 +47,13 @@ TEST(ResponseFormat, ASchemaKeepsTheOrderInWhichItWasWritten) {
   std::optional<GenerateRequest> request;
   server.backend().on_generate = [&](const GenerateRequest& made) { request = made; };
   const std::string schema = R"({"type":"object","properties":{"why":{"type":"string"},"answer":{"type":"string"}}})";
-  const std::string body = R"({"model": "tiny", "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
-                           schema + R"(}}, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4})";
+  const std::string body =
+      R"({"model": "tiny", "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
+      schema + R"(}}, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4})";
   TestClient client(server.port());
-  client.send("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
-              std::to_string(body.size()) + "\r\n\r\n" + body);
+  client.send(
+      "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " +
+      std::to_string(body.size()) + "\r\n\r\n" + body);
   ASSERT_EQ(client.read().status, 200);
   ASSERT_TRUE(request);
   EXPECT_EQ(request->constraint.text, schema);
@@ -66,10 +69,13 @@ TEST(ResponseFormat, WhatCannotBeKeptToIsRefusedWithTheReason) {
       {{{"response_format", json::object()}}, "response_format", "a string \"type\""},
       {{{"response_format", {{"type", "yaml"}}}}, "response_format", "text, json_object"},
       {{{"response_format", {{"type", "json_schema"}}}}, "response_format", "json_schema"},
-      {{{"response_format", {{"type", "json_schema"}, {"json_schema", {{"schema", json::object()}}}}}}, "response_format", "name"},
+      {{{"response_format", {{"type", "json_schema"}, {"json_schema", {{"schema", json::object()}}}}}},
+       "response_format",
+       "name"},
       {{{"response_format", {{"type", "json_schema"}, {"json_schema", {{"name", "a"}}}}}}, "response_format", "schema"},
       {{{"response_format", {{"type", "json_schema"}, {"json_schema", {{"name", "a"}, {"schema", 5}}}}}},
-       "response_format.json_schema.schema", "an object"},
+       "response_format.json_schema.schema",
+       "an object"},
       {{{"response_format", {{"type", "json_object"}, {"schema", json::object()}}}}, "response_format", "json_schema"},
       {schema_format({{"type", "string"}, {"pattern", "(?<=a)b"}}), "response_format", "JSON schema"},
       {schema_format({{"$ref", "https://example.com/x"}}), "response_format", "JSON schema"},
