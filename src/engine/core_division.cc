@@ -131,10 +131,10 @@ double chat_seconds(const DivisionTime& time) {
 }
 
 const DivisionTime& fastest(std::span<const DivisionTime> times) {
-  const double best = chat_seconds(*std::ranges::min_element(times, {}, chat_seconds));
-  const DivisionTime* chosen = nullptr;
+  const DivisionTime* chosen = &*std::ranges::min_element(times, {}, chat_seconds);
+  const double best = chat_seconds(*chosen);
   for (const DivisionTime& time : times)
-    if (chat_seconds(time) * worth_more_shards <= best && (!chosen || time.division.shards < chosen->division.shards))
+    if (chat_seconds(time) * worth_more_shards <= best && time.division.shards < chosen->division.shards)
       chosen = &time;
   return *chosen;
 }

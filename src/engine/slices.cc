@@ -67,7 +67,9 @@ class BlockCutter {
   std::uint32_t unit_of(std::uint32_t heads_each, std::uint32_t columns) const {
     const std::uint32_t width = heads_each * block_.value_length;
     check(width > 0, "read_spec promised heads of some length");
-    return heads_each * (std::lcm(width, columns) / width);
+    const std::uint32_t unit = heads_each * (std::lcm(width, columns) / width);
+    check(unit > 0, "a quantization block is of some length");
+    return unit;
   }
 
   // The unit is a KV head with its queries, or several.

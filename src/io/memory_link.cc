@@ -47,7 +47,7 @@ class MemoryLink final : public Link {
  private:
   Status push(Frame frame) {
     while (meanwhile_) {
-      auto status = to_peer_->try_push(std::move(frame));
+      auto status = to_peer_->try_push(std::move(frame));  // NOLINT(bugprone-use-after-move): a full queue leaves it
       if (status || status.error().code != Code::busy) return status;
       FLOTILLA_TRY_STATUS(meanwhile_());
       std::this_thread::sleep_for(meanwhile_interval);

@@ -66,7 +66,9 @@ void add_matrix(std::vector<TypedBytes>& matrices, const TensorPlace& place) {
 // Elements along a row of the matrix that cannot be parted; 1 where the layer lacks it.
 std::uint32_t block_length(const Gguf& gguf, std::uint32_t layer, const char* part) {
   const TensorPlace* place = gguf.find(std::format("blk.{}.{}.weight", layer, part));
-  return place ? static_cast<std::uint32_t>(ggml_blck_size(static_cast<ggml_type>(place->type))) : 1;
+  if (place == nullptr) return 1;
+  const std::int64_t length = ggml_blck_size(static_cast<ggml_type>(place->type));
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(length, 1));
 }
 
 // Slices of a layer: between KV heads, or further between the queries of each; whole quantization blocks of the output

@@ -35,7 +35,7 @@ class ExchangeThread {
 
   void give(std::span<float> values) {
     ++given_;
-    check(given_sums_.try_push(std::move(values)).has_value(), "no more sums are given than may be under way");
+    check(given_sums_.try_push(std::span(values)).has_value(), "no more sums are given than may be under way");
   }
   // For the oldest that was given. Asleep: the thread may need this very core.
   Status wait() {

@@ -492,7 +492,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
       else if (fits_a_layer(member, work))
         reason = by_time->second;
     }
-    if (may_compute(member) && member.info.on_battery) reason = on_battery(member.info) + "; " + reason;
+    if (may_compute(member) && member.info.on_battery) reason.insert(0, on_battery(member.info) + "; ");
     plan.left_out.push_back({.node_name = member.info.name, .reason = std::move(reason)});
   }
   plan.summary = summarize(plan, work);

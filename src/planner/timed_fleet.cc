@@ -81,7 +81,7 @@ void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
   entry.piece_layer_seconds = cost_.layer_seconds(group, worst, piece_rows(), cost_.seen_while_reading());
   if (candidate.has_file) entry.preference *= preference_with_file;
   if (first.state == MemberState::self) entry.preference *= preference_of_self;
-  problem_.units.push_back(std::move(entry));
+  problem_.units.push_back(entry);
   holders_.push_back(std::move(candidate));
   units_.push_back(std::move(unit));
 }

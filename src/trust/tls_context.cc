@@ -97,7 +97,7 @@ TlsContext TlsContext::of_shared_key(std::span<const std::byte> key) {
   auto context = new_context();
   auto derived = std::make_unique<Digest>(hmac_sha256(key, bytes_of("flotilla shared key for TLS")));
   check(SSL_CTX_set_ex_data(context.get(), key_slot(), derived.get()) == 1, "a context keeps its key");
-  derived.release();
+  (void)derived.release();  // the context's now
   check(SSL_CTX_set_ciphersuites(context.get(), "TLS_AES_128_GCM_SHA256") == 1, "OpenSSL offers AES-GCM");
   SSL_CTX_set_psk_use_session_callback(context.get(), offer_shared_key);
   SSL_CTX_set_psk_find_session_callback(context.get(), find_shared_key);
