@@ -99,6 +99,7 @@ void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   time_step(facts_.opening);
   host_->backend.run_aside([this] {
                              prompts_ = dialect_->prompts(*model_);
+                             if (!prompts_) return;
                              if (auto kept = check_constraint(*order_, *model_->tokenizer); !kept)
                                prompts_ = std::unexpected(std::move(kept).error());
                            },
