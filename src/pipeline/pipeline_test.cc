@@ -78,7 +78,10 @@ class StageUnderTest {
   void start() {
     thread_ = std::thread([this] {
       const auto hooked = line_->on_end([this](const Error& cause) { ring_.close(cause); });
-      status_ = plan_.is_head ? run_head(*stage_, ring_, group_, *line_, clock_, plan_)
+      const auto no_vocabulary = [] -> Result<std::shared_ptr<const Tokenizer>> {
+        return fail(Code::unsupported, "no request of these tests has a constraint");
+      };
+      status_ = plan_.is_head ? run_head(*stage_, ring_, group_, *line_, clock_, plan_, no_vocabulary)
                               : run_worker(*stage_, ring_, group_, *line_, clock_, plan_);
       ring_.close({Code::closed, "the runner is done"});  // as the end of its process would
     });
