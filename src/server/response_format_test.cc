@@ -25,7 +25,7 @@ json schema_format(json schema) {
 TEST(ResponseFormat, ReachesTheRequestWithTheEndsOfTheModel) {
   ServerUnderTest server;
   const std::vector<std::pair<json, ConstraintSource>> cases{
-      {{}, {}},
+      {json::object(), {}},
       {{{"response_format", {{"type", "text"}}}}, {}},
       {{{"response_format", {{"type", "json_object"}}}}, {ConstraintKind::json_object, ""}},
       {schema_format({{"type", "integer"}}), {ConstraintKind::json_schema, R"({"type":"integer"})"}},
