@@ -115,7 +115,7 @@ class Completions(unittest.TestCase):
         self.assertIn("~/.local/share/flotilla", page)
         if shutil.which("groff"):
             run = subprocess.run(
-                ["groff", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True, timeout=60
+                ["groff", "-k", "-man", "-Tutf8", "-ww", "-z"], input=page, capture_output=True, text=True, timeout=60
             )
             self.assertEqual("", run.stderr)
 
