@@ -29,7 +29,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
-constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3, exit_interrupted = 130;
+constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
 
 // Bytes of names on a disk may be no UTF-8, which JSON has no form for.
 std::string dumped(const ordered_json& value) {
