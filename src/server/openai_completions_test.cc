@@ -140,7 +140,7 @@ TEST(Completions, ChoicesThatTakeMoreThanAConnectionDoesAreRefusedWithWhatToDo) 
   EXPECT_EQ(refused.status, 400);
   EXPECT_EQ(refused.json()["error"]["param"], "prompt");
   const auto message = refused.json()["error"]["message"].get<std::string>();
-  for (const auto* words : {"at most 64", "but got 7", "8000 tokens in 8 prompts and n of 3", "fewer"})
+  for (const auto* words : {"at most 64", "but got 80", "8000 tokens in 8 prompts and n of 3", "fewer"})
     EXPECT_THAT(message, HasSubstr(words));
   nlohmann::json bias;
   for (int token = 0; token < 250; ++token) bias[std::to_string(token)] = 1;

@@ -327,8 +327,9 @@ TEST(Messages, AMissingFieldIsRefusedByName) {
     map.erase(key);
     const auto info = decode_node_info(bytes_from(map));
     // An older release does not send them.
-    const bool was_added = std::ranges::contains(
-        std::array{"rates", "links", "waiting", "standby_bytes", "standbys", "on_battery", "battery_percent"}, key);
+    const bool was_added = std::ranges::contains(std::array{"rates", "links", "waiting", "standby_bytes", "standbys",
+                                                            "on_battery", "battery_percent", "keeps_constraints"},
+                                                 key);
     ASSERT_EQ(info.has_value(), was_added) << key;
     if (was_added) continue;
     EXPECT_EQ(info.error().code, Code::corrupt);
