@@ -171,9 +171,9 @@ Status HubCache::prepare(const std::string& repository) const {
   return make_folder(folder_ / ".locks" / folder_name_of(repository));
 }
 
-Result<Descriptor> HubCache::lock(const std::string& repository, const std::string& sha256,
+Result<Descriptor> HubCache::lock(const std::string& repository, const std::string& what,
                                   const PullWatch& watch) const {
-  const fs::path path = folder_ / ".locks" / folder_name_of(repository) / (sha256 + ".lock");
+  const fs::path path = folder_ / ".locks" / folder_name_of(repository) / (what + ".lock");
   for (bool told = false;; told = true) {
     Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!file) return disk_error("lock", path, errno);
@@ -186,7 +186,7 @@ Result<Descriptor> HubCache::lock(const std::string& repository, const std::stri
     }
     if (errno != EWOULDBLOCK && errno != EINTR) return disk_error("lock", path, errno);
     if (watch.stopped()) return fail(Code::cancelled, "[hub] stopped");
-    if (!told) watch.note("another program is fetching the same file; waiting for it");
+    if (!told) watch.note("another program is getting the same; waiting for it");
     std::this_thread::sleep_for(lock_poll_interval);
   }
 }

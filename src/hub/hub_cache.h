@@ -44,10 +44,12 @@ class HubCache {
   std::filesystem::path snapshot(const std::string& repository, const std::string& commit) const;
 
   Status prepare(const std::string& repository) const;  // makes the folders
-  // Waits until nobody else writes that blob, also another program. Held until it goes. cancelled by the watch.
-  Result<Descriptor> lock(const std::string& repository, const std::string& sha256, const PullWatch& watch) const;
+  // Waits until nobody else writes that blob (or "refs"), also another program. Held until it goes. cancelled by the
+  // watch.
+  Result<Descriptor> lock(const std::string& repository, const std::string& what, const PullWatch& watch) const;
 
-  // Links that name the files at a commit; their blobs are there. Then the commit is what the revision is.
+  // Links that name the files at a commit; their blobs are there. Then the commit is what the revision is. One at a
+  // time: whoever calls it holds lock(repository, "refs").
   Status publish(const std::string& repository, const std::string& revision, const std::string& commit,
                  const std::vector<RemoteFile>& files) const;
   std::string remembered_commit(const std::string& repository, const std::string& revision) const;  // or empty

@@ -42,6 +42,8 @@ class Pull {
     FLOTILLA_TRY_STATUS(cache_.prepare(repository_));
     FLOTILLA_TRY_STATUS(find_space(files));
     for (const RemoteFile& file : files) FLOTILLA_TRY_STATUS(fetch({repository_, commit, file}));
+    // Two pulls of one model that waited for each other's bytes end at the same moment, and write the same names.
+    FLOTILLA_TRY(const Descriptor held, cache_.lock(repository_, "refs", watch_));
     FLOTILLA_TRY_STATUS(cache_.publish(repository_, order_.revision, commit, files));
     return pulled(commit, files);
   }
