@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <print>
+#include <utility>
 
 #include "app/api_client.h"
 #include "app/borrowed_node.h"
@@ -29,10 +30,25 @@ constexpr std::uint32_t continuation_tokens = 256;
 
 struct Answer {
   std::string text;
+  bool thinks = false;  // the last that came was a thought
   std::uint64_t tokens = 0;
   double first_token_seconds = 0, total_seconds = 0;
   std::optional<Error> error;
 };
+
+// What a model thinks is for whoever watches, not for what reads our output.
+void show_thought(const std::string& thought, Answer& answer) {
+  answer.thinks = true;
+  if (!is_terminal(STDERR_FILENO)) return;
+  std::print(stderr, "{}", thought);
+}
+
+void show_text(const std::string& text, Answer& answer) {
+  if (std::exchange(answer.thinks, false) && is_terminal(STDERR_FILENO)) std::println(stderr, "\n");
+  answer.text += text;
+  std::print("{}", text);
+  std::fflush(stdout);
+}
 
 // Prints the pieces as they arrive.
 void on_event(std::string_view line, Clock::time_point started, const char* text_path, Answer& answer) {
@@ -49,12 +65,17 @@ void on_event(std::string_view line, Clock::time_point started, const char* text
   if (event.contains("usage") && event["usage"].is_object())
     answer.tokens = event["usage"].value("completion_tokens", 0u);
   if (!event.contains("choices") || event["choices"].empty()) return;
-  const json piece = event["choices"][0].value(json::json_pointer(text_path), json());
-  if (!piece.is_string() || piece.get_ref<const std::string&>().empty()) return;
-  if (answer.text.empty()) answer.first_token_seconds = std::chrono::duration<double>(Clock::now() - started).count();
-  answer.text += piece.get_ref<const std::string&>();
-  std::print("{}", piece.get_ref<const std::string&>());
-  std::fflush(stdout);
+  const json& choice = event["choices"][0];
+  const auto piece_at = [&](const char* path) {
+    const json piece = choice.value(json::json_pointer(path), json());
+    return piece.is_string() ? piece.get<std::string>() : std::string();
+  };
+  const auto thought = piece_at("/delta/reasoning_content"), text = piece_at(text_path);
+  if (thought.empty() && text.empty()) return;
+  if (answer.text.empty() && !answer.thinks)
+    answer.first_token_seconds = std::chrono::duration<double>(Clock::now() - started).count();
+  if (!thought.empty()) show_thought(thought, answer);
+  if (!text.empty()) show_text(text, answer);
 }
 
 json sampling_of(const ChatOptions& options, const std::string& model) {

@@ -6,6 +6,7 @@
 #include "app/rates_json.h"
 #include "model/excerpt.h"
 #include "model/spec.h"
+#include "text/answer_format.h"
 
 namespace flotilla {
 namespace {
@@ -31,14 +32,10 @@ json node_json(const Member& member, const ClusterView& view) {
                        {"description", device.description},
                        {"threads", device.threads},
                        {"memory_bytes", device.memory_bytes}});
-  json node{{"id", to_string(info.id)},
-            {"name", info.name},
-            {"state", to_string(member.state)},
-            {"version", info.version},
-            {"memory_bytes", info.memory_bytes},
-            {"memory_free_bytes", info.memory_free_bytes},
-            {"on_battery", info.on_battery},
-            {"devices", devices}};
+  json node{{"id", to_string(info.id)},          {"name", info.name},
+            {"state", to_string(member.state)},  {"version", info.version},
+            {"memory_bytes", info.memory_bytes}, {"memory_free_bytes", info.memory_free_bytes},
+            {"on_battery", info.on_battery},     {"devices", devices}};
   if (info.battery_percent > 0) node["battery_percent"] = info.battery_percent;
   if (!info.rates.kernels.empty()) node["rates"] = rates_json(info.rates);
   if (!member.reason.empty()) node["reason"] = member.reason;
@@ -123,6 +120,16 @@ Result<std::vector<json>> items_of(const json& value, std::string_view field) {
     return fail(Code::invalid_argument, "[app] expected a list for '{}' but got {}", field, quoted(value));
   }
   return items;
+}
+
+// What its chat template lets clients ask for, beside answers.
+json capabilities_of(const Gguf& gguf) {
+  const auto source = gguf.text("tokenizer.chat_template");
+  const AnswerFormat format = source ? answer_format_of(*source) : AnswerFormat{};
+  json capabilities = json::array();
+  if (format.calls != CallFormat::none) capabilities.push_back("tools");
+  if (format.thinks) capabilities.push_back("thinking");
+  return capabilities;
 }
 
 }  // namespace
@@ -232,7 +239,8 @@ Result<json> model_json(const StoredModel& model) {
               {"layers", shape.layers.size()},
               {"embedding_length", shape.embedding_length},
               {"vocabulary", shape.vocabulary},
-              {"context_length", shape.context_length}};
+              {"context_length", shape.context_length},
+              {"capabilities", capabilities_of(*model.gguf)}};
 }
 
 Result<LoadModel> load_model_from_json(const json& arguments) {

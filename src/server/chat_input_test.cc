@@ -33,8 +33,7 @@ TEST(Chat, MessagesComeInEveryFormClientsSend) {
   const auto request = seen(server, path, body);
   ASSERT_TRUE(request);
   EXPECT_EQ(prompt_text(*request),
-            "system: be brief\nuser: ab\nassistant: {\"arguments\":\"{}\",\"name\":\"f\"}\ntool: 42\nassistant: "
-            "\nassistant: ");
+            "system: be brief\nuser: ab\nassistant:  1 f{}\ntool f: 42\nassistant:  (hm)\nassistant: ");
 }
 
 TEST(Chat, FieldsReachTheSampler) {
@@ -174,7 +173,25 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
       {{{"logprobs", 3}}, "logprobs", "true or false"},
       {{{"top_logprobs", 3}}, "top_logprobs", "logprobs"},
       {{{"logprobs", true}, {"top_logprobs", 21}}, "top_logprobs", "from 0 to 20"},
-      {{{"tools", {{{"type", "function"}}}}}, "tools", "not supported"},
+      {{{"tools", {{{"type", "function"}}}}}, "tools[0].function", "each tool to be"},
+      {{{"tools", {{{"type", "web_search"}}}}}, "tools[0].type", "only one that is supported"},
+      {{{"tools", {5}}}, "tools[0]", "got 5"},
+      {{{"tools", {{{"type", "function"}, {"function", {{"name", ""}}}}}}}, "tools[0].function.name", "1 to 256 bytes"},
+      {{{"tools", {{{"type", "function"}, {"function", {{"name", "f"}, {"parameters", 1}}}}}}},
+       "tools[0].function.parameters",
+       "an object but got 1"},
+      {{{"tools", std::vector<json>(257, json::object())}}, "tools", "at most 256"},
+      {{{"tool_choice", {{"type", "function"}, {"function", {{"name", "f"}}}}}}, "tool_choice", "not supported"},
+      {{{"tool_choice", "perhaps"}}, "tool_choice", "auto"},
+      {{{"parallel_tool_calls", 1}}, "parallel_tool_calls", "got 1"},
+      {{{"chat_template_kwargs", {{"a", 1}}}}, "chat_template_kwargs.a", "enable_thinking"},
+      {{{"messages", {{{"role", "assistant"}, {"tool_calls", {5}}}}}}, "messages[0].tool_calls[0]", "got 5"},
+      {{{"messages", {{{"role", "assistant"}, {"tool_calls", {{{"id", "1"}}}}}}}},
+       "messages[0].tool_calls[0].function",
+       "a function"},
+      {{{"messages", {{{"role", "assistant"}, {"tool_calls", {{{"function", {{"name", "f"}, {"arguments", 5}}}}}}}}}},
+       "messages[0].tool_calls[0].function.arguments",
+       "got 5"},
       {{{"functions", {{{"name", "f"}}}}}, "functions", "not supported"},
       {{{"tool_choice", "required"}}, "tool_choice", "not supported"},
       {{{"response_format", {{"type", "json_object"}}}}, "response_format", "not supported"},

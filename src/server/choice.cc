@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <format>
 #include <iterator>
+
+#include "base/ids.h"
 
 namespace flotilla {
 namespace {
@@ -21,23 +24,50 @@ void move_to_end(std::vector<T>& target, std::vector<T>& source) {
   source.clear();
 }
 
+// Of the marks that must be seen, those that the vocabulary would hide.
+std::vector<TokenId> hidden_marks(const Tokenizer& tokenizer, const AnswerReading& reading) {
+  std::vector<TokenId> tokens;
+  for (const auto& mark : marks_of({.calls = reading.calls, .thinks = reading.thinks})) {
+    if (const auto token = tokenizer.find(mark); token >= 0) tokens.push_back(token);
+  }
+  return tokens;
+}
+
+std::string new_call_id(bool is_short) {
+  // Nine letters and digits are all that Mistral's templates take.
+  return is_short ? std::format("{:09x}", random_u64() & 0xF'FFFF'FFFFu)
+                  : std::format("call_{:016x}{:08x}", random_u64(), random_u64() & 0xFFFF'FFFFu);
+}
+
 }  // namespace
 
 void ChoicePiece::append(ChoicePiece piece) {
-  text += piece.text;
+  for (auto& part : piece.parts) flotilla::append(parts, std::move(part));
   move_to_end(scores, piece.scores);
   move_to_end(token_ids, piece.token_ids);
   if (!piece.finish.empty()) finish = piece.finish;
+  if (!piece.stop.empty()) stop = std::move(piece.stop);
+}
+
+std::string ChoicePiece::text_of(AnswerPart::Kind kind) const {
+  std::string text;
+  for (const auto& part : parts) {
+    if (part.kind == kind) text += part.text;
+  }
+  return text;
 }
 
 Choice::Choice(std::uint32_t index, std::shared_ptr<const Tokenizer> tokenizer, const GenerationOrder& order,
                const Prompt& prompt)
     : index_(index),
       tokenizer_(tokenizer),
-      detokenizer_(std::move(tokenizer), order.stops),
+      detokenizer_(tokenizer, order.stops, hidden_marks(*tokenizer, prompt.reading)),
+      parser_(prompt.reading),
       wants_scores_(order.top_logprobs >= 0),
       echo_(order.echo),
-      scores_only_(order.tokens_max == 0u) {
+      scores_only_(order.tokens_max == 0u),
+      one_call_(!order.parallel_calls),
+      short_ids_(prompt.reading.calls == CallFormat::mistral) {
   if (!echo_) return;
   prompt_text_ = prompt.text;
   if (!wants_scores_) return;
@@ -66,9 +96,9 @@ void Choice::take_prompt_score(const TokenEvent& event) {
 }
 
 ChoicePiece Choice::open() {
-  ChoicePiece piece{.index = index_, .text = {}, .scores = {}, .token_ids = {}, .finish = {}};
+  ChoicePiece piece{.index = index_};
   if (std::exchange(opened_, true)) return piece;
-  piece.text = std::exchange(prompt_text_, {});
+  if (!prompt_text_.empty()) piece.parts.push_back({.text = std::exchange(prompt_text_, {})});
   piece.scores = std::exchange(prompt_scores_, {});
   return piece;
 }
@@ -76,7 +106,7 @@ ChoicePiece Choice::open() {
 ChoicePiece Choice::take(const TokenEvent& event) {
   if (event.has_token && event.index < 0) {
     take_prompt_score(event);
-    return {.index = index_, .text = {}, .scores = {}, .token_ids = {}, .finish = {}};
+    return {.index = index_};
   }
   auto piece = open();
   if (!event.has_token) return piece;
@@ -90,12 +120,24 @@ ChoicePiece Choice::take(const TokenEvent& event) {
     held_scores_.push_back(score(event));
     characters_ += characters_in(tokenizer_->piece(event.token, false));
   }
-  if (auto text = detokenizer_.add(event.token); !text.empty()) piece.append(release(std::move(text)));
+  if (const auto text = detokenizer_.add(event.token); !text.empty()) {
+    if (auto parts = parser_.add(text); !parts.empty()) piece.append(release(std::move(parts)));
+  }
   return piece;
 }
 
-ChoicePiece Choice::release(std::string text) {
-  ChoicePiece piece{.index = index_, .text = std::move(text), .scores = {}, .token_ids = {}, .finish = {}};
+ChoicePiece Choice::release(AnswerParts parts) {
+  if (one_call_) {
+    // What one text completed beyond the first call was not asked for.
+    auto first = std::ranges::find(parts, AnswerPart::Kind::call, &AnswerPart::kind);
+    if (first != parts.end()) parts.erase(std::next(first), parts.end());
+  }
+  for (auto& part : parts) {
+    if (part.kind != AnswerPart::Kind::call) continue;
+    part.id = new_call_id(short_ids_);
+    ++calls_;
+  }
+  ChoicePiece piece{.index = index_, .parts = std::move(parts)};
   move_to_end(piece.scores, held_scores_);
   move_to_end(piece.token_ids, held_ids_);
   return piece;
@@ -104,14 +146,18 @@ ChoicePiece Choice::release(std::string text) {
 ChoicePiece Choice::rest() {
   auto piece = open();
   if (detokenizer_.stopped()) held_scores_.clear();  // of the stop string, which is not part of the text
-  piece.append(release(detokenizer_.stopped() ? std::string() : detokenizer_.finish()));
+  AnswerParts parts;
+  if (!one_call_ || calls_ == 0) {
+    parts = parser_.add(detokenizer_.finish());
+    for (auto& part : parser_.finish()) append(parts, std::move(part));
+  }
+  piece.append(release(std::move(parts)));
   return piece;
 }
 
 std::string_view Choice::finish_name(FinishReason reason) const {
-  if (detokenizer_.stopped()) return "stop";
-  if (budget_spent_) return "length";
-  return reason == FinishReason::length ? "length" : "stop";
+  if (budget_spent_ || (reason == FinishReason::length && !detokenizer_.stopped())) return "length";
+  return calls_ > 0 ? "tool_calls" : "stop";
 }
 
 }  // namespace flotilla

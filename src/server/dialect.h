@@ -1,17 +1,20 @@
-// A dialect: how one API's requests become orders and prompts, and how choices become its JSON. One object per request.
+// A dialect: how one API's requests become orders and prompts, and how what is answered becomes its bytes, whole or as
+// a stream. One object per request.
 //
-// read() and prompts() run on a helper thread, never both at once; everything else on the loop's.
+// read() and prompts() run on a helper thread, one after the other; everything else on the loop's.
 #pragma once
 
-#include <memory>
-#include <optional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
+#include "server/answer_facts.h"
+#include "server/api_error.h"
 #include "server/backend.h"
 #include "server/choice.h"
 #include "server/generation_order.h"
-#include "server/openai_errors.h"
+#include "server/http_exchange.h"
 
 namespace flotilla {
 
@@ -19,21 +22,27 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
 
-  // Checks the body once; what it keeps for prompts() is its own.
+  // Checks the body once; what it keeps for later is its own.
   virtual ApiResult<GenerationOrder> read(const nlohmann::json& body) = 0;
-  // At least one prompt, each with at least one token.
+  // Between the two, on the loop's thread: what other requests have left for it.
+  virtual ApiResult<void> recall() { return {}; }
+  // Each with at least one token. None where there is nothing to compute: the answer is then written at once.
   virtual ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) = 0;
+  virtual const char* prompt_field() const = 0;  // "messages": the field that a prompt too long is blamed on
 
-  virtual const char* prompt_field() const = 0;            // "messages": the field that a prompt too long is blamed on
-  virtual std::string_view id_prefix() const = 0;          // "chatcmpl-"
-  virtual std::string_view object(bool stream) const = 0;  // "chat.completion.chunk"
-  virtual std::optional<Json> opening(
-      std::uint32_t index) const = 0;                      // the first chunk of a choice, where it has its own
-  virtual Json delta(const ChoicePiece& piece) const = 0;  // an item of `choices` in a chunk
-  virtual Json whole(const ChoicePiece& piece) const = 0;  // an item of `choices` in a whole answer
+  // `choices`: all of all prompts, each with its finish.
+  virtual std::string whole(const AnswerFacts& facts, std::span<const ChoicePiece> choices) = 0;
+
+  // A stream: pieces as they come, then its end; or what says that it was broken off. Each may be several events.
+  virtual std::string piece(const AnswerFacts& facts, const ChoicePiece& piece) = 0;
+  virtual std::string end(const AnswerFacts& facts) = 0;
+  virtual std::string broken(const AnswerFacts& facts, const ApiError& error) = 0;
+  // Of a stream that is silent: `why` is a word, "keep-alive" or "waiting".
+  virtual std::string silent(const AnswerFacts& facts, std::string_view why) = 0;
+  virtual std::string_view stream_type() const = 0;  // of static storage
+
+  // Instead of any of these: an answer with the status of an error.
+  virtual HttpAnswer refused(const ApiError& error) const = 0;
 };
-
-// `text` may hold half a character's bytes; the bytes beside it do not lie.
-Json bytes_json(std::string_view bytes);
 
 }  // namespace flotilla

@@ -42,7 +42,12 @@ std::string request_to(const RouteInfo& route, std::string_view headers) {
   if (const auto at = path.find('{'); at != std::string::npos) path = path.substr(0, at) + "org/tiny";
   if (path == "/plan") path += "?model=tiny";
   if (route.method == "GET") return get_request(path, headers);
-  json body = path.ends_with("chat/completions") ? chat("hi") : completion("hi");
+  json body = chat("hi");
+  if (path.ends_with("/completions") && !path.ends_with("chat/completions")) body = completion("hi");
+  if (path.ends_with("/responses")) body = {{"model", "tiny"}, {"input", "hi"}};
+  if (path == "/api/show") body = {{"model", "org/tiny"}};
+  if (path == "/tokenize") body = {{"model", "tiny"}, {"content", "hi"}};
+  if (path == "/detokenize") body = {{"model", "tiny"}, {"tokens", {104}}};
   return post_request(path, body.dump(), "application/json", headers);
 }
 
@@ -50,6 +55,20 @@ Response ask(ServerUnderTest& server, const RouteInfo& route, std::string_view h
   TestClient client(server.port());
   client.send(request_to(route, headers));
   return client.read();
+}
+
+// Of what a route answers to a good body: some only say that they are not there yet.
+int good_status(const RouteInfo& route) {
+  const std::set<std::string> refused{"/api/embed", "/api/embeddings", "/api/pull",
+                                      "/api/push",  "/api/create",     "/api/copy"};
+  return refused.contains(route.path) ? 400 : 200;
+}
+
+// The code of an error, whichever dialect says it; Ollama's has words alone.
+bool says(const Response& response, const std::string& code, std::string_view words) {
+  const auto error = response.json().value("error", json());
+  if (error.is_string()) return error.get<std::string>().contains(words);
+  return error.is_object() && error.value("code", "") == code;
 }
 
 TEST(Door, NoRouteAnswersWithoutAKeyThatMay) {
@@ -67,13 +86,14 @@ TEST(Door, NoRouteAnswersWithoutAKeyThatMay) {
     const auto nobody = ask(server, route, ""), wrong = ask(server, route, bearer("sk-wrong"));
     EXPECT_EQ(nobody.status, 401) << what;
     EXPECT_EQ(nobody.headers.at("www-authenticate"), "Bearer realm=\"flotilla\"") << what;
-    EXPECT_EQ(nobody.json()["error"]["code"], "missing_api_key") << what;
+    EXPECT_TRUE(says(nobody, "missing_api_key", "flotilla key create")) << what << nobody.body;
     EXPECT_EQ(wrong.status, 401) << what;
-    EXPECT_EQ(wrong.json()["error"]["code"], "invalid_api_key") << what;
+    EXPECT_TRUE(says(wrong, "invalid_api_key", "does not know")) << what << wrong.body;
     int narrow = 0;
     for (const Scope scope : all_scopes) {
       const auto status = ask(server, route, bearer(key_with(scope))).status;
-      EXPECT_EQ(status, route.access.granted_to(Scopes(scope)) ? 200 : 403) << what << " with " << to_string(scope);
+      EXPECT_EQ(status, route.access.granted_to(Scopes(scope)) ? good_status(route) : 403)
+          << what << " with " << to_string(scope);
       narrow += status == 403 ? 1 : 0;
     }
     EXPECT_GT(narrow, 0) << what << " is open to every scope";
@@ -143,7 +163,7 @@ TEST(Door, AReboundNameIsRefusedOnEveryRoute) {
     client.send(request);
     const auto response = client.read();
     EXPECT_EQ(response.status, 403) << route.path;
-    EXPECT_EQ(response.json()["error"]["code"], "host_not_allowed") << route.path;
+    EXPECT_TRUE(says(response, "host_not_allowed", "Host header")) << route.path;
   }
   TestClient absolute(server.port());
   absolute.send(get_request("http://evil.example/cluster"));  // its target counts, not its Host
@@ -156,7 +176,7 @@ TEST(Door, NoPageOfAnotherSiteMakesUsAct) {
     if (route.method == "GET") continue;
     EXPECT_EQ(ask(server, route, "Origin: https://evil.example\r\n").status, 403) << route.path;
     EXPECT_EQ(ask(server, route, "Sec-Fetch-Site: cross-site\r\n").status, 403) << route.path;
-    EXPECT_EQ(ask(server, route, "Sec-Fetch-Site: same-origin\r\n").status, 200) << route.path;
+    EXPECT_EQ(ask(server, route, "Sec-Fetch-Site: same-origin\r\n").status, good_status(route)) << route.path;
   }
 }
 

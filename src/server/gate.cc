@@ -6,7 +6,6 @@
 
 #include "base/words.h"
 #include "server/authority.h"
-#include "server/openai_errors.h"
 #include "server/peer_address.h"
 
 namespace flotilla {
@@ -18,20 +17,19 @@ std::string shown(std::string_view text) {
   return text.size() <= shown_bytes_max ? std::string(text) : std::string(text.substr(0, shown_bytes_max)) + "…";
 }
 
-HttpAnswer refused(unsigned status, std::string name, std::string message) {
-  return error_answer(
-      {.error = {status == 401 ? Code::unauthorized : Code::permission, "[server] " + std::move(message)},
-       .param = {},
-       .name = std::move(name),
-       .status = status});
+ApiError refused(unsigned status, std::string name, std::string message) {
+  return {.error = {status == 401 ? Code::unauthorized : Code::permission, "[server] " + std::move(message)},
+          .param = {},
+          .name = std::move(name),
+          .status = status};
 }
 
-HttpAnswer unauthorized(std::string name, std::string message) {
+ApiError unauthorized(std::string name, std::string message) {
   const bool wrong = name == "invalid_api_key";
-  auto answer = refused(401, std::move(name), std::move(message));
-  answer.headers.emplace_back(
+  auto error = refused(401, std::move(name), std::move(message));
+  error.headers.emplace_back(
       "WWW-Authenticate", wrong ? R"(Bearer realm="flotilla", error="invalid_token")" : R"(Bearer realm="flotilla")");
-  return answer;
+  return error;
 }
 
 // The key a client sent, however; empty where it sent none.
@@ -73,7 +71,7 @@ Gate::Gate(GateRules rules, KeySource keys) : rules_(std::move(rules)), keys_(st
 
 bool Gate::names_origin(std::string_view origin) const { return std::ranges::contains(rules_.origins, origin); }
 
-std::optional<HttpAnswer> Gate::refusal(const HttpRequest& request, const Access& access) const {
+std::optional<ApiError> Gate::refusal(const HttpRequest& request, const Access& access) const {
   if (!names_us(request)) {
     return refused(
         403, "host_not_allowed",
@@ -110,7 +108,7 @@ bool Gate::comes_from_foreign_page(const HttpRequest& request) const {
   return !origin || origin != parse_authority(request.host);
 }
 
-std::optional<HttpAnswer> Gate::key_refusal(const HttpRequest& request, const Access& access) const {
+std::optional<ApiError> Gate::key_refusal(const HttpRequest& request, const Access& access) const {
   const ApiKeys& keys = keys_();
   const bool is_near = is_from_this_machine(request);
   if (keys.empty() && (is_near || rules_.no_auth)) return std::nullopt;

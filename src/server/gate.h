@@ -2,7 +2,7 @@
 // answered around it.
 //
 // In: a request's headers and the two ends of its connection, what its route asks for, the keys there are now.
-// Out: an answer that refuses, or nothing.  Thread: the loop's. Pure but for asking for the keys. Never: logs, or tells
+// Out: an error that refuses, or nothing.  Thread: the loop's. Pure but for asking for the keys. Never: logs, or tells
 // what a key should have been.
 //
 //   1  Host names this machine, else 403: a page whose name was pointed here (DNS rebinding) says its own name
@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "server/access.h"
+#include "server/api_error.h"
 #include "server/api_keys.h"
 #include "server/http_exchange.h"
 
@@ -35,7 +36,7 @@ class Gate {
   using KeySource = std::function<const ApiKeys&()>;
   explicit Gate(GateRules rules = {}, KeySource keys = {});
 
-  std::optional<HttpAnswer> refusal(const HttpRequest& request, const Access& access) const;
+  std::optional<ApiError> refusal(const HttpRequest& request, const Access& access) const;
 
   // What lets a page of a named origin read the answer, whatever it is. Never with credentials: keys are headers.
   std::vector<std::pair<std::string, std::string>> headers_for(const HttpRequest& request) const;
@@ -44,7 +45,7 @@ class Gate {
  private:
   bool names_us(const HttpRequest& request) const;
   bool comes_from_foreign_page(const HttpRequest& request) const;
-  std::optional<HttpAnswer> key_refusal(const HttpRequest& request, const Access& access) const;
+  std::optional<ApiError> key_refusal(const HttpRequest& request, const Access& access) const;
 
   GateRules rules_;
   KeySource keys_;

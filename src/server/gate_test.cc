@@ -4,9 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include "server/authority.h"
+#include "server/openai_errors.h"
 #include "server/peer_address.h"
 
 namespace flotilla {
@@ -46,12 +45,12 @@ HttpRequest with_key(HttpRequest request, const std::string& key) {
 
 unsigned status_at(const Gate& gate, const HttpRequest& request, const Access& access = Access::of(Scope::infer)) {
   const auto refused = gate.refusal(request, access);
-  return refused ? refused->status : 200;
+  return refused ? status_of(*refused) : 200;
 }
 
 std::string code_at(const Gate& gate, const HttpRequest& request) {
   const auto refused = gate.refusal(request, Access::of(Scope::infer));
-  return refused ? nlohmann::json::parse(refused->body)["error"]["code"].get<std::string>() : "";
+  return refused ? error_body(*refused)["error"]["code"].get<std::string>() : "";
 }
 
 TEST(Gate, WithoutKeysThisMachineComesInWithAnyKeyAndNobodyElseDoes) {
@@ -109,15 +108,16 @@ TEST(Gate, AKeyComesAsBearerOrAsXApiKey) {
 TEST(Gate, RefusalsSayWhatToDoAndNeverTheKey) {
   const Gate gate({}, always(two_keys()));
   const auto missing = gate.refusal(near(), Access::of(Scope::infer));
-  EXPECT_THAT(missing->body, HasSubstr("flotilla key create"));
+  EXPECT_THAT(missing->error.message, HasSubstr("flotilla key create"));
   EXPECT_THAT(missing->headers, testing::Contains(testing::Pair("WWW-Authenticate", "Bearer realm=\"flotilla\"")));
-  EXPECT_EQ(nlohmann::json::parse(missing->body)["error"]["type"], "authentication_error");
+  EXPECT_EQ(error_body(*missing)["error"]["type"], "authentication_error");
   const auto wrong = gate.refusal(with_key(near(), "sk-secret"), Access::of(Scope::infer));
-  EXPECT_THAT(wrong->body, testing::AllOf(HasSubstr("flotilla key list"), Not(HasSubstr("sk-secret"))));
+  EXPECT_THAT(wrong->error.message, testing::AllOf(HasSubstr("flotilla key list"), Not(HasSubstr("sk-secret"))));
   const auto narrow = gate.refusal(with_key(near(), infer_key), Access::of(Scope::models));
-  EXPECT_THAT(narrow->body, testing::AllOf(HasSubstr("scope models"), HasSubstr("flotilla key create --scope models"),
-                                           Not(HasSubstr(infer_key))));
-  EXPECT_EQ(nlohmann::json::parse(narrow->body)["error"]["type"], "permission_error");
+  EXPECT_THAT(narrow->error.message,
+              testing::AllOf(HasSubstr("scope models"), HasSubstr("flotilla key create --scope models"),
+                             Not(HasSubstr(infer_key))));
+  EXPECT_EQ(error_body(*narrow)["error"]["type"], "permission_error");
 }
 
 TEST(Gate, HostMustNameThisMachine) {
@@ -143,8 +143,8 @@ TEST(Gate, HostIsAskedBeforeTheKey) {
   request.host = "evil.example";
   const auto refused = gate.refusal(request, Access::of(Scope::admin));
   ASSERT_TRUE(refused);
-  EXPECT_EQ(refused->status, 403);
-  EXPECT_THAT(refused->body, testing::AllOf(HasSubstr("evil.example"), HasSubstr("--api-name")));
+  EXPECT_EQ(status_of(*refused), 403u);
+  EXPECT_THAT(refused->error.message, testing::AllOf(HasSubstr("evil.example"), HasSubstr("--api-name")));
 }
 
 TEST(Gate, APageOfAnotherSiteChangesNothingHere) {

@@ -2,22 +2,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <format>
-#include <span>
 #include <utility>
 
-#include "base/sha256.h"
 #include "base/units.h"
+#include "server/key_scope.h"
 #include "wire/frame.h"
 
 namespace flotilla {
 namespace {
-
-std::int64_t seconds_since_1970() {
-  using namespace std::chrono;
-  return duration_cast<seconds>(system_clock::now().time_since_epoch()).count();
-}
 
 ApiError open_error(Error error, const std::string& model) {
   ApiError api = ApiError::from(std::move(error));
@@ -51,8 +44,9 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
     : exchange_(std::move(exchange)),
       dialect_(std::move(dialect)),
       host_(std::move(host)),
-      id_(std::format("{}{:016x}{:016x}", dialect_->id_prefix(), random_u64(), random_u64())),
-      created_(seconds_since_1970()) {}
+      facts_{.number = std::format("{:016x}{:016x}", random_u64(), random_u64()),
+             .created = std::chrono::system_clock::now()},
+      step_began_(std::chrono::steady_clock::now()) {}
 
 // --- From bytes to a running request -------------------------------------------------------------
 
@@ -71,18 +65,21 @@ void Generation::read_body() {
       [self = shared_from_this()] {
         if (self->ended_) return;
         if (!self->order_) return self->fail(self->order_.error());
+        if (const auto recalled = self->dialect_->recall(); !recalled) return self->fail(recalled.error());
         self->open_model();
       });
 }
 
 void Generation::open_model() {
   if (order_->stream) {
-    stream_ = std::make_shared<SseWriter>(exchange_, host_->loop, host_->limits.stream_keepalive);
+    stream_ =
+        std::make_shared<StreamWriter>(exchange_, host_->loop, host_->limits.stream_keepalive, dialect_->stream_type());
     stream_->watch_silence([weak = weak_from_this()] {
       const auto self = weak.lock();
-      return self && self->waits() ? "waiting" : "keep-alive";
+      return self ? self->dialect_->silent(self->facts_, self->waits() ? "waiting" : "keep-alive") : std::string();
     });
   }
+  facts_.model = order_->model;  // what the client called it, until we know better
   host_->backend.open(order_->model, [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
     if (self->ended_) return;
     if (!model) return self->fail(open_error(std::move(model).error(), self->order_->model));
@@ -92,6 +89,9 @@ void Generation::open_model() {
 
 void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   model_ = std::move(model);
+  facts_.model = model_->name;
+  facts_.placement = model_->placement;
+  time_step(facts_.opening);
   host_->backend.run_aside([this] { prompts_ = dialect_->prompts(*model_); },
                            [self = shared_from_this()] {
                              if (self->ended_) return;
@@ -138,16 +138,9 @@ ApiResult<void> Generation::check_bytes() const {
 }
 
 // Prompts share what was computed for them only among requests with the same key and salt: otherwise a quick first
-// token would tell what others have asked. Alike on every node, so that it does not matter where a client enters.
+// token would tell what others have asked.
 std::uint64_t Generation::cache_scope() const {
-  if (!order_->cache_prompt) return 0;
-  const auto& request = exchange_->request();
-  const auto key = std::format("{}:{}{}:{}{}", request.authorization.size(), request.authorization,
-                               request.api_key.size(), request.api_key, order_->cache_salt);
-  const Digest digest = sha256(std::as_bytes(std::span(key)));
-  std::uint64_t scope = 0;
-  std::memcpy(&scope, digest.data(), sizeof scope);
-  return std::max<std::uint64_t>(scope, 1);
+  return order_->cache_prompt ? key_scope(exchange_->request(), order_->cache_salt) : 0;
 }
 
 GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choice) const {
@@ -180,18 +173,19 @@ void Generation::turn_away() {
 
 void Generation::submit() {
   const auto count = prompts_->size() * order_->choices;
+  if (count == 0) return finish();
   if (host_->is_full_for(count)) return turn_away();
   choices_counted_ = choices_open_ = count;
   host_->choices_running += count;
   std::vector<GenerateRequest> requests;
+  for (const auto& prompt : *prompts_) facts_.prompt_tokens += prompt.tokens.size();
   for (std::size_t i = 0; i < count; ++i) {
     const auto& prompt = (*prompts_)[i / order_->choices];
     requests.push_back(request_for(prompt, static_cast<std::uint32_t>(i % order_->choices)));
     running_.push_back(std::make_unique<Running>(
         Running{.id = requests.back().id,
                 .choice = Choice(static_cast<std::uint32_t>(i), model_->tokenizer, *order_, prompt),
-                .whole = {}}));
-    running_.back()->whole.index = static_cast<std::uint32_t>(i);
+                .whole = {.index = static_cast<std::uint32_t>(i)}}));
   }
   if (stream_) stream_->start_within(host_->limits.stream_grace);
   for (std::size_t i = 0; i < count && !ended_; ++i) {
@@ -210,14 +204,25 @@ void Generation::take(std::size_t index, const TokenEvent& event) {
     return fail(ApiError::from(event.error.value_or(
         Error{Code::unavailable, "[server] the answer was broken off: its model was unloaded or lost; try again"})));
   }
-  running.prompt_reused = event.prompt_reused;
-  if (auto piece = running.choice.take(event); !piece.text.empty()) deliver(running, std::move(piece));
+  count(running, event);
+  facts_.completion_tokens -= running.choice.tokens_generated();
+  auto piece = running.choice.take(event);
+  facts_.completion_tokens += running.choice.tokens_generated();
+  if (!piece.parts.empty()) deliver(running, std::move(piece));
   if (ended_) return;
   if (event.finish != FinishReason::none) return finish_choice(running, event.finish);
   if (running.choice.ended_early()) {
     host_->backend.cancel(running.id);
     finish_choice(running, FinishReason::stop);
   }
+}
+
+// The first token of all ends the reading. What was reused counts once a prompt, by its first choice.
+void Generation::count(Running& running, const TokenEvent& event) {
+  if (facts_.reading.count() == 0 && event.index >= 0) time_step(facts_.reading);
+  if (running.choice.index() % order_->choices != 0) return;
+  facts_.cached_tokens -= std::exchange(running.prompt_reused, event.prompt_reused);
+  facts_.cached_tokens += running.prompt_reused;
 }
 
 // For its model, which was lost, to be loaded again.
@@ -227,12 +232,7 @@ bool Generation::waits() const {
 
 void Generation::deliver(Running& running, ChoicePiece piece) {
   if (!stream_) return running.whole.append(std::move(piece));
-  if (!std::exchange(running.opened, true)) {
-    if (auto opening = dialect_->opening(running.choice.index())) {
-      stream_->event(envelope(true, Json::array({std::move(*opening)})));
-    }
-  }
-  stream_->event(envelope(true, Json::array({dialect_->delta(piece)})));
+  stream_->send(dialect_->piece(facts_, piece));
 }
 
 // The finish goes in a piece of its own, after whatever was held back: clients that take the last text and the finish
@@ -242,43 +242,40 @@ void Generation::finish_choice(Running& running, FinishReason reason) {
   --choices_open_;
   --choices_counted_;
   host_->give_back(1);
-  ChoicePiece last{.index = running.choice.index(), .text = {}, .scores = {}, .token_ids = {}, .finish = {}};
+  ChoicePiece last{.index = running.choice.index()};
   auto rest = running.choice.rest();
-  if (rest.text.empty() && rest.scores.empty()) {
+  if (rest.parts.empty() && rest.scores.empty()) {
     last.token_ids = std::move(rest.token_ids);
   } else {
     deliver(running, std::move(rest));
   }
   last.finish = running.choice.finish_name(reason);
+  last.stop = running.choice.stop();
   deliver(running, std::move(last));
   if (choices_open_ == 0) finish();
 }
 
 void Generation::finish() {
   if (ended_) return;
+  time_step(facts_.writing);
   if (stream_) {
-    if (order_->include_usage) {
-      auto last = envelope(true, Json::array());
-      last["usage"] = usage();
-      stream_->event(last);
-    }
-    stream_->done();
+    stream_->done(dialect_->end(facts_));
   } else {
-    Json choices = Json::array();
-    for (const auto& running : running_) choices.push_back(dialect_->whole(running->whole));
-    auto answer = envelope(false, std::move(choices));
-    answer["usage"] = usage();
-    exchange_->answer({.body = dump(answer), .headers = {}});
+    std::vector<ChoicePiece> choices;
+    for (const auto& running : running_) choices.push_back(std::move(running->whole));
+    exchange_->answer({.body = dialect_->whole(facts_, choices), .headers = {}});
   }
   release();
 }
 
 void Generation::fail(const ApiError& error) {
   if (ended_) return;
-  if (stream_) {
-    stream_->fail(error);
+  if (stream_ && stream_->is_started()) {
+    stream_->fail(dialect_->broken(facts_, error));
+  } else if (stream_) {
+    stream_->refuse(dialect_->refused(error));
   } else {
-    exchange_->answer(error_answer(error));
+    exchange_->answer(dialect_->refused(error));
   }
   release();
 }
@@ -303,30 +300,12 @@ void Generation::release() {
   exchange_ = nullptr;  // a backend that is slow to forget us must not hold the connection
 }
 
-// --- Outer form ----------------------------------------------------------------------------------
+// --- What is told of it --------------------------------------------------------------------------
 
-Json Generation::envelope(bool stream, Json choices) const {
-  Json body{{"id", id_},
-            {"object", dialect_->object(stream)},
-            {"created", created_},
-            {"model", model_->name},
-            {"system_fingerprint", std::format("fp_{:016x}", model_->placement.value)},
-            {"choices", std::move(choices)}};
-  if (stream && order_->include_usage) body["usage"] = nullptr;
-  return body;
-}
-
-Json Generation::usage() const {
-  std::size_t prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
-  for (const auto& prompt : *prompts_) prompt_tokens += prompt.tokens.size();
-  for (const auto& running : running_) {
-    completion_tokens += running->choice.tokens_generated();
-    if (running->choice.index() % order_->choices == 0) cached_tokens += running->prompt_reused;
-  }
-  return {{"prompt_tokens", prompt_tokens},
-          {"prompt_tokens_details", {{"cached_tokens", cached_tokens}}},
-          {"completion_tokens", completion_tokens},
-          {"total_tokens", prompt_tokens + completion_tokens}};
+// From the end of the step before.
+void Generation::time_step(std::chrono::nanoseconds& step) {
+  const auto now = std::chrono::steady_clock::now();
+  step = std::max(now - std::exchange(step_began_, now), std::chrono::steady_clock::duration(1));
 }
 
 }  // namespace flotilla

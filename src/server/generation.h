@@ -6,6 +6,7 @@
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,7 +18,7 @@
 #include "server/http_exchange.h"
 #include "server/return_turns.h"
 #include "server/server.h"
-#include "server/sse_writer.h"
+#include "server/stream_writer.h"
 
 namespace flotilla {
 
@@ -44,7 +45,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   struct Running {
     RequestId id;
     Choice choice;
-    bool opened = false, done = false;
+    bool done = false;
     std::uint32_t prompt_reused = 0;
     ChoicePiece whole;  // of an answer that is not streamed
   };
@@ -60,6 +61,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
 
   void take(std::size_t index, const TokenEvent& event);
+  void count(Running& running, const TokenEvent& event);
   bool waits() const;
   void deliver(Running& running, ChoicePiece piece);
   void finish_choice(Running& running, FinishReason reason);
@@ -67,16 +69,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void fail(const ApiError& error);
   void end(ExchangeEnd end);
   void release();
-
-  Json envelope(bool stream, Json choices) const;
-  Json usage() const;
+  void time_step(std::chrono::nanoseconds& step);
 
   std::shared_ptr<HttpExchange> exchange_;
   std::unique_ptr<Dialect> dialect_;
   std::shared_ptr<GenerationHost> host_;
-  std::shared_ptr<SseWriter> stream_;  // empty where the answer is whole
-  std::string id_;
-  std::int64_t created_ = 0;
+  std::shared_ptr<StreamWriter> stream_;  // empty where the answer is whole
+  AnswerFacts facts_;
+  std::chrono::steady_clock::time_point step_began_;  // of the three that `facts_` times
 
   // Written by the helper thread while it has the word, read by the loop after.
   ApiResult<GenerationOrder> order_;

@@ -13,25 +13,6 @@ namespace {
 constexpr double penalty_most = 2.0;
 constexpr std::size_t model_name_bytes_max = 1024;  // names come back in messages
 
-void read_stops(JsonFields& fields, GenerationOrder& order) {
-  const auto* stop = fields.find("stop");
-  if (stop == nullptr) return;
-  const auto take = [&](const nlohmann::json& value) {
-    if (!value.is_string()) return fields.expected("stop", "a string or an array of strings", value);
-    const auto& text = value.get_ref<const std::string&>();
-    if (text.size() > limits::stop_bytes_max) {
-      return fields.wrong(
-          "stop", Code::invalid_argument,
-          std::format("expected a stop string of at most {} bytes but got {}", limits::stop_bytes_max, text.size()));
-    }
-    if (!text.empty()) order.stops.push_back(text);  // an empty one would end every answer before it began
-  };
-  if (!stop->is_array()) return take(*stop);
-  if (const auto* stops = fields.array("stop", limits::stops_max)) {
-    for (const auto& value : *stops) take(value);
-  }
-}
-
 void read_logit_bias(JsonFields& fields, SamplingParams& sampling) {
   const auto* biases = fields.object("logit_bias");
   if (biases == nullptr) return;
@@ -67,29 +48,6 @@ std::uint64_t read_seed(JsonFields& fields) {
   return seed && *seed != -1 ? static_cast<std::uint64_t>(*seed) : random_u64();
 }
 
-SamplingParams read_sampling(JsonFields& fields) {
-  SamplingParams sampling;
-  const auto set = [](float& target, std::optional<double> value) {
-    if (value) target = static_cast<float>(*value);
-  };
-  set(sampling.temperature, fields.number("temperature", 0, 2));
-  set(sampling.top_p, fields.number("top_p", 0, 1));
-  set(sampling.min_p, fields.number("min_p", 0, 1));
-  set(sampling.presence_penalty, fields.number("presence_penalty", -penalty_most, penalty_most));
-  set(sampling.frequency_penalty, fields.number("frequency_penalty", -penalty_most, penalty_most));
-  set(sampling.repetition_penalty, either(fields, "repetition_penalty", "repeat_penalty", 0.01, 10));
-  // -1 is "off" to the clients that come from vLLM.
-  if (const auto top_k = fields.integer("top_k", -1, limits::vocabulary_max)) {
-    sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);
-  }
-  if (const auto window = fields.integer("repeat_last_n", -1, limits::context_tokens_max)) {
-    sampling.repetition_window = static_cast<std::int32_t>(*window);
-  }
-  sampling.seed = read_seed(fields);
-  read_logit_bias(fields, sampling);
-  return sampling;
-}
-
 // Samplers of other servers: their neutral value changes nothing and is fine.
 struct ForeignSampler {
   const char* name;
@@ -103,22 +61,13 @@ constexpr std::array foreign_samplers{
 
 // Each would change what the answer is; its empty value does not.
 constexpr std::array foreign_fields{
-    "tools",
-    "functions",
-    "audio",
-    "web_search_options",
-    "grammar",
-    "json_schema",
-    "guided_json",
-    "guided_regex",
-    "guided_choice",
-    "guided_grammar",
-    "structured_outputs",
-    "chat_template",
-    "chat_template_kwargs",
-    "lora",
-    "use_beam_search",
-    "continue_final_message",
+    "functions",          "audio",
+    "web_search_options", "grammar",
+    "json_schema",        "guided_json",
+    "guided_regex",       "guided_choice",
+    "guided_grammar",     "structured_outputs",
+    "chat_template",      "lora",
+    "use_beam_search",    "continue_final_message",
 };
 
 bool is_empty(const nlohmann::json& value) {
@@ -153,44 +102,85 @@ void refuse_modalities(JsonFields& fields) {
   }
 }
 
-// Without tools, "none" and "auto" ask for nothing.
-void refuse_tool_choice(JsonFields& fields, std::string_view name) {
-  const auto* choice = fields.find(name);
-  if (choice != nullptr && *choice != "none" && *choice != "auto") {
-    unsupported(fields, name, "expected \"none\" or \"auto\", or leave the field out");
-  }
-}
-
 }  // namespace
 
 void refuse_unsupported(JsonFields& fields) {
-  for (const auto* name : foreign_fields) {
-    const auto* value = fields.find(name);
-    if (value != nullptr && !is_empty(*value)) unsupported(fields, name, "leave the field out");
-  }
+  for (const auto* name : foreign_fields) refuse_field(fields, name);
   for (const auto& sampler : foreign_samplers) {
     const auto* value = fields.find(sampler.name);
     if (value != nullptr && !(value->is_number() && value->get<double>() == sampler.neutral)) {
       unsupported(fields, sampler.name, std::format("expected {}, or leave the field out", sampler.neutral));
     }
   }
-  refuse_tool_choice(fields, "tool_choice");
-  refuse_tool_choice(fields, "function_call");
   refuse_response_format(fields);
   refuse_modalities(fields);
 }
 
-GenerationOrder read_order(JsonFields& fields) {
-  GenerationOrder order;
-  if (auto model = fields.text("model"); !model || model->empty()) {
-    fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"; GET /v1/models lists them");
+void refuse_field(JsonFields& fields, std::string_view name, std::string_view advice) {
+  const auto* value = fields.find(name);
+  if (value != nullptr && !is_empty(*value)) unsupported(fields, name, advice);
+}
+
+std::string read_model(JsonFields& fields, std::string_view advice) {
+  auto model = fields.text("model");
+  if (!model || model->empty()) {
+    fields.wrong("model", Code::invalid_argument, std::format("expected a model's name in \"model\"; {}", advice));
   } else if (model->size() > model_name_bytes_max) {
     fields.wrong(
         "model", Code::invalid_argument,
         std::format("expected a model's name of at most {} bytes but got {}", model_name_bytes_max, model->size()));
-  } else {
-    order.model = std::move(*model);
   }
+  return model.value_or("");
+}
+
+std::vector<std::string> read_stops(JsonFields& fields, std::string_view name) {
+  std::vector<std::string> stops;
+  const auto* stop = fields.find(name);
+  if (stop == nullptr) return stops;
+  const auto take = [&](const nlohmann::json& value) {
+    if (!value.is_string()) return fields.expected(name, "a string or an array of strings", value);
+    const auto& text = value.get_ref<const std::string&>();
+    if (text.size() > limits::stop_bytes_max) {
+      return fields.wrong(
+          name, Code::invalid_argument,
+          std::format("expected a stop string of at most {} bytes but got {}", limits::stop_bytes_max, text.size()));
+    }
+    if (!text.empty()) stops.push_back(text);  // an empty one would end every answer before it began
+  };
+  if (!stop->is_array()) {
+    take(*stop);
+  } else if (const auto* array = fields.array(name, limits::stops_max)) {
+    for (const auto& value : *array) take(value);
+  }
+  return stops;
+}
+
+SamplingParams read_sampling(JsonFields& fields) {
+  SamplingParams sampling;
+  const auto set = [](float& target, std::optional<double> value) {
+    if (value) target = static_cast<float>(*value);
+  };
+  set(sampling.temperature, fields.number("temperature", 0, 2));
+  set(sampling.top_p, fields.number("top_p", 0, 1));
+  set(sampling.min_p, fields.number("min_p", 0, 1));
+  set(sampling.presence_penalty, fields.number("presence_penalty", -penalty_most, penalty_most));
+  set(sampling.frequency_penalty, fields.number("frequency_penalty", -penalty_most, penalty_most));
+  set(sampling.repetition_penalty, either(fields, "repetition_penalty", "repeat_penalty", 0.01, 10));
+  // -1 is "off" to the clients that come from vLLM.
+  if (const auto top_k = fields.integer("top_k", -1, limits::vocabulary_max)) {
+    sampling.top_k = *top_k < 0 ? 0 : static_cast<std::int32_t>(*top_k);
+  }
+  if (const auto window = fields.integer("repeat_last_n", -1, limits::context_tokens_max)) {
+    sampling.repetition_window = static_cast<std::int32_t>(*window);
+  }
+  sampling.seed = read_seed(fields);
+  read_logit_bias(fields, sampling);
+  return sampling;
+}
+
+GenerationOrder read_order(JsonFields& fields) {
+  GenerationOrder order;
+  order.model = read_model(fields, "GET /v1/models lists them");
   order.stream = fields.boolean("stream").value_or(false);
   if (const auto* options = fields.object("stream_options")) {
     if (!order.stream) {
@@ -202,7 +192,7 @@ GenerationOrder read_order(JsonFields& fields) {
   }
   if (const auto choices = fields.integer("n", 1, limits::choices_max))
     order.choices = static_cast<std::uint32_t>(*choices);
-  read_stops(fields, order);
+  order.stops = read_stops(fields, "stop");
   order.sampling = read_sampling(fields);
   order.ignore_eos = fields.boolean("ignore_eos").value_or(false);
   order.speculate = fields.boolean("speculate").value_or(true);

@@ -4,8 +4,8 @@
 #include <boost/beast/http/fields.hpp>
 #include <boost/beast/http/message.hpp>
 
+#include "server/api_error.h"
 #include "server/http_exchange.h"
-#include "server/openai_errors.h"
 #include "server/server.h"
 
 namespace flotilla {

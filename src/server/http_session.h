@@ -17,9 +17,9 @@
 #include <string>
 #include <unordered_map>
 
+#include "server/api_error.h"
 #include "server/connection_count.h"
 #include "server/http_exchange.h"
-#include "server/openai_errors.h"
 #include "server/server.h"
 
 namespace flotilla {

@@ -39,7 +39,8 @@ class JsonFields {
   // `object` outlives this. `where` stands before names in messages: "messages[3]."; empty at the top.
   explicit JsonFields(const nlohmann::json& object, std::string where = {});
 
-  const nlohmann::json* find(std::string_view name) const;  // null: absent
+  const nlohmann::json* find(std::string_view name) const;                                 // null: absent
+  std::string name_of(std::string_view name) const { return where_ + std::string(name); }  // in full
   std::optional<bool> boolean(std::string_view name);
   std::optional<double> number(std::string_view name, double least, double most);  // finite, least ≤ value ≤ most
   std::optional<std::int64_t> integer(std::string_view name, std::int64_t least, std::int64_t most);  // 5.0 is one too

@@ -1,10 +1,10 @@
 #include "server/openai_chat.h"
 
-#include <algorithm>
 #include <format>
 #include <utility>
 
 #include "base/limits.h"
+#include "server/openai_messages.h"
 
 namespace flotilla {
 
@@ -13,7 +13,11 @@ namespace flotilla {
 ApiResult<GenerationOrder> OpenAiChat::read(const nlohmann::json& body) {
   JsonFields fields(body);
   auto order = read_order(fields);
-  messages_ = read_messages(fields);
+  include_usage_ = order.include_usage;
+  chat_.conversation.messages = read_messages(fields);
+  chat_.conversation.thinks = read_thinks(fields);
+  read_tools(fields, chat_);
+  order.parallel_calls = fields.boolean("parallel_tool_calls").value_or(true);
 
   const auto tokens_max = fields.integer("max_tokens", 1, limits::context_tokens_max);
   const auto completion_tokens_max = fields.integer("max_completion_tokens", 1, limits::context_tokens_max);
@@ -37,122 +41,8 @@ ApiResult<GenerationOrder> OpenAiChat::read(const nlohmann::json& body) {
   return order;
 }
 
-namespace {
-
-// Parts of text are joined; any other kind is refused by name.
-std::optional<std::string> read_parts(JsonFields& message, const nlohmann::json& parts) {
-  std::string text;
-  for (const auto& part : parts) {
-    const auto type = part.is_object() ? part.value("type", nlohmann::json()) : nlohmann::json();
-    const auto* field = type == "text" || type == "input_text" ? "text" : type == "refusal" ? "refusal" : nullptr;
-    if (field == nullptr) {
-      if (type.is_string() && type.get_ref<const std::string&>().size() < 64) {
-        message.wrong("content", Code::unsupported,
-                      std::format("expected parts of type \"text\" but got \"{}\", which this version does not read",
-                                  type.get_ref<const std::string&>()));
-      } else {
-        message.expected("content", "a string or an array of {\"type\": \"text\", \"text\": …}", part);
-      }
-      return std::nullopt;
-    }
-    const auto found = part.find(field);
-    if (found == part.end() || !found->is_string()) {
-      message.wrong("content", Code::invalid_argument,
-                    std::format("expected each part of content to have a string \"{}\"", field));
-      return std::nullopt;
-    }
-    text += found->get_ref<const std::string&>();
-  }
-  return text;
-}
-
-std::optional<std::string> read_content(JsonFields& message, bool may_be_absent) {
-  const auto* content = message.find("content");
-  if (content == nullptr) {
-    if (!may_be_absent) {
-      message.wrong("content", Code::invalid_argument,
-                    "expected each message but an assistant's to have content, a string or parts");
-    }
-    return std::string();
-  }
-  if (content->is_string()) return content->get<std::string>();
-  if (content->is_array()) return read_parts(message, *content);
-  message.expected("content", "a string or an array of parts", *content);
-  return std::nullopt;
-}
-
-// The calls an assistant made earlier, one JSON object a line, so that the tools' answers after it make sense.
-std::string tool_calls_text(JsonFields& message) {
-  std::string text;
-  if (const auto* calls = message.array("tool_calls", limits::messages_max)) {
-    for (const auto& call : *calls) {
-      const auto function =
-          call.is_object() ? call.value("function", nlohmann::json::object()) : nlohmann::json::object();
-      text += (text.empty() ? "" : "\n") + dump(function);
-    }
-  }
-  if (const auto* call = message.object("function_call")) text += (text.empty() ? "" : "\n") + dump(*call);
-  return text;
-}
-
-std::optional<std::string> template_role(const std::string& role) {
-  if (role == "system" || role == "developer") return "system";
-  if (role == "user" || role == "assistant") return role;
-  if (role == "tool" || role == "function") return "tool";
-  return std::nullopt;
-}
-
-constexpr std::size_t role_shown_bytes = 32;  // of a role that a client made up, at whatever length
-
-ChatMessage read_message(JsonFields& message) {
-  ChatMessage read;
-  const auto role = message.text("role");
-  if (const auto known = role ? template_role(*role) : std::nullopt) {
-    read.role = *known;
-  } else {
-    message.wrong(
-        "role", Code::invalid_argument,
-        std::format("expected the role in messages to be system, developer, user, assistant or tool but got {}",
-                    role ? "'" + role->substr(0, role_shown_bytes) + "'" : "none"));
-  }
-  read.content = read_content(message, read.role == "assistant").value_or("");
-  read.name = message.text("name").value_or("");
-  if (const auto calls = tool_calls_text(message); !calls.empty()) {
-    read.content += (read.content.empty() ? "" : "\n") + calls;
-  }
-  return read;
-}
-
-}  // namespace
-
-std::vector<ChatMessage> read_messages(JsonFields& fields) {
-  std::vector<ChatMessage> messages;
-  const auto* array = fields.array("messages", limits::messages_max);
-  if (array == nullptr || array->empty()) {
-    fields.wrong("messages", Code::invalid_argument, "expected messages to be an array of at least one message");
-    return messages;
-  }
-  for (std::size_t i = 0; i < array->size(); ++i) {
-    JsonFields message((*array)[i], std::format("messages[{}].", i));
-    messages.push_back(read_message(message));
-    if (const auto& fault = message.fault()) {
-      fields.adopt(*fault);
-      break;
-    }
-  }
-  return messages;
-}
-
 ApiResult<std::vector<Prompt>> OpenAiChat::prompts(const OpenModel& model) {
-  auto tokens = model.chat_template->render(messages_, true);
-  if (!tokens) {
-    auto error = ApiError::from(std::move(tokens).error());
-    error.param = "messages";
-    return std::unexpected(std::move(error));
-  }
-  std::vector<Prompt> prompts;
-  prompts.push_back({.text = {}, .tokens = std::move(*tokens)});
-  return prompts;
+  return chat_prompts(chat_, model, "messages");
 }
 
 // --- Writing ---------------------------------------------------------------------------------------------------------
@@ -167,12 +57,6 @@ Json nullable(std::string_view text) { return text.empty() ? Json(nullptr) : Jso
 
 }  // namespace
 
-Json bytes_json(std::string_view bytes) {
-  Json array = Json::array();
-  for (const char c : bytes) array.push_back(static_cast<unsigned char>(c));
-  return array;
-}
-
 Json OpenAiChat::logprobs(const std::vector<ScoredToken>& scores) const {
   if (!wants_logprobs_) return nullptr;
   Json content = Json::array();
@@ -185,26 +69,65 @@ Json OpenAiChat::logprobs(const std::vector<ScoredToken>& scores) const {
   return {{"content", std::move(content)}, {"refusal", nullptr}};
 }
 
-std::optional<Json> OpenAiChat::opening(std::uint32_t index) const {
-  return Json{{"index", index},
-              {"delta", {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}},
-              {"logprobs", nullptr},
-              {"finish_reason", nullptr}};
+namespace {
+
+Json call_json(const AnswerPart& call) {
+  return {{"id", call.id}, {"type", "function"}, {"function", {{"name", call.name}, {"arguments", call.text}}}};
 }
 
-Json OpenAiChat::delta(const ChoicePiece& piece) const {
-  const bool last = !piece.finish.empty();
-  Json choice{{"index", piece.index},
-              {"delta", last ? Json::object() : Json{{"content", piece.text}}},
-              {"logprobs", last ? Json(nullptr) : logprobs(piece.scores)},
-              {"finish_reason", nullable(piece.finish)}};
-  if (wants_token_ids_) choice["token_ids"] = piece.token_ids;
-  return choice;
+}  // namespace
+
+Json OpenAiChat::chunk(const ChoicePiece& piece, Json delta) const {
+  return {{"index", piece.index}, {"delta", std::move(delta)}, {"logprobs", nullptr}, {"finish_reason", nullptr}};
 }
 
-Json OpenAiChat::whole(const ChoicePiece& piece) const {
+// The first delta of a call says all but its arguments, which come in the next: clients join what they get by its
+// index, names too.
+void OpenAiChat::add_part(const ChoicePiece& piece, const AnswerPart& part, std::vector<Json>& chunks) {
+  switch (part.kind) {
+    case AnswerPart::Kind::content:
+      return chunks.push_back(chunk(piece, {{"content", part.text}}));
+    case AnswerPart::Kind::reasoning:
+      return chunks.push_back(chunk(piece, {{"reasoning_content", part.text}}));
+    case AnswerPart::Kind::call:
+      break;
+  }
+  const auto index = choices_[piece.index].calls++;
+  Json begun = call_json(part);
+  begun["function"]["arguments"] = "";
+  begun["index"] = index;
+  chunks.push_back(chunk(piece, {{"tool_calls", Json::array({std::move(begun)})}}));
+  Json rest{{"index", index}, {"function", {{"arguments", part.text}}}};
+  chunks.push_back(chunk(piece, {{"tool_calls", Json::array({std::move(rest)})}}));
+}
+
+std::vector<Json> OpenAiChat::deltas(const ChoicePiece& piece) {
+  std::vector<Json> chunks;
+  if (!std::exchange(choices_[piece.index].opened, true))
+    chunks.push_back(chunk(piece, {{"role", "assistant"}, {"content", ""}, {"refusal", nullptr}}));
+  const auto opening = chunks.size();
+  for (const auto& part : piece.parts) add_part(piece, part, chunks);
+  if (chunks.size() == opening)
+    chunks.push_back(chunk(piece, piece.finish.empty() ? Json{{"content", ""}} : Json::object()));
+  auto& first = chunks[opening];
+  if (piece.finish.empty()) first["logprobs"] = logprobs(piece.scores);
+  if (wants_token_ids_) first["token_ids"] = piece.token_ids;
+  chunks.back()["finish_reason"] = nullable(piece.finish);
+  return chunks;
+}
+
+Json OpenAiChat::whole_choice(const ChoicePiece& piece) const {
+  const auto said = piece.text_of(AnswerPart::Kind::content), thought = piece.text_of(AnswerPart::Kind::reasoning);
+  Json calls = Json::array();
+  for (const auto& part : piece.parts) {
+    if (part.kind == AnswerPart::Kind::call) calls.push_back(call_json(part));
+  }
+  const bool only_calls = said.empty() && !calls.empty();
+  Json message{{"role", "assistant"}, {"content", only_calls ? Json(nullptr) : Json(said)}, {"refusal", nullptr}};
+  if (!thought.empty()) message["reasoning_content"] = thought;
+  if (!calls.empty()) message["tool_calls"] = std::move(calls);
   Json choice{{"index", piece.index},
-              {"message", {{"role", "assistant"}, {"content", piece.text}, {"refusal", nullptr}}},
+              {"message", std::move(message)},
               {"logprobs", logprobs(piece.scores)},
               {"finish_reason", nullable(piece.finish)}};
   if (wants_token_ids_) choice["token_ids"] = piece.token_ids;

@@ -1,35 +1,38 @@
 // POST /v1/chat/completions: OpenAI's chat dialect.
 #pragma once
 
-#include <memory>
-#include <string>
+#include <map>
 #include <vector>
 
-#include "server/dialect.h"
-#include "text/chat_template.h"
+#include "server/chat_request.h"
+#include "server/openai_dialect.h"
 
 namespace flotilla {
 
-class OpenAiChat : public Dialect {
+class OpenAiChat : public OpenAiDialect {
  public:
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   const char* prompt_field() const override { return "messages"; }
+
+ protected:
   std::string_view id_prefix() const override { return "chatcmpl-"; }
   std::string_view object(bool stream) const override { return stream ? "chat.completion.chunk" : "chat.completion"; }
-  std::optional<Json> opening(std::uint32_t index) const override;
-  Json delta(const ChoicePiece& piece) const override;
-  Json whole(const ChoicePiece& piece) const override;
+  std::vector<Json> deltas(const ChoicePiece& piece) override;
+  Json whole_choice(const ChoicePiece& piece) const override;
 
  private:
+  struct Told {  // of a choice, in a stream
+    bool opened = false;
+    std::uint32_t calls = 0;
+  };
   Json logprobs(const std::vector<ScoredToken>& scores) const;
+  Json chunk(const ChoicePiece& piece, Json delta) const;
+  void add_part(const ChoicePiece& piece, const AnswerPart& part, std::vector<Json>& chunks);
 
-  std::vector<ChatMessage> messages_;
+  ChatRequest chat_;
+  std::map<std::uint32_t, Told> choices_;
   bool wants_logprobs_ = false, wants_token_ids_ = false;
 };
-
-// Messages as the templates know them; faults stay in `fields`. Roles: developer is system, function is tool; parts are
-// joined; an assistant's tool calls, which templates of this version do not know, become text.
-std::vector<ChatMessage> read_messages(JsonFields& fields);
 
 }  // namespace flotilla

@@ -25,6 +25,8 @@ ApiResult<GenerationOrder> OpenAiCompletions::read(const nlohmann::json& body) {
   JsonFields fields(body);
   auto order = read_order(fields);
   read_prompts(fields);
+  include_usage_ = order.include_usage;
+  for (const char* chats : {"tools", "chat_template_kwargs"}) refuse_field(fields, chats, "use /v1/chat/completions");
 
   echo_ = order.echo = fields.boolean("echo").value_or(false);
   // No tokens at all make sense only where the prompt's own scores are asked for.
@@ -169,10 +171,11 @@ Json OpenAiCompletions::logprobs(const std::vector<ScoredToken>& scores) const {
           {"text_offset", std::move(offsets)}};
 }
 
-Json OpenAiCompletions::choice(const ChoicePiece& piece) const {
+Json OpenAiCompletions::whole_choice(const ChoicePiece& piece) const {
+  const auto text = piece.text_of(AnswerPart::Kind::content);
   Json choice{{"index", piece.index},
-              {"text", piece.text},
-              {"logprobs", piece.scores.empty() && piece.text.empty() ? Json(nullptr) : logprobs(piece.scores)},
+              {"text", text},
+              {"logprobs", piece.scores.empty() && text.empty() ? Json(nullptr) : logprobs(piece.scores)},
               {"finish_reason", piece.finish.empty() ? Json(nullptr) : Json(piece.finish)}};
   if (wants_token_ids_) choice["token_ids"] = piece.token_ids;
   return choice;

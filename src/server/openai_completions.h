@@ -5,26 +5,26 @@
 #include <variant>
 #include <vector>
 
-#include "server/dialect.h"
+#include "server/openai_dialect.h"
 
 namespace flotilla {
 
-class OpenAiCompletions : public Dialect {
+class OpenAiCompletions : public OpenAiDialect {
  public:
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   const char* prompt_field() const override { return "prompt"; }
+
+ protected:
   std::string_view id_prefix() const override { return "cmpl-"; }
   std::string_view object(bool) const override { return "text_completion"; }
-  std::optional<Json> opening(std::uint32_t) const override { return std::nullopt; }
-  Json delta(const ChoicePiece& piece) const override { return choice(piece); }
-  Json whole(const ChoicePiece& piece) const override { return choice(piece); }
+  std::vector<Json> deltas(const ChoicePiece& piece) override { return {whole_choice(piece)}; }
+  Json whole_choice(const ChoicePiece& piece) const override;
 
  private:
   using PromptSource = std::variant<std::string, std::vector<TokenId>>;
   void read_prompts(JsonFields& fields);
   ApiResult<void> check_texts(const OpenModel& model) const;
-  Json choice(const ChoicePiece& piece) const;
   Json logprobs(const std::vector<ScoredToken>& scores) const;
 
   std::vector<PromptSource> sources_;

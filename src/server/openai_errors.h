@@ -2,42 +2,11 @@
 // something.
 #pragma once
 
-#include <chrono>
-#include <expected>
-#include <string>
-#include <utility>
-
-#include "base/result.h"
-#include "server/http_exchange.h"
+#include "server/api_error.h"
 #include "server/json_body.h"
 
 namespace flotilla {
 
-struct ApiError {
-  Error error;
-  std::string param;                    // the field at fault; empty: none
-  std::string name;                     // OpenAI's `code` where it is not the one of error.code
-  unsigned status = 0;                  // 0: the one of error.code
-  std::chrono::seconds retry_after{0};  // 0: what error.code suggests
-
-  // An error of the rooms below says what happened; the field stays unnamed.
-  static ApiError from(Error error) { return {.error = std::move(error), .param = {}, .name = {}, .status = 0}; }
-};
-
-template <class T>
-using ApiResult = std::expected<T, ApiError>;
-
-template <class... Args>
-std::unexpected<ApiError> api_fail(Code code, std::string param, std::format_string<Args...> format, Args&&... args) {
-  return std::unexpected(ApiError{.error = {code, std::format(format, std::forward<Args>(args)...)},
-                                  .param = std::move(param),
-                                  .name = {},
-                                  .status = 0});
-}
-
-Json error_body(const ApiError& error);
-unsigned status_of(const ApiError& error);
-// With Retry-After where trying again can help.
-HttpAnswer error_answer(const ApiError& error);
+Json error_body(const ApiError& error);  // error_answer() in api_error.h is the whole answer
 
 }  // namespace flotilla

@@ -3,8 +3,6 @@
 #include <format>
 #include <utility>
 
-#include "server/openai_errors.h"
-
 namespace flotilla {
 namespace {
 
@@ -53,8 +51,8 @@ bool is_json(std::string_view type) {
 
 }  // namespace
 
-void Router::add(std::string method, std::string path, Access access, Handler handler) {
-  routes_.push_back({std::move(method), std::move(path), access, std::move(handler)});
+void Router::add(std::string method, std::string path, Access access, Handler handler, ErrorForm errors) {
+  routes_.push_back({std::move(method), std::move(path), access, std::move(handler), errors});
 }
 
 const Router::Route* Router::find(std::string_view method, std::string_view path) const {
@@ -84,8 +82,11 @@ bool Router::asks_beforehand(const HttpRequest& request) const {
 
 std::optional<HttpAnswer> Router::refusal(HttpRequest& request) const {
   request.answer_headers = gate_.headers_for(request);
-  if (const auto* route = route_of(request)) return gate_.refusal(request, route->access);
-  return gate_.refusal(request, asks_beforehand(request) ? Access::open() : Access::any_key());
+  const auto* route = route_of(request);
+  const auto access = route != nullptr ? route->access : asks_beforehand(request) ? Access::open() : Access::any_key();
+  const auto refused = gate_.refusal(request, access);
+  if (!refused) return std::nullopt;
+  return route != nullptr ? route->errors(*refused) : error_answer(*refused);
 }
 
 HttpAnswer Router::options_answer(const HttpRequest& request, const std::string& methods) const {
@@ -104,7 +105,7 @@ void Router::serve(std::shared_ptr<HttpExchange> exchange) const {
   if (auto refused = refusal(request)) return exchange->answer(std::move(*refused));
   if (const auto* route = route_of(request)) {
     if (route->method == "POST" && !is_json(request.content_type)) {
-      return exchange->answer(error_answer(wrong_media_type(request.content_type)));
+      return exchange->answer(route->errors(wrong_media_type(request.content_type)));
     }
     if (route->path.ends_with('}')) request.path_rest = request.path.substr(prefix(route->path).size());
     return route->handler(std::move(exchange));

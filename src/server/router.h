@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/access.h"
+#include "server/api_error.h"
 #include "server/gate.h"
 #include "server/http_exchange.h"
 #include "server/server.h"
@@ -26,8 +27,9 @@ class Router {
 
   explicit Router(Gate gate) : gate_(std::move(gate)) {}
 
-  // A path may end with "/{name}", which stands for one or more segments: model names contain slashes.
-  void add(std::string method, std::string path, Access access, Handler handler);
+  // A path may end with "/{name}", which stands for one or more segments: model names contain slashes. `errors`: how
+  // what is refused before the handler is reached looks to this route's clients.
+  void add(std::string method, std::string path, Access access, Handler handler, ErrorForm errors = error_answer);
 
   // What the gate says against a request, by its headers alone; nothing where it may pass. serve() asks by itself; a
   // session asks before it reads a body. Sets request.answer_headers.
@@ -40,6 +42,7 @@ class Router {
     std::string method, path;
     Access access;
     Handler handler;
+    ErrorForm errors;
   };
   const Route* find(std::string_view method, std::string_view path) const;
   const Route* route_of(const HttpRequest& request) const;

@@ -52,20 +52,27 @@ class ByteTokenizer : public Tokenizer {
 
 class LineTemplate : public ChatTemplate {
  public:
-  Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages,
-                                      bool add_generation_prompt) const override {
-    FLOTILLA_TRY(const auto text, render_text(messages, add_generation_prompt));
+  Result<std::vector<TokenId>> render(const Conversation& conversation) const override {
+    FLOTILLA_TRY(const auto text, render_text(conversation));
     const std::vector<TextPiece> pieces{{text, false}};
     return scripted_tokenizer()->encode(pieces, true);
   }
-  Result<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const override {
-    std::string text;
-    for (const auto& message : messages) {
+  Result<std::string> render_text(const Conversation& conversation) const override {
+    std::string text = conversation.tools.empty() ? "" : "tools: " + conversation.tools + "\n";
+    for (const auto& message : conversation.messages) {
       if (message.content == "refuse me") return fail(Code::invalid_argument, "[text] the template refuses: no");
-      text += message.role + ": " + message.content + "\n";
+      text += message.role + (message.name.empty() ? "" : " " + message.name) + ": " + message.content;
+      if (!message.reasoning.empty()) text += " (" + message.reasoning + ")";
+      for (const auto& call : message.calls) text += " " + call.id + " " + call.name + call.arguments;
+      text += "\n";
     }
-    return add_generation_prompt ? text + "assistant: " : text;
+    if (!conversation.add_generation_prompt) return text;
+    return text + "assistant: " + (conversation.thinks.value_or(false) ? "<think>\n" : "");
   }
+  const AnswerFormat& answer_format() const override { return format_; }
+
+ private:
+  AnswerFormat format_{.calls = CallFormat::hermes, .thinks = true};
 };
 
 constexpr std::string_view words[] = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
@@ -171,6 +178,12 @@ void ScriptedBackend::generate(GenerateRequest request, OnToken on_token) {
     });
   }
   if (prompt.contains("[broken]")) script->fails_at = 3;
+  if (const auto at = prompt.rfind("[say]"); at != std::string::npos) {
+    // The last line is the assistant's, which has begun.
+    const auto from = at + std::string_view("[say]").size();
+    script->text = prompt.substr(from, prompt.rfind('\n', prompt.rfind("assistant: ")) - from);
+    return play(script);
+  }
   const auto budget = script->request.tokens_max;
   const bool endless = prompt.contains("forever") || script->request.stop_tokens.empty();
   script->text = counting(endless ? budget : 23);  // "one two three four five"
@@ -268,7 +281,10 @@ void ScriptedBackend::plan(const nlohmann::json& arguments, OnJson on_done) {
 
 void ScriptedBackend::show(const std::string& name, OnJson on_done) {
   if (name != "org/tiny") return on_done(fail(Code::not_found, "[hub] expected a model we have but got {}", name));
-  on_done(nlohmann::json{{"family", "scripted"}});
+  on_done(nlohmann::json{{"family", "scripted"},
+                         {"architecture", "scripted"},
+                         {"context_length", context_tokens},
+                         {"capabilities", {"tools", "thinking"}}});
 }
 
 void ScriptedBackend::run_aside(std::function<void()> work, std::function<void()> done) {

@@ -3,7 +3,8 @@
 // Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()). Words in the prompt say
 // how it is answered: by default with "one two three four five"; "forever" counts on until the budget is spent;
 // "[manual]" answers when the test says so (emit(), end()); "[full]" is refused as busy; "[broken]" fails after three
-// tokens. Thread: the loop's, but for wait_…() and cancelled_count(), which a test's thread calls.
+// tokens; "[say]" is answered with what the last message says behind it. Tools are called as Hermes does, thoughts
+// stand in <think>. Thread: the loop's, but for wait_…() and cancelled_count(), which a test's thread calls.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -25,7 +26,8 @@ namespace flotilla {
 inline constexpr TokenId scripted_bos = 256, scripted_end = 257;
 
 std::shared_ptr<const Tokenizer> scripted_tokenizer();
-std::shared_ptr<const ChatTemplate> scripted_template();  // "role: content\n" …, then "assistant: "
+// "tools: […]\n" where there are any, "role: content\n" …, then "assistant: " and, where it is to think, "<think>\n".
+std::shared_ptr<const ChatTemplate> scripted_template();
 
 class ScriptedBackend : public Backend {
  public:

@@ -9,12 +9,11 @@
 #include <vector>
 
 #include "base/log.h"
+#include "server/dialect_routes.h"
 #include "server/generation.h"
 #include "server/http_session.h"
 #include "server/management.h"
-#include "server/openai_chat.h"
-#include "server/openai_completions.h"
-#include "server/openai_models.h"
+#include "server/openai_errors.h"
 #include "server/page.h"
 #include "server/peer_address.h"
 #include "server/router.h"
@@ -95,8 +94,11 @@ std::string greeting(const std::string& host, std::uint16_t port) {
   const auto base = std::format("http://{}:{}", any ? "localhost" : host.contains(':') ? "[" + host + "]" : host, port);
   return std::format(
       "Flotilla is running.\n\n"
-      "OpenAI API   {0}/v1        (chat/completions, completions, models; any API key while this node has none of its "
-      "own)\n"
+      "OpenAI API   {0}/v1        (chat/completions, completions, responses, models; any API key while this node has "
+      "none of its own)\n"
+      "Anthropic    {0}           (v1/messages)\n"
+      "Ollama API   {0}           (api/chat, api/generate, api/tags; for programs that look for the words: Ollama is "
+      "running)\n"
       "Models       {0}/v1/models\n"
       "Cluster      {0}/cluster\n"
       "Health       {0}/health and {0}/ready\n\n"
@@ -161,20 +163,8 @@ class ListeningServer : public Server {
     port_ = endpoint.port();
     is_local_ = is_on_loopback(endpoint);
     auto& router = *router_;
-    constexpr auto infers = Access::of(Scope::infer), lists = Access::of(Scope::infer, Scope::models);
     add_page_routes(router, options.page, greeting(options.host, port_));
-    for (const std::string prefix : {"/v1", ""}) {
-      router.add("POST", prefix + "/chat/completions", infers, [host = generation_](Exchange exchange) {
-        Generation::start(std::move(exchange), std::make_unique<OpenAiChat>(), host);
-      });
-      router.add("POST", prefix + "/completions", infers, [host = generation_](Exchange exchange) {
-        Generation::start(std::move(exchange), std::make_unique<OpenAiCompletions>(), host);
-      });
-      router.add("GET", prefix + "/models", lists,
-                 [&backend](const Exchange& exchange) { list_models(*exchange, backend); });
-    }
-    router.add("GET", "/v1/models/{model}", lists,
-               [&backend](const Exchange& exchange) { retrieve_model(*exchange, backend); });
+    add_dialect_routes(router, backend, generation_);
     add_management_routes(router, backend, http_->limits);
   }
 

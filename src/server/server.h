@@ -1,8 +1,11 @@
-// Decides how bytes over HTTP become requests and answers bytes: routes, the OpenAI dialect, server-sent events, limits
-// on input. In: HTTP.  Out: calls on Backend.  Owns: the listening socket and its sessions.  Thread: the loop's. Never:
-// computes, waits, answers around the gate, or answers a field it did not understand as if it had.
+// Decides how bytes over HTTP become requests and answers bytes: routes, dialects, streams, limits on input. In: HTTP.
+// Out: calls on Backend.  Owns: the listening socket and its sessions.  Thread: the loop's. Never: computes, waits,
+// answers around the gate, or answers a field it did not understand as if it had.
 //
-//   POST /v1/chat/completions   POST /v1/completions   GET /v1/models   GET /v1/models/{id}      (also without /v1)
+//   POST /v1/chat/completions  POST /v1/completions  POST /v1/responses  GET /v1/models  GET /v1/models/{id}
+//   POST /v1/messages  POST /v1/messages/count_tokens                           (these and the former also without /v1)
+//   POST /api/chat  POST /api/generate  POST /api/show  GET /api/tags  GET /api/ps  GET /api/version
+//   POST /tokenize  POST /detokenize
 //   GET /health  GET /ready  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
 //   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve
 //   POST /revoke  POST /leave  GET / and the page's files (page.h)

@@ -1,25 +1,25 @@
 // The prompt is rendered as one text and tokenized as one text, so that words and spaces merge as the model learned
-// them. What keeps users' text from becoming control tokens is a guard: a character that no message holds is put inside
-// each place of a message that spells a control token (or could complete one at a seam) before the template sees it.
-// Afterwards the text is cut at the guards, and special tokens never span a cut. Text that spells no control token is
-// not touched at all, so templates may trim, split and compare it as they like.
+// them. What keeps users' text, and what clients say of tools, from becoming control tokens is a guard: a character
+// that no message holds is put inside each place of a message that spells a control token (or could complete one at a
+// seam) before the template sees it. Afterwards the text is cut at the guards, and special tokens never span a cut.
+// Text that spells no control token is not touched at all, so templates may trim, split and compare it as they like.
 //
 // A template may also take parts out of a message and so make a control token of what is left: of "<|im_/thinkend|>",
-// where it deletes "/think". Where a message holds a character that control tokens begin with, the prompt is therefore rendered a second
-// time with a guard after each of those. Guards everywhere hinder templates that look for "</think>", so this second
-// prompt is taken only where its control tokens are not those of the first.
+// where it deletes "/think". Where a message holds a character that control tokens begin with, the prompt is therefore
+// rendered a second time with a guard after each of those. Guards everywhere hinder templates that look for "</think>",
+// so this second prompt is taken only where its control tokens are not those of the first.
 //
 // The road not taken: marking where each message begins and ends. Templates trim and cut messages, and lose such marks.
 #include "text/chat_template.h"
 
 #include <algorithm>
-#include <array>
 #include <ctime>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "base/limits.h"
 #include "flotilla_text.h"
+#include "text/chat_context.h"
 #include "text/guard.h"
 #include "text/utf8.h"
 
@@ -27,8 +27,6 @@ namespace flotilla {
 namespace {
 
 constexpr std::size_t source_bytes_max = 256u << 10;  // the longest published template has about 30 KiB
-
-constexpr std::array<std::string_view, 5> known_roles = {"system", "developer", "user", "assistant", "tool"};
 
 struct Answer {
   ~Answer() { flotilla_answer_free(raw); }
@@ -68,11 +66,12 @@ class JinjaTemplate final : public ChatTemplate {
       : compiled_(std::move(compiled)),
         source_(std::move(source)),
         tokenizer_(std::move(tokenizer)),
-        guard_(tokenizer_->reserved_texts()) {}
+        guard_(tokenizer_->reserved_texts()),
+        format_(answer_format_of(source_)) {}
 
-  Result<std::vector<TokenId>> render(const std::vector<ChatMessage>& messages,
-                                      bool add_generation_prompt) const override;
-  Result<std::string> render_text(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const override;
+  Result<std::vector<TokenId>> render(const Conversation& conversation) const override;
+  Result<std::string> render_text(const Conversation& conversation) const override;
+  const AnswerFormat& answer_format() const override { return format_; }
 
  private:
   struct Prompt {
@@ -80,9 +79,9 @@ class JinjaTemplate final : public ChatTemplate {
     std::vector<TokenId> tokens;
   };
   enum class Protection { where_spelled, throughout };
-  Result<Prompt> render_prompt(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
-  Result<Prompt> render_once(const std::vector<ChatMessage>& messages, bool add_generation_prompt,
-                             Protection protection) const;
+  Result<Prompt> render_prompt(const Conversation& conversation) const;
+  Result<Prompt> render_once(const Conversation& conversation, Protection protection) const;
+  Result<std::string> run(const Conversation& conversation, const SafeText& safe) const;
   std::vector<TokenId> control_tokens(const Prompt& prompt) const;
   Result<std::string> run(const nlohmann::ordered_json& context) const;
 
@@ -90,25 +89,8 @@ class JinjaTemplate final : public ChatTemplate {
   std::string source_;
   std::shared_ptr<const Tokenizer> tokenizer_;
   Guard guard_;
+  AnswerFormat format_;
 };
-
-Status check_messages(const std::vector<ChatMessage>& messages) {
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < messages.size(); ++i) {
-    // A role is part of the template's markup (some write "<|" ~ role ~ "|>"), so it is not free text.
-    if (std::ranges::find(known_roles, messages[i].role) == known_roles.end()) {
-      return fail(Code::invalid_argument,
-                  "[text] expected a role of system, developer, user, assistant or tool but message {} has \"{}\"", i,
-                  messages[i].role);
-    }
-    bytes += messages[i].content.size() + messages[i].name.size();
-  }
-  if (bytes > limits::template_output_bytes_max) {
-    return fail(Code::too_large, "[text] expected at most {} bytes of messages but got {}; shorten them",
-                limits::template_output_bytes_max, bytes);
-  }
-  return {};
-}
 
 std::vector<TokenId> JinjaTemplate::control_tokens(const Prompt& prompt) const {
   std::vector<TokenId> tokens;
@@ -117,44 +99,46 @@ std::vector<TokenId> JinjaTemplate::control_tokens(const Prompt& prompt) const {
   return tokens;
 }
 
-Result<JinjaTemplate::Prompt> JinjaTemplate::render_prompt(const std::vector<ChatMessage>& messages,
-                                                           bool add_generation_prompt) const {
-  FLOTILLA_TRY_STATUS(check_messages(messages));
-  FLOTILLA_TRY(Prompt prompt, render_once(messages, add_generation_prompt, Protection::where_spelled));
-  const bool harmless = std::ranges::none_of(messages, [&](const ChatMessage& message) {
-    return guard_.could_begin_one(message.content) || guard_.could_begin_one(message.name);
-  });
+Result<JinjaTemplate::Prompt> JinjaTemplate::render_prompt(const Conversation& conversation) const {
+  FLOTILLA_TRY_STATUS(check_conversation(conversation));
+  FLOTILLA_TRY(Prompt prompt, render_once(conversation, Protection::where_spelled));
+  bool harmless = true;
+  for_each_text(conversation, [&](const std::string& text) { harmless = harmless && !guard_.could_begin_one(text); });
   if (harmless) return prompt;
-  FLOTILLA_TRY(Prompt guarded, render_once(messages, add_generation_prompt, Protection::throughout));
+  FLOTILLA_TRY(Prompt guarded, render_once(conversation, Protection::throughout));
   return control_tokens(prompt) == control_tokens(guarded) ? std::move(prompt) : std::move(guarded);
 }
 
-Result<JinjaTemplate::Prompt> JinjaTemplate::render_once(const std::vector<ChatMessage>& messages,
-                                                         bool add_generation_prompt, Protection protection) const {
+Result<JinjaTemplate::Prompt> JinjaTemplate::render_once(const Conversation& conversation,
+                                                         Protection protection) const {
   std::vector<const std::string*> texts = {&source_};
-  for (const ChatMessage& message : messages) texts.insert(texts.end(), {&message.content, &message.name});
+  for_each_text(conversation, [&](const std::string& text) { texts.push_back(&text); });
   FLOTILLA_TRY(const std::string character, unused_character(texts));
   const auto safe = [&](const std::string& text) {
     return protection == Protection::throughout ? guard_.protect_throughout(valid_utf8(text), character)
                                                 : guard_.protect(valid_utf8(text), character);
   };
-
-  nlohmann::ordered_json context;
-  auto& list = context["messages"] = nlohmann::ordered_json::array();
-  for (const ChatMessage& message : messages) {
-    nlohmann::ordered_json entry = {{"role", message.role}, {"content", safe(message.content)}};
-    if (!message.name.empty()) entry["name"] = safe(message.name);
-    list.push_back(std::move(entry));
-  }
-  context["add_generation_prompt"] = add_generation_prompt;
-  context["tools"] = nullptr;
-  context["documents"] = nullptr;
-  if (tokenizer_->bos() >= 0) context["bos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->bos(), true));
-  if (tokenizer_->eos() >= 0) context["eos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->eos(), true));
-  FLOTILLA_TRY(const std::string text, run(context));
+  FLOTILLA_TRY(const std::string text, run(conversation, safe));
   Prompt prompt{.pieces = Guard::cut(text, character), .tokens = {}};
   prompt.tokens = tokenizer_->encode(prompt.pieces, false);
   return prompt;
+}
+
+// Most templates write arguments of calls as JSON themselves; those that put text before and behind them fail at an
+// object, and get the text.
+Result<std::string> JinjaTemplate::run(const Conversation& conversation, const SafeText& safe) const {
+  const auto run_with = [&](ArgumentForm form) {
+    auto context = chat_context(conversation, format_, form, safe);
+    if (tokenizer_->bos() >= 0) context["bos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->bos(), true));
+    if (tokenizer_->eos() >= 0) context["eos_token"] = valid_utf8(tokenizer_->piece(tokenizer_->eos(), true));
+    return run(context);
+  };
+  auto text = run_with(ArgumentForm::object);
+  const bool has_calls =
+      std::ranges::any_of(conversation.messages, [](const auto& each) { return !each.calls.empty(); });
+  if (text || text.error().code != Code::unsupported || !has_calls) return text;
+  auto again = run_with(ArgumentForm::text);
+  return again ? again : text;
 }
 
 Result<std::string> JinjaTemplate::run(const nlohmann::ordered_json& context) const {
@@ -182,9 +166,8 @@ Result<std::string> JinjaTemplate::run(const nlohmann::ordered_json& context) co
   return fail(Code::internal, "[text] the template interpreter failed: {}", answer.text());
 }
 
-Result<std::vector<TokenId>> JinjaTemplate::render(const std::vector<ChatMessage>& messages,
-                                                   bool add_generation_prompt) const {
-  FLOTILLA_TRY(auto prompt, render_prompt(messages, add_generation_prompt));
+Result<std::vector<TokenId>> JinjaTemplate::render(const Conversation& conversation) const {
+  FLOTILLA_TRY(auto prompt, render_prompt(conversation));
   std::vector<TokenId> tokens = std::move(prompt.tokens);
   const TokenId bos = tokenizer_->bos();
   if (bos < 0) return tokens;
@@ -196,9 +179,8 @@ Result<std::vector<TokenId>> JinjaTemplate::render(const std::vector<ChatMessage
   return tokens;
 }
 
-Result<std::string> JinjaTemplate::render_text(const std::vector<ChatMessage>& messages,
-                                               bool add_generation_prompt) const {
-  FLOTILLA_TRY(const auto prompt, render_prompt(messages, add_generation_prompt));
+Result<std::string> JinjaTemplate::render_text(const Conversation& conversation) const {
+  FLOTILLA_TRY(const auto prompt, render_prompt(conversation));
   std::string text;
   for (const TextPiece& piece : prompt.pieces) text += piece.text;
   return text;
@@ -207,10 +189,12 @@ Result<std::string> JinjaTemplate::render_text(const std::vector<ChatMessage>& m
 // A base model: no dialogue was taught to it.
 class NoTemplate final : public ChatTemplate {
  public:
-  Result<std::vector<TokenId>> render(const std::vector<ChatMessage>&, bool) const override { return refuse(); }
-  Result<std::string> render_text(const std::vector<ChatMessage>&, bool) const override { return refuse(); }
+  Result<std::vector<TokenId>> render(const Conversation&) const override { return refuse(); }
+  Result<std::string> render_text(const Conversation&) const override { return refuse(); }
+  const AnswerFormat& answer_format() const override { return format_; }
 
  private:
+  AnswerFormat format_;
   static std::unexpected<Error> refuse() {
     return fail(
         Code::unsupported,

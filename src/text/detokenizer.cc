@@ -36,14 +36,15 @@ std::size_t held_bytes(std::string_view text, const std::vector<std::string>& st
 
 }  // namespace
 
-Detokenizer::Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops, bool show_special)
-    : tokenizer_(std::move(tokenizer)), stops_(std::move(stops)), show_special_(show_special) {
+Detokenizer::Detokenizer(std::shared_ptr<const Tokenizer> tokenizer, std::vector<std::string> stops,
+                         std::vector<TokenId> shown)
+    : tokenizer_(std::move(tokenizer)), stops_(std::move(stops)), shown_(std::move(shown)) {
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
 }
 
 std::string Detokenizer::add(TokenId token) {
   if (stopped_) return {};
-  bytes_ += tokenizer_->piece(token, show_special_);
+  bytes_ += tokenizer_->piece(token, std::ranges::find(shown_, token) != shown_.end());
   take_characters(false);
   return release(false);
 }
@@ -71,6 +72,7 @@ std::string Detokenizer::release(bool at_end) {
   std::string out;
   if (const Found stop = find_stop(held_, stops_); stop.begin != std::string::npos) {
     stopped_ = true;
+    stop_ = held_.substr(stop.begin, stop.end - stop.begin);
     out = held_.substr(0, stop.begin);
     held_.clear();
     bytes_.clear();

@@ -90,7 +90,7 @@ TEST(Detokenizer, ControlTokensShowOnlyWhenAskedFor) {
   const auto tokenizer = bytes_tokenizer();
   const TokenId end = tokenizer->find("<|im_end|>");
   EXPECT_EQ(Detokenizer(tokenizer, {}).add(end), "");
-  EXPECT_EQ(Detokenizer(tokenizer, {}, true).add(end), "<|im_end|>");
+  EXPECT_EQ(Detokenizer(tokenizer, {}, {end}).add(end), "<|im_end|>");
 }
 
 TEST(Detokenizer, TokenByTokenIsTheWholeText) {

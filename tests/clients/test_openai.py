@@ -109,8 +109,8 @@ class AtOneNode:
             self.chat(temperature=9)
         self.assertEqual(caught.exception.param, "temperature")
         with self.assertRaises(openai.BadRequestError) as caught:
-            self.chat(tools=[{"type": "function", "function": {"name": "f", "parameters": {}}}])
-        self.assertEqual(caught.exception.param, "tools")
+            self.chat(tools=[{"type": "web_search"}])
+        self.assertEqual(caught.exception.param, "tools[0].type")
 
     def test_a_prompt_beyond_the_context_raises_context_length_exceeded(self):
         for stream in (False, True):

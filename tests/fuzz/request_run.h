@@ -23,7 +23,8 @@ class RecordedExchange : public HttpExchange {
     claim(!is_whole_ && !is_stream_, "one answer");
     claim(answer.status >= 200 && answer.status != 500, "no body makes us fail");
     const auto json = nlohmann::json::parse(answer.body, nullptr, false);
-    claim(json.is_object() && (answer.status == 200) == json.contains("choices"), "an answer is JSON of its kind");
+    const bool says_error = json.is_object() && json.contains("error") && !json["error"].is_null();
+    claim(json.is_object() && (answer.status == 200) != says_error, "an answer is JSON of its kind");
     is_whole_ = true;
   }
   void start_stream(std::string_view) override {
@@ -32,10 +33,12 @@ class RecordedExchange : public HttpExchange {
   }
   void send(std::string piece) override {
     claim(is_stream_ && !is_whole_, "pieces come within a stream");
-    claim(piece.starts_with("data: ") || piece.starts_with(": "), "a piece is an event or a comment");
-    claim(piece.ends_with("\n\n"), "a piece is whole");
-    if (!piece.starts_with("data: {")) return;
-    claim(!nlohmann::json::parse(piece.substr(6), nullptr, false).is_discarded(), "an event is JSON");
+    claim(piece.empty() || piece.ends_with('\n'), "a piece is whole");
+    for (std::size_t at = 0; at < piece.size();) {
+      const auto end = piece.find('\n', at);
+      check_line(std::string_view(piece).substr(at, end - at));
+      at = end + 1;
+    }
   }
   void finish(After) override {
     claim(is_stream_ && !is_whole_, "a stream ends once");
@@ -49,18 +52,28 @@ class RecordedExchange : public HttpExchange {
   }
 
  private:
+  // Of server-sent events, or of lines of JSON.
+  static void check_line(std::string_view line) {
+    const bool is_data = line.starts_with("data: "), is_json = is_data || line.starts_with('{');
+    const bool is_form = line.empty() || line.starts_with(": ") || line.starts_with("event: ");
+    claim(is_json || is_form, "a line is an event's or JSON");
+    if (is_data) line.remove_prefix(6);
+    if (is_json && line != "[DONE]")
+      claim(!nlohmann::json::parse(line, nullptr, false).is_discarded(), "an event is JSON");
+  }
+
   HttpRequest request_;
   bool is_whole_ = false, is_stream_ = false, is_cut_ = false;
   std::function<void(ExchangeEnd)> on_end_;
 };
 
-template <class SomeDialect>
-void run_request(std::string_view body) {
+template <class SomeDialect, class... Arguments>
+void run_request(std::string_view body, Arguments... arguments) {
   static boost::asio::io_context loop;
   static ScriptedNode node(loop);
   static const auto host = std::make_shared<GenerationHost>(GenerationHost{loop.get_executor(), node, {}});
   const auto exchange = std::make_shared<RecordedExchange>(body);
-  Generation::start(exchange, std::make_unique<SomeDialect>(), host);
+  Generation::start(exchange, std::make_unique<SomeDialect>(std::move(arguments)...), host);
   run_until_idle(loop);
   exchange->hang_up();
   node.forget();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""OpenAI's own clients, unmodified, against each node of a ring of three that holds a real model.
+"""OpenAI's, Anthropic's and Ollama's own clients, unmodified, against each node of a ring of three that holds a real model.
 
     FLOTILLA_BINARY=build/flotilla tests/process/test_clients.py
 """
@@ -20,7 +20,7 @@ CLIENTS_SECONDS = 400
 
 
 class Clients(unittest.TestCase):
-    def test_openai_for_python_and_node_work_against_any_node(self):
+    def test_every_makers_clients_work_against_any_node(self):
         names = ["a", "b", "c"]
         with Fleet(names, models={"a": [MODELS_FOLDER]}, flags=["--threads", "1"]) as fleet:
             fleet.wait_joined()

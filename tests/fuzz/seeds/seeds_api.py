@@ -99,6 +99,17 @@ def api_seeds():
                         {"role": "tool", "content": "x"},
                     ]
                 },
+                "arguments_deep": {
+                    "messages": [
+                        {"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "[" * 9000}}]},
+                        user,
+                    ]
+                },
+                "tools": {
+                    "tools": [{"type": "function", "function": {"name": "f", "parameters": {"a": [1, {"b": None}]}}}],
+                    "messages": [{"role": "user", "content": '[say]<tool_call>{"name":"f"}</tool_call>'}],
+                    "stream": True,
+                },
                 "function_call": {"messages": [{"role": "assistant", "function_call": {"name": "f"}}]},
                 "template_of_a_client": {"chat_template": "{{ 1 }}", "chat_template_kwargs": {"a": 1}},
                 "role_unknown": {"messages": [{"role": "root", "content": "x"}]},
@@ -128,6 +139,75 @@ def api_seeds():
                 "best_of": {"best_of": 5},
                 "suffix": {"suffix": "x"},
                 "too_long": {"prompt": "x" * 200},
+            },
+        ),
+    )
+    tool = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {"type": "object"}}}
+    say = "[say]<think>a</think>b<tool_call>{\"name\":\"f\"}</tool_call>"
+    seeds(
+        "messages_request",
+        **files(
+            {"model": "tiny", "max_tokens": 9, "messages": [user]},
+            {
+                "blocks": {
+                    "system": [{"type": "text", "text": "s"}],
+                    "messages": [
+                        {
+                            "role": "assistant",
+                            "content": [
+                                {"type": "thinking", "thinking": "t", "signature": ""},
+                                {"type": "tool_use", "id": "1", "name": "f", "input": {}},
+                            ],
+                        },
+                        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "x"}]},
+                    ],
+                },
+                "tools": {
+                    "tools": [{"name": "f", "input_schema": {"type": "object"}}],
+                    "tool_choice": {"type": "auto", "disable_parallel_tool_use": True},
+                    "messages": [{"role": "user", "content": say}],
+                    "stream": True,
+                },
+                "thinking": {"thinking": {"type": "enabled", "budget_tokens": 1024}, "stop_sequences": ["x"]},
+                "image": {"messages": [{"role": "user", "content": [{"type": "image", "source": {"type": "url"}}]}]},
+                "broken": {"messages": [{"role": "user", "content": "[broken]"}], "stream": True},
+            },
+        ),
+    )
+    seeds(
+        "ollama_request",
+        **files(
+            {"model": "tiny", "messages": [user], "prompt": "hi"},
+            {
+                "options": {"options": {"num_predict": 3, "temperature": 0, "stop": ["x"], "num_ctx": 5}, "stream": False},
+                "tools": {"tools": [tool], "messages": [{"role": "user", "content": say}], "think": True},
+                "load": {"messages": [], "prompt": "", "keep_alive": 0},
+                "format": {"format": {"type": "object"}},
+                "images": {"messages": [{"role": "user", "content": "x", "images": ["eA=="]}]},
+                "broken": {"messages": [{"role": "user", "content": "[broken]"}], "prompt": "[broken]"},
+            },
+        ),
+    )
+    seeds(
+        "response_request",
+        **files(
+            {"model": "tiny", "input": "hi"},
+            {
+                "items": {
+                    "input": [
+                        {"role": "user", "content": [{"type": "input_text", "text": "a"}]},
+                        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "s"}]},
+                        {"type": "function_call", "call_id": "1", "name": "f", "arguments": "{}"},
+                        {"type": "function_call_output", "call_id": "1", "output": "x"},
+                    ],
+                },
+                "tools": {
+                    "tools": [{"type": "function", "name": "f"}, {"type": "web_search"}],
+                    "input": say,
+                    "stream": True,
+                },
+                "previous": {"previous_response_id": "resp_1"},
+                "broken": {"input": "[broken]", "stream": True},
             },
         ),
     )

@@ -27,6 +27,18 @@ def text_seeds():
         emoji=use(21, "👩‍👩‍👧 🇩🇪"),
         seldom_alternatives=use(22, ("x" * 16 + " " * 3) * 20),
     )
+    seeds(
+        "answer_text",
+        passes=b"\0<think>a</think>",
+        hermes=b'\1 a\n<tool_call>{"name":"f","arguments":{"x":[1]}}</tool_call>\n<tool_call>{}',
+        llama=b'\2 {"name": "f", "parameters": {}}; {"name": "g"}',
+        llama_marked=b'\2<|python_tag|>{"name": "g", "parameters": {}}',
+        mistral=b'\3[TOOL_CALLS] [{"name": "f", "arguments": {}}] x[TOOL_CALLS]g[CALL_ID]1[ARGS]{}',
+        thinks=b"\4 <think>\n a < b \n</think>\n\nc",
+        begun=b"\15a</think><tool_call>",
+        deep=b"\1<tool_call>" + b"[" * 200,
+        cut=b'\5<think>a</think> <tool_call>{"name": "f", "arguments": "{\\"a\\": 1',
+    )
     base = {
         "model": "gpt2",
         "pre": "gpt-2",

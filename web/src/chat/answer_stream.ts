@@ -4,6 +4,7 @@ import { error_in, unreachable } from '../api/api_error';
 import { ask } from '../api/client';
 import { lines_of } from '../api/lines';
 import { SseParser } from '../api/sse';
+import { Joiner } from '../text/thinking';
 import type { Message } from './conversation';
 
 export interface Question {
@@ -34,7 +35,7 @@ export interface AnswerEnd {
 
 interface Chunk {
   error?: unknown;
-  choices?: { delta?: { content?: string | null }; finish_reason?: string | null }[];
+  choices?: { delta?: { content?: string | null; reasoning_content?: string }; finish_reason?: string | null }[];
   usage?: {
     prompt_tokens: number;
     completion_tokens: number;
@@ -58,20 +59,22 @@ export async function stream_answer(question: Question, signal: AbortSignal, lis
   if (!response.body) throw unreachable();
   const end: AnswerEnd = { reason: '', usage: null };
   const parser = new SseParser();
+  const joiner = new Joiner();
   for await (const line of lines_of(response.body)) {
     const item = parser.line(line);
     if (item?.kind === 'comment') listener.on_silence(item.text === 'waiting' ? 'waiting' : 'reading');
     if (item?.kind !== 'event') continue;
     if (item.data === '[DONE]') return end;
-    take(JSON.parse(item.data) as Chunk, end, listener);
+    take(JSON.parse(item.data) as Chunk, end, joiner, listener);
   }
   throw error_in({ message: 'The connection broke before the answer was whole.', code: 'broken' });
 }
 
-function take(chunk: Chunk, end: AnswerEnd, listener: Listener): void {
+function take(chunk: Chunk, end: AnswerEnd, joiner: Joiner, listener: Listener): void {
   if (chunk.error) throw error_in(chunk.error);
   const choice = chunk.choices?.[0];
-  if (choice?.delta?.content) listener.on_text(choice.delta.content);
+  if (choice?.delta?.reasoning_content) listener.on_text(joiner.thought(choice.delta.reasoning_content));
+  if (choice?.delta?.content) listener.on_text(joiner.said(choice.delta.content));
   if (choice?.finish_reason) end.reason = choice.finish_reason;
   if (!chunk.usage) return;
   end.usage = {

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { MarkdownRenderer, type Tools } from './markdown';
 import { tex_to_mathml } from './mathml';
-import { split_thinking } from './thinking';
+import { Joiner, split_thinking } from './thinking';
 
 function html(text: string, tools: Tools = {}): string {
   return new MarkdownRenderer(tools)
@@ -128,5 +128,12 @@ describe('thinking aloud', () => {
     expect(split_thinking('<think>hm')).toEqual({ thinking: 'hm', answer: '', thinks_still: true });
     expect(split_thinking('No <think>')).toEqual({ thinking: null, answer: 'No <think>', thinks_still: false });
     expect(split_thinking('<think></think>Yes').thinking).toBeNull();
+  });
+
+  test('that came apart is one text, and told apart again', () => {
+    const joiner = new Joiner();
+    const text = joiner.thought('h') + joiner.thought('m') + joiner.said('Yes') + joiner.said('.');
+    expect(split_thinking(text)).toEqual({ thinking: 'hm', answer: 'Yes.', thinks_still: false });
+    expect(new Joiner().said('Yes.')).toBe('Yes.');
   });
 });

@@ -17,3 +17,20 @@ export function split_thinking(text: string): Parts {
   const thinking = start.slice(opening.length, end).trim();
   return { thinking: thinking || null, answer: start.slice(end + closing.length).trimStart(), thinks_still: false };
 }
+
+// Joins what a node sends apart to one text that split_thinking() takes apart again.
+export class Joiner {
+  private thinks = false;
+
+  thought(piece: string): string {
+    if (this.thinks) return piece;
+    this.thinks = true;
+    return opening + piece;
+  }
+
+  said(piece: string): string {
+    if (!this.thinks) return piece;
+    this.thinks = false;
+    return closing + '\n\n' + piece;
+  }
+}

@@ -1,25 +1,25 @@
-#include "server/sse_writer.h"
+#include "server/stream_writer.h"
 
-#include <format>
 #include <utility>
 
 namespace flotilla {
 
-SseWriter::SseWriter(std::shared_ptr<HttpExchange> exchange, const boost::asio::any_io_executor& loop,
-                     std::chrono::milliseconds keepalive)
+StreamWriter::StreamWriter(std::shared_ptr<HttpExchange> exchange, const boost::asio::any_io_executor& loop,
+                           std::chrono::milliseconds keepalive, std::string_view media_type)
     : exchange_(std::move(exchange)),
       silence_(loop),
       grace_(loop),
       keepalive_(keepalive),
+      media_type_(media_type),
       last_(std::chrono::steady_clock::now()) {}
 
-void SseWriter::watch_silence(Word word) {
-  word_ = std::move(word);
+void StreamWriter::watch_silence(Sign sign) {
+  sign_ = std::move(sign);
   wait();
 }
 
 // One timer that looks back, instead of one that every token sets anew.
-void SseWriter::wait() {
+void StreamWriter::wait() {
   silence_.expires_at(last_ + keepalive_);
   silence_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
@@ -27,25 +27,25 @@ void SseWriter::wait() {
   });
 }
 
-void SseWriter::time_is_up() {
+void StreamWriter::time_is_up() {
   if (!exchange_) return;
   const auto now = std::chrono::steady_clock::now();
   if (now - last_ >= keepalive_) {
     start();
-    exchange_->send(std::format(": {}\n\n", word_()));
+    exchange_->send(sign_());
     last_ = now;
   }
   wait();
 }
 
-void SseWriter::start() {
+void StreamWriter::start() {
   if (started_ || !exchange_) return;
   started_ = true;
   grace_.cancel();
-  exchange_->start_stream("text/event-stream; charset=utf-8");
+  exchange_->start_stream(media_type_);
 }
 
-void SseWriter::start_within(std::chrono::milliseconds grace) {
+void StreamWriter::start_within(std::chrono::milliseconds grace) {
   if (started_ || !exchange_) return;
   grace_.expires_after(grace);
   grace_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
@@ -54,32 +54,37 @@ void SseWriter::start_within(std::chrono::milliseconds grace) {
   });
 }
 
-void SseWriter::event(const Json& data) {
+void StreamWriter::send(std::string bytes) {
   if (!exchange_) return;
   start();
   last_ = std::chrono::steady_clock::now();
-  exchange_->send("data: " + dump(data) + "\n\n");
+  exchange_->send(std::move(bytes));
 }
 
-void SseWriter::done() {
+void StreamWriter::done(std::string bytes) {
   if (!exchange_) return;
-  start();
-  exchange_->send("data: [DONE]\n\n");
+  send(std::move(bytes));
   const auto exchange = exchange_;
   drop();
   exchange->finish(HttpExchange::After::keep_alive);
 }
 
-void SseWriter::fail(const ApiError& error) {
+void StreamWriter::fail(std::string bytes) {
   if (!exchange_) return;
+  send(std::move(bytes));
   const auto exchange = exchange_;
-  if (started_) event(error_body(error));
   drop();
-  if (!started_) return exchange->answer(error_answer(error));
   exchange->finish(HttpExchange::After::close);
 }
 
-void SseWriter::drop() {
+void StreamWriter::refuse(HttpAnswer answer) {
+  if (!exchange_) return;
+  const auto exchange = exchange_;
+  drop();
+  exchange->answer(std::move(answer));
+}
+
+void StreamWriter::drop() {
   exchange_ = nullptr;
   silence_.cancel();
   grace_.cancel();

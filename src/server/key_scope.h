@@ -1,0 +1,14 @@
+// Who may share: a number for a client's key, and for what it says beside it.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "server/http_exchange.h"
+
+namespace flotilla {
+
+// Alike on every node, so that it does not matter where a client enters; never 0.
+std::uint64_t key_scope(const HttpRequest& request, std::string_view salt);
+
+}  // namespace flotilla
