@@ -13,6 +13,7 @@
 #include "app/bench_report.h"
 #include "app/bench_streams.h"
 #include "app/client_key.h"
+#include "app/exit_codes.h"
 #include "app/interrupt.h"
 #include "app/load_request.h"
 #include "app/model_name.h"

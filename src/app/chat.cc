@@ -14,6 +14,7 @@
 #include "app/api_client.h"
 #include "app/borrowed_node.h"
 #include "app/client_key.h"
+#include "app/exit_codes.h"
 #include "app/interrupt.h"
 #include "app/load_request.h"
 #include "app/model_name.h"

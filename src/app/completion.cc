@@ -6,6 +6,7 @@
 #include <print>
 
 #include "app/manual.h"
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
@@ -13,12 +14,6 @@ namespace {
 constexpr std::string_view origin = "# Made by `flotilla completion {}` from the program's own command line.\n";
 // What `flotilla list` prints, without its heading; nothing where no node runs.
 constexpr std::string_view models_command = "flotilla list 2>/dev/null </dev/null | awk 'NR > 1 && NF > 1 {print $1}'";
-
-std::string joined(const std::vector<std::string>& words, std::string_view between = " ") {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : std::string(between)) + word;
-  return text;
-}
 
 // The first sentence, or what stands before a colon or a bracket: shells show one line.
 std::string shortened(const std::string& help) {
@@ -64,7 +59,7 @@ std::string value_arms(const std::vector<CommandVerb>& verbs, const Choices& cho
     for (const CommandFlag& flag : verb.flags) {
       if (!flag.takes_value || flag.is_positional) continue;
       text += std::format("    '{} {}') {}; return ;;\n", verb.path, flag.name,
-                          flag.choices.empty() ? std::string(files) : choices(joined(flag.choices)));
+                          flag.choices.empty() ? std::string(files) : choices(joined(flag.choices, " ")));
     }
   return text;
 }
@@ -82,7 +77,7 @@ std::string bash_script(const std::vector<CommandVerb>& verbs) {
           "compopt -o default") +
       "  esac\n  case \"$verb\" in\n";
   for (const CommandVerb& verb : verbs) {
-    text += std::format("    '{}') words='{}' ;;\n", verb.path, joined(words_of(verb)));
+    text += std::format("    '{}') words='{}' ;;\n", verb.path, joined(words_of(verb), " "));
   }
   text += "  esac\n  case \"$verb\" in\n";
   for (const CommandVerb& verb : verbs)
@@ -141,14 +136,14 @@ std::string fish_script(const std::vector<CommandVerb>& verbs) {
   for (const CommandVerb& verb : verbs) {
     std::string when = seen_before(verb.path);
     if (!verb.path.empty() && !verb.below.empty())
-      when += "; and not __fish_seen_subcommand_from " + joined(verb.below);
+      when += "; and not __fish_seen_subcommand_from " + joined(verb.below, " ");
     const std::string start = "complete -c flotilla -n " + in_single_quotes(when);
     for (const CommandVerb& each : verbs)
       for (const std::string& name : verb.below)
         if (each.path == (verb.path.empty() ? name : verb.path + " " + name))
           text += std::format("{} -a {} -d {}\n", start, name, in_single_quotes(shortened(each.help)));
     for (const CommandFlag& flag : verb.flags) {
-      const std::string choices = flag.choices.empty() ? "" : " -a " + in_single_quotes(joined(flag.choices));
+      const std::string choices = flag.choices.empty() ? "" : " -a " + in_single_quotes(joined(flag.choices, " "));
       if (!flag.is_positional)
         text += std::format("{} -l {}{}{} -d {}\n", start, flag.name.substr(flag.name.find_first_not_of('-')),
                             flag.takes_value ? (choices.empty() ? " -r -F" : " -x") : "", choices,

@@ -6,6 +6,7 @@
 
 #include "app/toml.h"
 #include "app/usage_error.h"
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
@@ -69,11 +70,8 @@ struct ConfigFile::Reading {
   }
 
   void read_section(const std::string& section, const toml::table& table) {
-    if (!std::ranges::contains(file.sections_, section)) {
-      std::string known;
-      for (const std::string& each : file.sections_) known += (known.empty() ? "" : ", ") + each;
-      return wrong(line_of(table), std::format("unknown section [{}]; known: {}", section, known));
-    }
+    if (!std::ranges::contains(file.sections_, section))
+      return wrong(line_of(table), std::format("unknown section [{}]; known: {}", section, joined(file.sections_)));
     const std::vector<std::string> known = flags_of(*file.app_.get_subcommand(section));
     for (const auto& [name, value] : table) {
       const std::string key(name.str());

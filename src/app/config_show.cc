@@ -10,6 +10,7 @@
 #include "app/home.h"
 #include "app/terminal.h"
 #include "app/usage_error.h"
+#include "base/words.h"
 
 namespace flotilla {
 namespace {
@@ -46,12 +47,6 @@ std::string usual_of(const CLI::Option& option) {
   const auto begin = help.find(mark);
   if (begin == std::string::npos) return "";
   return "(" + help.substr(begin + mark.size());
-}
-
-std::string joined(const std::vector<std::string>& values) {
-  std::string text;
-  for (const std::string& value : values) text += (text.empty() ? "" : ", ") + value;
-  return text;
 }
 
 struct ConfigShowFlags {

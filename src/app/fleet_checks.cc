@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <format>
 
+#include "base/words.h"
 #include "wire/frame.h"
 
 namespace flotilla {
@@ -11,12 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto clock_noticeable = 60s;  // less is nobody's business: certificates allow ten minutes
-
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
-}
 
 bool is_in(const Member& member) { return member.state == MemberState::joined || member.state == MemberState::suspect; }
 

@@ -228,9 +228,7 @@ std::string names_in(const std::filesystem::path& folder) {
     if (entry.path().extension() == ".toml" && entry.path().stem() != "models")
       names.push_back(entry.path().stem().string());
   std::ranges::sort(names);
-  std::string text;
-  for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
+  return joined(names);
 }
 
 // By its name, or a beginning that fits only one.

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <print>
 
+#include "app/exit_codes.h"
 #include "app/hub_progress.h"
 #include "app/interrupt.h"
 #include "app/terminal.h"
@@ -28,8 +29,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
-
-constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
 
 // Bytes of names on a disk may be no UTF-8, which JSON has no form for.
 std::string dumped(const ordered_json& value) {
@@ -162,7 +161,7 @@ std::vector<CachedModel> linked_models(const fs::path& models) {
     if (it->path().extension() != ".gguf" || split.number > 1 || !it->is_symlink(unknown)) continue;
     CachedModel model{.name = split.stem, .repository = {}, .files = {it->path()}};
     for (std::uint32_t number = 2; number <= std::min(split.count, split_parts_max); ++number)
-      model.files.push_back(models / std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count));
+      model.files.push_back(models / part_name(split, number));
     linked.push_back(std::move(model));
   }
   return linked;

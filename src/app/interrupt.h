@@ -5,8 +5,6 @@
 
 namespace flotilla {
 
-constexpr int exit_interrupted = 128 + SIGINT;  // what shells give for a command that Ctrl-C ended
-
 class InterruptGuard {
  public:
   InterruptGuard();   // forgets an earlier Ctrl-C

@@ -9,15 +9,6 @@
 #include "hub/model_reference.h"
 
 namespace flotilla {
-namespace {
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
-}  // namespace
 
 Result<std::string> match_model_name(const std::vector<std::string>& known, const std::string& typed,
                                      std::string_view how_to_add) {

@@ -20,12 +20,6 @@ using namespace std::chrono_literals;
 
 constexpr auto echo_patience = 400ms;  // within one machine a datagram takes microseconds
 
-std::string joined(const std::vector<std::string>& parts) {
-  std::string text;
-  for (const std::string& part : parts) text += (text.empty() ? "" : ", ") + part;
-  return text;
-}
-
 struct WantedPort {
   const char *name, *flag;
   std::string host;

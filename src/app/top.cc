@@ -9,6 +9,7 @@
 
 #include "app/api_client.h"
 #include "app/client_key.h"
+#include "app/exit_codes.h"
 #include "app/interrupt.h"
 #include "app/terminal.h"
 #include "app/top_view.h"
@@ -100,7 +101,7 @@ int watch_fleet(const TopOptions& options) {
   const auto now = [&] { return std::chrono::duration<double>(Clock::now() - began).count(); };
   if (const auto looked = look(client, view, now()); !looked) return report(looked.error());
   if (options.once) {  // a rate needs two looks
-    if (!wait_for(options.interval)) return 130;
+    if (!wait_for(options.interval)) return exit_interrupted;
     if (const auto looked = look(client, view, now()); !looked) return report(looked.error());
     show(options, view, false);
     return 0;

@@ -4,6 +4,7 @@
 #include <format>
 
 #include "app/config_file.h"
+#include "base/words.h"
 #include "hub/closest_names.h"
 
 namespace flotilla {
@@ -39,9 +40,7 @@ std::string verb_below_missing(const CLI::App& verb, const std::vector<std::stri
   const std::vector<std::string> known = verbs_of(verb);
   if (!rest.empty() && !rest.front().starts_with('-'))
     return std::format("unknown verb '{} {}'{}", verb.get_name(), rest.front(), did_you_mean(rest.front(), known));
-  std::string names;
-  for (const std::string& name : known) names += (names.empty() ? "" : ", ") + name;
-  return std::format("{} needs one of: {}", verb.get_name(), names);
+  return std::format("{} needs one of: {}", verb.get_name(), joined(known));
 }
 
 std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI::App* verb) {

@@ -7,6 +7,7 @@
 
 #include "app/api_client.h"
 #include "app/client_key.h"
+#include "app/exit_codes.h"
 #include "app/interrupt.h"
 #include "app/json_fields.h"
 #include "app/load_request.h"
@@ -21,7 +22,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t detail_in_column_max = 40;  // "copying layers to studio" fits
-constexpr int exit_ok = 0, exit_failed = 1, exit_unreachable = 3;
 
 std::string bytes_of_field(const json& object, const char* key) { return format_bytes(number_of(object, key)); }
 

@@ -14,4 +14,10 @@ std::string lower_case(std::string_view text) {
   return lower;
 }
 
+std::string joined(std::span<const std::string> words, std::string_view between) {
+  std::string text;
+  for (const std::string& word : words) text.append(text.empty() ? "" : between).append(word);
+  return text;
+}
+
 }  // namespace flotilla

@@ -110,9 +110,7 @@ Catalog::State Catalog::state_of(const fs::path& first) {
   const SplitName split = parse_split_name(first);
   State state;
   for (std::uint32_t number = 1; number <= std::clamp(split.count, 1u, split_parts_max); ++number) {
-    const fs::path path =
-        split.count == 0 ? first
-                         : first.parent_path() / std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count);
+    const fs::path path = split.count == 0 ? first : first.parent_path() / part_name(split, number);
     std::error_code no_size, no_time;
     const std::uintmax_t bytes = fs::file_size(path, no_size);
     const auto time = fs::last_write_time(path, no_time);

@@ -82,7 +82,7 @@ std::vector<fs::path> parts_from(const fs::path& first) {
   const SplitName split = parse_split_name(first);
   std::vector<fs::path> parts{first};
   for (std::uint32_t number = 2; number <= std::min(split.count, split_parts_max); ++number) {
-    const fs::path part = first.parent_path() / std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count);
+    const fs::path part = first.parent_path() / part_name(split, number);
     std::error_code error;
     if (fs::exists(part, error)) parts.push_back(part);
   }

@@ -47,8 +47,7 @@ Result<ModelReference> parse_file(std::string_view path) {
 std::unexpected<Error> no_reference(std::string_view typed) {
   std::vector<std::string> names;
   for (const ShortName& each : short_names()) names.emplace_back(each.name);
-  std::string close;
-  for (const std::string& name : closest_names(typed, names)) close += (close.empty() ? "" : ", ") + name;
+  const std::string close = joined(closest_names(typed, names));
   return fail(Code::invalid_argument,
               "[hub] expected a model as ORG/NAME:QUANT, file:PATH or a short name but got '{}'; {}", excerpt(typed),
               close.empty() ? "flotilla pull alone lists the short names" : std::format("did you mean {}?", close));

@@ -76,6 +76,10 @@ Result<GgufPart> read_gguf_part(const fs::path& path) {
   return GgufPart{.header = std::move(header), .file_bytes = file_bytes};
 }
 
+std::string part_name(const SplitName& split, std::uint32_t number) {
+  return std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count);
+}
+
 SplitName parse_split_name(const fs::path& path) {
   constexpr std::size_t suffix_bytes = std::string_view("-00001-of-00002").size();
   const std::string stem = path.stem().string();
@@ -107,7 +111,7 @@ Result<std::vector<fs::path>> split_parts(const fs::path& first) {
   }
   std::vector<fs::path> parts;
   for (std::uint32_t number = 1; number <= split.count; ++number) {
-    parts.push_back(first.parent_path() / std::format("{}-{:05}-of-{:05}.gguf", split.stem, number, split.count));
+    parts.push_back(first.parent_path() / part_name(split, number));
     std::error_code error;
     if (!fs::exists(parts.back(), error)) {
       return fail(Code::not_found, "[model] expected part {} of {} at '{}' but there is no such file; fetch it too",

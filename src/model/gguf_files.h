@@ -19,6 +19,8 @@ struct SplitName {
 };
 SplitName parse_split_name(const std::filesystem::path& path);
 
+std::string part_name(const SplitName& split, std::uint32_t number);  // of a split file; what parse_split_name() reads
+
 inline constexpr std::uint32_t split_parts_max = 512;
 
 }  // namespace flotilla

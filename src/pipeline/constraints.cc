@@ -135,7 +135,6 @@ std::size_t Constraints::allowed_guesses(const GenerateRequest& request, std::sp
 }
 
 void Constraints::begin(std::uint64_t step, std::span<const LogitsRow> rows) {
-  if (answers_.empty()) return;
   auto asked = asked_of(rows);
   if (asked.empty()) return;
   auto promised = std::make_shared<std::promise<std::vector<RowMask>>>();

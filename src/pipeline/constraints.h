@@ -59,6 +59,7 @@ class Constraints {
   // How many of these guesses the answer may go on with. Not while a step of it is under way.
   std::size_t allowed_guesses(const GenerateRequest& request, std::span<const TokenId> answer,
                               std::span<const TokenId> guesses);
+  bool any() const { return !answers_.empty(); }  // answers with a constraint
   void begin(std::uint64_t step, std::span<const LogitsRow> rows);
   // Of the oldest step begun, row by row; waits for it. Empty where no row of it is constrained.
   std::vector<RowMask> masks(std::uint64_t step);

@@ -21,14 +21,14 @@ using Clock = std::chrono::steady_clock;
 
 SchedulerOptions scheduler_options(const PrepareStage& plan, Constraints& constraints) {
   const auto unix_now = std::chrono::system_clock::now().time_since_epoch();
-  return {.sequences = plan.sequences,
-          .context_tokens = plan.context_tokens,
-          .step_rows_max = limits::step_rows_max,
-          .requests_queued_max = limits::requests_queued_max,
-          .allowed_guesses = [&constraints](const auto& request, auto answer, auto guesses) {
-            return constraints.allowed_guesses(request, answer, guesses);
-          },
-          .unix_offset = unix_now - Clock::now().time_since_epoch()};
+  return {
+      .sequences = plan.sequences,
+      .context_tokens = plan.context_tokens,
+      .step_rows_max = limits::step_rows_max,
+      .requests_queued_max = limits::requests_queued_max,
+      .allowed_guesses = [&constraints](const auto& request, auto answer,
+                                        auto guesses) { return constraints.allowed_guesses(request, answer, guesses); },
+      .unix_offset = unix_now - Clock::now().time_since_epoch()};
 }
 
 // Where the ring is to tell what comes next but a request may come first, it is looked for so often.
@@ -94,7 +94,7 @@ class Head {
   std::deque<StepSent> under_way_;
   ReceivedStep returned_;
   WantedRows wanted_;
-  std::vector<RowMask> masks_;
+  std::vector<RowMask> masks_;  // of the step that returned; empty where nothing in it is constrained
   std::vector<RowResult> results_;
   std::vector<float> scratch_;
   Clock::time_point finished_at_{};                  // the newest step that is done
@@ -211,7 +211,7 @@ Result<bool> Head::begin_step() {
 }
 
 Status Head::send(const StepBatch& batch, Clock::time_point begun) {
-  constraints_.begin(batch.step, scheduler_->logits_rows(batch.step));
+  if (constraints_.any()) constraints_.begin(batch.step, scheduler_->logits_rows(batch.step));
   FLOTILLA_TRY(const auto values, compute(batch));
   const auto computed = Clock::now();
   FLOTILLA_TRY_STATUS(ring_.send(batch, values, stage_.spec().embedding_length));
@@ -285,17 +285,18 @@ Status Head::check_returned(const StepSent& sent) const {
   return {};
 }
 
-RowResult result_of(const LogitsRow& row, std::span<const float> logits, const RowMask& mask,
+RowResult result_of(const LogitsRow& row, std::span<const float> logits, const RowMask* mask,
                     std::vector<float>& scratch) {
   const auto& request = *row.request;
-  if (mask.error) return {.error = mask.error};
+  if (mask != nullptr && mask->error) return {.error = mask->error};
   SampledToken sampled;
   if (row.score_token >= 0) {
     sampled = score(logits, row.score_token, request.top_logprobs);
   } else {
     scratch.assign(logits.begin(), logits.end());
     sampled = sample(scratch, request.sampling, {.tokens = row.tokens, .prompt_length = request.prompt.size()},
-                     request.choice, row.generated, request.top_logprobs, mask.mask ? &*mask.mask : nullptr);
+                     request.choice, row.generated, request.top_logprobs,
+                     mask != nullptr && mask->mask ? &*mask->mask : nullptr);
   }
   return {sampled.token, sampled.logprob, std::move(sampled.top)};
 }
@@ -305,7 +306,6 @@ Status Head::sample_rows(std::uint64_t step) {
   const TimedStep timed(clock_, rows.size());
   results_.assign(rows.size(), {});
   masks_ = constraints_.masks(step);
-  masks_.resize(rows.size());
   wanted_.clear();
   for (const auto& row : rows) wanted_.add(row.likeliest_is_enough);
   return wanted_.visit(
@@ -321,7 +321,8 @@ Status Head::sample_from_logits(std::span<const std::uint32_t> numbers, std::spa
   for (std::size_t row = 0; row < numbers.size(); ++row) {
     const auto of_row = logits.subspan(row * vocabulary, vocabulary);
     FLOTILLA_TRY_STATUS(check_finite(largest(of_row)));
-    results_[numbers[row]] = result_of(wanted[numbers[row]], of_row, masks_[numbers[row]], scratch_);
+    const RowMask* mask = masks_.empty() ? nullptr : &masks_[numbers[row]];
+    results_[numbers[row]] = result_of(wanted[numbers[row]], of_row, mask, scratch_);
   }
   return {};
 }

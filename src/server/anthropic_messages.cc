@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "server/anthropic_request.h"
-#include "server/openai_dialect.h"
+#include "server/stream_events.h"
 
 namespace flotilla {
 namespace {
@@ -43,9 +43,7 @@ Json anthropic_error(const ApiError& error) {
   return {{"type", "error"}, {"error", std::move(inner)}};
 }
 
-std::string named_event(const Json& data) {
-  return std::format("event: {}\ndata: {}\n\n", data["type"].get_ref<const std::string&>(), dump(data));
-}
+std::string event(const Json& data) { return named_event(data["type"].get_ref<const std::string&>(), data); }
 
 Json block_json(const AnswerPart& part) {
   switch (part.kind) {
@@ -110,8 +108,7 @@ HttpAnswer anthropic_error_answer(const ApiError& error) { return error_answer(e
 ApiResult<GenerationOrder> AnthropicMessages::read(const nlohmann::json& body) {
   JsonFields fields(body);
   auto order = read_anthropic_order(fields, chat_);
-  if (const auto& fault = fields.fault())
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+  if (fields.fault()) return fault_of(fields);
   return order;
 }
 
@@ -134,12 +131,12 @@ std::string AnthropicMessages::begin(const AnswerFacts& facts) {
   if (std::exchange(begun_, true)) return {};
   auto message = message_json(facts);
   message["usage"] = usage_json(facts, 0);
-  return named_event({{"type", "message_start"}, {"message", std::move(message)}});
+  return event({{"type", "message_start"}, {"message", std::move(message)}});
 }
 
 std::string AnthropicMessages::close_block() {
   if (!std::exchange(open_, std::nullopt)) return {};
-  return named_event({{"type", "content_block_stop"}, {"index", blocks_ - 1}});
+  return event({{"type", "content_block_stop"}, {"index", blocks_ - 1}});
 }
 
 std::string AnthropicMessages::part(const AnswerPart& part) {
@@ -147,10 +144,9 @@ std::string AnthropicMessages::part(const AnswerPart& part) {
   if (open_ != part.kind || part.kind == Kind::call) {
     events = close_block();
     open_ = part.kind;
-    events +=
-        named_event({{"type", "content_block_start"}, {"index", blocks_++}, {"content_block", empty_block(part)}});
+    events += event({{"type", "content_block_start"}, {"index", blocks_++}, {"content_block", empty_block(part)}});
   }
-  return events + named_event({{"type", "content_block_delta"}, {"index", blocks_ - 1}, {"delta", delta_json(part)}});
+  return events + event({{"type", "content_block_delta"}, {"index", blocks_ - 1}, {"delta", delta_json(part)}});
 }
 
 std::string AnthropicMessages::piece(const AnswerFacts& facts, const ChoicePiece& piece) {
@@ -165,17 +161,17 @@ std::string AnthropicMessages::piece(const AnswerFacts& facts, const ChoicePiece
 
 std::string AnthropicMessages::end(const AnswerFacts& facts) {
   auto events = close_block();
-  events += named_event({{"type", "message_delta"},
-                         {"delta", stop_json(finish_, stop_)},
-                         {"usage", usage_json(facts, facts.completion_tokens)}});
-  return events + named_event({{"type", "message_stop"}});
+  events += event({{"type", "message_delta"},
+                   {"delta", stop_json(finish_, stop_)},
+                   {"usage", usage_json(facts, facts.completion_tokens)}});
+  return events + event({{"type", "message_stop"}});
 }
 
 std::string AnthropicMessages::broken(const AnswerFacts&, const ApiError& error) {
-  return named_event(anthropic_error(error));
+  return event(anthropic_error(error));
 }
 
-std::string AnthropicMessages::silent(const AnswerFacts&, std::string_view) { return named_event({{"type", "ping"}}); }
+std::string AnthropicMessages::silent(const AnswerFacts&, std::string_view) { return event({{"type", "ping"}}); }
 std::string_view AnthropicMessages::stream_type() const { return event_stream_type; }
 
 // --- Counting --------------------------------------------------------------------------------------------------------

@@ -1,6 +1,13 @@
 #include "server/api_error.h"
 
+#include "server/json_body.h"
+
 namespace flotilla {
+
+std::unexpected<ApiError> fault_of(const JsonFields& fields) {
+  const auto& fault = fields.fault();
+  return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+}
 
 unsigned status_of(const ApiError& error) {
   return error.status != 0 ? error.status : static_cast<unsigned>(http_status(error.error.code));

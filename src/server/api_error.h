@@ -12,6 +12,8 @@
 
 namespace flotilla {
 
+class JsonFields;
+
 struct ApiError {
   Error error;
   std::string param;                    // the field at fault; empty: none
@@ -34,6 +36,8 @@ std::unexpected<ApiError> api_fail(Code code, std::string param, std::format_str
                                   .name = {},
                                   .status = 0});
 }
+
+std::unexpected<ApiError> fault_of(const JsonFields& fields);  // which have one
 
 unsigned status_of(const ApiError& error);
 std::string code_name(const ApiError& error);  // OpenAI's names; the rest carry ours

@@ -49,14 +49,6 @@ void ChoicePiece::append(ChoicePiece piece) {
   if (!piece.stop.empty()) stop = std::move(piece.stop);
 }
 
-std::string ChoicePiece::text_of(AnswerPart::Kind kind) const {
-  std::string text;
-  for (const auto& part : parts) {
-    if (part.kind == kind) text += part.text;
-  }
-  return text;
-}
-
 Choice::Choice(std::uint32_t index, std::shared_ptr<const Tokenizer> tokenizer, const GenerationOrder& order,
                const Prompt& prompt)
     : index_(index),

@@ -38,7 +38,6 @@ struct ChoicePiece {
 
   bool empty() const { return parts.empty() && scores.empty() && token_ids.empty(); }
   void append(ChoicePiece piece);
-  std::string text_of(AnswerPart::Kind kind) const;  // all of it
 };
 
 struct Prompt {

@@ -7,6 +7,7 @@
 #include "server/openai_errors.h"
 #include "server/openai_models.h"
 #include "server/router.h"
+#include "server/small_body.h"
 
 namespace flotilla {
 namespace {
@@ -26,24 +27,6 @@ nlohmann::json query_arguments(const HttpRequest& request) {
   auto arguments = nlohmann::json::object();
   for (const auto& [name, value] : request.query) arguments[name] = value;
   return arguments;
-}
-
-// Bodies here are small; whoever sends a large one waits for its parsing like everybody else.
-constexpr std::size_t arguments_bytes_max = 64u << 10;
-
-ApiResult<nlohmann::json> small_body(const HttpRequest& request, std::size_t depth_max) {
-  if (request.body.size() > arguments_bytes_max) {
-    return api_fail(Code::too_large, {}, "[server] expected a body of at most {} bytes but got {}", arguments_bytes_max,
-                    request.body.size());
-  }
-  auto json = parse_json(request.body, depth_max);
-  if (!json) return std::unexpected(ApiError::from(std::move(json).error()));
-  return *std::move(json);
-}
-
-std::unexpected<ApiError> fault_of(const JsonFields& fields) {
-  const auto& fault = fields.fault();
-  return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
 }
 
 ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t depth_max) {

@@ -10,14 +10,6 @@ namespace {
 
 using Kind = AnswerPart::Kind;
 
-std::string text_of(const AnswerParts& parts, Kind kind) {
-  std::string text;
-  for (const auto& part : parts) {
-    if (part.kind == kind) text += part.text;
-  }
-  return text;
-}
-
 std::string as_line(const Json& json) { return dump(json) + "\n"; }
 
 Json ollama_error(const ApiError& error) { return {{"error", error.error.message}}; }
@@ -33,8 +25,7 @@ std::string rfc3339(std::chrono::system_clock::time_point moment) {
 ApiResult<GenerationOrder> OllamaDialect::read(const nlohmann::json& body) {
   JsonFields fields(body);
   auto order = read_order_of(fields, chat_);
-  if (const auto& fault = fields.fault())
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+  if (fields.fault()) return fault_of(fields);
   return order;
 }
 

@@ -14,6 +14,7 @@
 #include "server/ollama_request.h"
 #include "server/openai_models.h"
 #include "server/router.h"
+#include "server/small_body.h"
 
 namespace flotilla {
 namespace {
@@ -23,7 +24,6 @@ using Exchange = std::shared_ptr<HttpExchange>;
 // Of the API, not of this program: clients compare it with the one that brought what they are going to ask. This one
 // has thinking, tools in streams and capabilities of models.
 constexpr std::string_view api_version = "0.12.6";
-constexpr std::size_t name_body_bytes_max = 64u << 10;
 
 void answer_json(HttpExchange& exchange, const Json& json) { exchange.answer({.body = dump(json), .headers = {}}); }
 
@@ -86,19 +86,14 @@ Json shown(const nlohmann::json& model, const ModelListing& listing) {
 }
 
 ApiResult<std::string> named_model(const HttpRequest& request, std::size_t depth_max) {
-  if (request.body.size() > name_body_bytes_max) {
-    return api_fail(Code::too_large, {}, "[server] expected a body of at most {} bytes but got {}", name_body_bytes_max,
-                    request.body.size());
-  }
-  const auto body = parse_json(request.body, depth_max);
-  if (!body) return std::unexpected(ApiError::from(body.error()));
+  const auto body = small_body(request, depth_max);
+  if (!body) return std::unexpected(body.error());
   JsonFields fields(*body);
   auto name = fields.text("model");
   if (!name) name = fields.text("name");  // as it was called before
   if (!name || name->empty())
     fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"; GET /api/tags lists them");
-  if (const auto& fault = fields.fault())
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+  if (fields.fault()) return fault_of(fields);
   return without_latest(*std::move(name));
 }
 
@@ -122,8 +117,8 @@ constexpr std::array refused_routes{
     Refused{"/api/embed", "embeddings are not supported by this version"},
     Refused{"/api/embeddings", "embeddings are not supported by this version"},
     Refused{"/api/pull",
-            "fetching models is not supported by this version; put the file into a folder of models "
-            "(flotilla serve --models DIR)"},
+            "fetching models here is not supported by this version; on the machine that is to have it: "
+            "flotilla pull NAME"},
     Refused{"/api/push", "pushing models is not supported"},
     Refused{"/api/create", "creating models is not supported; put a GGUF file into a folder of models"},
     Refused{"/api/copy", "copying models is not supported; machines of a cluster copy what they need by themselves"},

@@ -35,9 +35,7 @@ ApiResult<GenerationOrder> OpenAiChat::read(const nlohmann::json& body) {
     fields.wrong("add_generation_prompt", Code::unsupported,
                  "add_generation_prompt = false is not supported; use /v1/completions");
   }
-  if (const auto& fault = fields.fault()) {
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
-  }
+  if (fields.fault()) return fault_of(fields);
   return order;
 }
 
@@ -117,7 +115,8 @@ std::vector<Json> OpenAiChat::deltas(const ChoicePiece& piece) {
 }
 
 Json OpenAiChat::whole_choice(const ChoicePiece& piece) const {
-  const auto said = piece.text_of(AnswerPart::Kind::content), thought = piece.text_of(AnswerPart::Kind::reasoning);
+  const auto said = text_of(piece.parts, AnswerPart::Kind::content),
+             thought = text_of(piece.parts, AnswerPart::Kind::reasoning);
   Json calls = Json::array();
   for (const auto& part : piece.parts) {
     if (part.kind == AnswerPart::Kind::call) calls.push_back(call_json(part));

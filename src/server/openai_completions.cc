@@ -51,9 +51,7 @@ ApiResult<GenerationOrder> OpenAiCompletions::read(const nlohmann::json& body) {
                              limits::requests_queued_max, sources_.size() * order.choices));
   }
   wants_token_ids_ = order.return_token_ids;
-  if (const auto& fault = fields.fault()) {
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}, .status = 0});
-  }
+  if (fields.fault()) return fault_of(fields);
   return order;
 }
 
@@ -172,7 +170,7 @@ Json OpenAiCompletions::logprobs(const std::vector<ScoredToken>& scores) const {
 }
 
 Json OpenAiCompletions::whole_choice(const ChoicePiece& piece) const {
-  const auto text = piece.text_of(AnswerPart::Kind::content);
+  const auto text = text_of(piece.parts, AnswerPart::Kind::content);
   Json choice{{"index", piece.index},
               {"text", text},
               {"logprobs", piece.scores.empty() && text.empty() ? Json(nullptr) : logprobs(piece.scores)},

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/openai_errors.h"
+#include "server/stream_events.h"
 
 namespace flotilla {
 namespace {
@@ -16,9 +17,6 @@ Json usage(const AnswerFacts& facts) {
 }
 
 }  // namespace
-
-std::string data_event(const Json& data) { return "data: " + dump(data) + "\n\n"; }
-std::string comment_event(std::string_view words) { return std::format(": {}\n\n", words); }
 
 Json bytes_json(std::string_view bytes) {
   Json array = Json::array();

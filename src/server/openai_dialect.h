@@ -32,11 +32,6 @@ class OpenAiDialect : public Dialect {
   Json envelope(const AnswerFacts& facts, bool stream, Json choices) const;
 };
 
-inline constexpr std::string_view event_stream_type = "text/event-stream; charset=utf-8";
-
-std::string data_event(const Json& data);           // "data: {…}\n\n"
-std::string comment_event(std::string_view words);  // ": words\n\n"
-
 // `text` may hold half a character's bytes; the bytes beside it do not lie.
 Json bytes_json(std::string_view bytes);
 

@@ -3,7 +3,7 @@
 #include <format>
 #include <utility>
 
-#include "server/openai_dialect.h"
+#include "server/stream_events.h"
 
 namespace flotilla {
 namespace {
@@ -59,8 +59,7 @@ Json usage_json(const AnswerFacts& facts) {
 ApiResult<GenerationOrder> OpenAiResponses::read(const nlohmann::json& body) {
   JsonFields fields(body);
   request_ = read_response_request(fields);
-  if (const auto& fault = fields.fault())
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+  if (fields.fault()) return fault_of(fields);
   return request_.order;
 }
 
@@ -141,7 +140,7 @@ std::string OpenAiResponses::whole(const AnswerFacts& facts, std::span<const Cho
 std::string OpenAiResponses::event(std::string_view type, Json data) {
   Json event{{"type", type}, {"sequence_number", sequence_++}};
   event.update(data);
-  return std::format("event: {}\ndata: {}\n\n", type, dump(event));
+  return named_event(type, event);
 }
 
 std::string OpenAiResponses::begin(const AnswerFacts& facts) {

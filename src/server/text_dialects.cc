@@ -16,8 +16,7 @@ constexpr std::size_t text_bytes_max = 1u << 20;  // tokenizing takes many times
 ApiResult<GenerationOrder> checked(JsonFields& fields) {
   GenerationOrder order;
   order.model = read_model(fields, "GET /v1/models lists them");
-  if (const auto& fault = fields.fault())
-    return std::unexpected(ApiError{.error = fault->error, .param = fault->param, .name = {}});
+  if (fields.fault()) return fault_of(fields);
   return order;
 }
 

@@ -29,4 +29,13 @@ inline void append(AnswerParts& parts, AnswerPart part) {
   }
 }
 
+// All text of one kind.
+inline std::string text_of(const AnswerParts& parts, AnswerPart::Kind kind) {
+  std::string text;
+  for (const auto& part : parts) {
+    if (part.kind == kind) text += part.text;
+  }
+  return text;
+}
+
 }  // namespace flotilla
