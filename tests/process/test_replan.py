@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from cpu_quota import CpuQuota  # noqa: E402
-from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, Fleet, wait_until  # noqa: E402
+from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, THOROUGH, Fleet, wait_until  # noqa: E402
 from memory import memory_for  # noqa: E402
 
 MEASURED_SECONDS = 180  # two nodes take turns, one of them with half a core
@@ -125,7 +125,8 @@ class Slowed(unittest.TestCase):
     def detail(self, node):
         return [p.get("detail", "") for p in node.placements() if p["state"] == "ready"][0]
 
-    def test_its_model_moves_beside_its_answers_and_back_once_it_has_recovered(self):
+    def moved_beside_its_answers(self):
+        """A fleet whose model moved from a to b while it answered, and the right answer."""
         self.quotas["b"].set_cores(SLOWER)
         fleet = self.start()
         door = fleet["door"]
@@ -152,7 +153,15 @@ class Slowed(unittest.TestCase):
         wait_until(lambda: len(door.placements()) == 1, 30, "the old placement to end")
         if "a" not in self.layers(door):
             wait_until(lambda: not any(map(self.is_runner, fleet["a"].runner_pids())), 10, "the old runner to end")
+        return fleet, right
 
+    def test_its_model_moves_beside_its_answers(self):
+        self.moved_beside_its_answers()
+
+    @unittest.skipUnless(THOROUGH, "takes minutes: scripts/test --full")
+    def test_it_moves_back_once_the_machine_has_recovered(self):
+        fleet, right = self.moved_beside_its_answers()
+        door = fleet["door"]
         self.quotas["a"].set_cores(ENOUGH_CORES)
         with Requests(door) as requests:
             self.wait_layers(door, RETURNED_SECONDS, "the model on a again", lambda layers: list(layers) == ["a"])
@@ -182,6 +191,7 @@ class Slowed(unittest.TestCase):
         self.assertEqual([], requests.failures)
         self.assertEqual(right, self.answer(door))
 
+    @unittest.skipUnless(THOROUGH, "takes minutes: scripts/test --full")
     def test_switched_off_everything_stays_where_it_is(self):
         self.quotas["b"].set_cores(SLOWER)
         fleet = self.start(flags=["--no-replan"])
