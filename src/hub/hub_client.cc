@@ -125,6 +125,24 @@ Status check_head(const HubAnswer& answer, const FilePlace& place, ByteSink& sin
   return offset > 0 ? sink.restart() : Status{};
 }
 
+// The same where a part is wanted: nothing but that part will do.
+Status check_range_head(const HubAnswer& answer, const FilePlace& place, std::uint64_t begin, std::uint64_t end) {
+  if (answer.status == 200)
+    return fail(Code::unsupported,
+                "[hub] expected a part of '{}' but the hub would send all of it: it, or a proxy on the way, knows no "
+                "ranges. On one machine all of it can be had: flotilla pull {}:{}",
+                excerpt(place.file.path), place.repository, excerpt(place.file.path));
+  if (answer.status != 206) return wrong_length(place, std::format("HTTP {}", answer.status));
+  const std::string range = answer.header("content-range"), length = answer.header("content-length");
+  const std::string expected = std::format("bytes {}-{}/{}", begin, end - 1, place.file.bytes);
+  if (range != expected)
+    return fail(Code::corrupt, "[hub] expected '{}' of '{}' but the hub sends '{}'; nothing of it was kept", expected,
+                excerpt(place.file.path), excerpt(range));
+  if (length.empty() || number_in(length) == end - begin) return {};
+  return fail(Code::corrupt, "[hub] expected {} bytes of '{}' but the hub sends {}; nothing of it was kept", end - begin,
+              excerpt(place.file.path), excerpt(length));
+}
+
 // What a hub says of a large file beside the address of its bytes.
 Status check_redirect(const HubAnswer& answer, const FilePlace& place) {
   const std::string size = answer.header("x-linked-size"), commit = answer.header("x-repo-commit");
@@ -202,28 +220,53 @@ Result<HubAnswer> HubClient::get_json(const std::string& address, const std::str
 }
 
 Status HubClient::fetch(const FilePlace& place, ByteSink& sink) {
-  return persist([&] { return fetch_once(place, sink); }, [&] { return sink.offset(); });
+  return persist([&] { return fetch_once(place, sink, 0); }, [&] { return sink.offset(); });
 }
 
-// Each attempt asks the hub anew: the address of the bytes may have run out meanwhile.
-Status HubClient::fetch_once(const FilePlace& place, ByteSink& sink) {
+Status HubClient::fetch_range(const FilePlace& place, std::uint64_t end, ByteSink& sink) {
+  return persist([&] { return fetch_once(place, sink, end); }, [&] { return sink.offset(); });
+}
+
+Result<std::vector<std::string>> HubClient::search(const std::string& text, std::size_t count_max) {
+  const std::string address = std::format("{}/api/models?search={}&filter=gguf&limit={}", settings_.endpoint,
+                                          escaped_for_address(text), count_max);
+  FLOTILLA_TRY(const HubAnswer answer, get_json(address, "the search"));
+  FLOTILLA_TRY(const json found, parse_json(answer.body, address));
+  if (!found.is_array())
+    return fail(Code::corrupt, "[hub] expected a list of repositories from {} but got something else", settings_.endpoint);
+  std::vector<std::string> repositories;
+  for (const json& item : found) {
+    const std::string name = item.is_object() ? text_of(item, "id") : "";
+    if (is_repository(name) && repositories.size() < count_max) repositories.push_back(name);
+  }
+  return repositories;
+}
+
+// Each attempt asks the hub anew: the address of the bytes may have run out meanwhile. `end`: 0 where all of the file is
+// wanted.
+Status HubClient::fetch_once(const FilePlace& place, ByteSink& sink, std::uint64_t end) {
+  const std::uint64_t last = end > 0 ? end : place.file.bytes;
   HttpGet request{.address = std::format("{}/{}/resolve/{}{}", settings_.endpoint, place.repository, place.commit,
                                          path_for_address(place.file.path)),
-                  .offset = sink.offset()};
-  request.on_head = [&](const HubAnswer& answer) { return check_head(answer, place, sink); };
+                  .offset = sink.offset(),
+                  .end = end};
+  request.on_head = [&](const HubAnswer& answer) {
+    return end > 0 ? check_range_head(answer, place, sink.offset(), end) : check_head(answer, place, sink);
+  };
   request.on_bytes = [&](std::span<const std::byte> bytes) -> Status {
-    if (bytes.size() > place.file.bytes - sink.offset()) return wrong_length(place, "more");
+    if (bytes.size() > last - sink.offset()) return wrong_length(place, "more");
     return sink.add(bytes);
   };
   FLOTILLA_TRY(const HubAnswer answer, follow(std::move(request), place.repository, [&](const HubAnswer& redirect) {
                  return check_redirect(redirect, place);
                }));
   if (answer.status == range_not_satisfiable) {
+    if (end > 0) return wrong_length(place, "fewer");
     FLOTILLA_TRY_STATUS(sink.restart());
     return fail(Code::closed, "[hub] the hub would not go on where an earlier download ended");
   }
-  if (sink.offset() == place.file.bytes) return {};
-  return fail(Code::closed, "[hub] expected {} bytes of '{}' but they ended after {}", place.file.bytes,
+  if (sink.offset() == last) return {};
+  return fail(Code::closed, "[hub] expected {} bytes of '{}' but they ended after {}", last,
               excerpt(place.file.path), sink.offset());
 }
 
