@@ -31,10 +31,11 @@ struct Neighbour {
 };
 
 struct GatherOrder {
-  std::shared_ptr<Part> part;    // with its origin
-  FileRanges wanted, downloads;  // downloads: what of it this machine fetches from the hub where no neighbour has it
-  std::vector<Neighbour> neighbours;
-  std::function<Result<HubSettings>()> settings;  // asked once the hub is needed
+  std::shared_ptr<Part> part = {};  // with its origin
+  FileRanges wanted = {};
+  FileRanges downloads = {};  // what of it this machine fetches from the hub where no neighbour has it
+  std::vector<Neighbour> neighbours = {};
+  std::function<Result<HubSettings>()> settings = {};  // asked once the hub is needed
   unsigned tries = hub_limits::tries_default;
   FetchProgressFn progress = {};
   std::function<void(const std::string& sentence)> on_note = {};

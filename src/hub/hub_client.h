@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "hub/file_choice.h"
+#include "hub/hub_answers.h"
 #include "hub/http_get.h"
 #include "hub/hub_settings.h"
 
@@ -35,12 +36,6 @@ struct PullWatch {
   void note(const std::string& sentence) const {
     if (on_note) on_note(sentence);
   }
-};
-
-// A file at a commit.
-struct FilePlace {
-  std::string repository, commit;
-  RemoteFile file;
 };
 
 // What takes a file's bytes: from where on it wants them, and whether it must begin anew.
@@ -69,8 +64,6 @@ class HubClient {
   Result<std::vector<std::string>> search(const std::string& text, std::size_t count_max);
 
  private:
-  struct Page;
-  Result<Page> page(const std::string& address, const std::string& repository);
   Result<HubAnswer> get_json(const std::string& address, const std::string& repository);
   Result<HubAnswer> follow(HttpGet request, const std::string& repository,
                             const std::function<Status(const HubAnswer&)>& on_redirect);

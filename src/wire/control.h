@@ -26,7 +26,7 @@ struct HubFile {
   bool operator==(const HubFile&) const = default;
 };
 struct HubOrigin {
-  std::string repository, commit;
+  std::string repository = {}, commit = {};
   std::vector<HubFile> files = {};       // none: the model is of no hub
   bool is_known() const { return !files.empty(); }
   bool operator==(const HubOrigin&) const = default;
