@@ -20,6 +20,7 @@
 #include "base/units.h"
 #include "cluster/bulk.h"
 #include "hub/hub_settings.h"
+#include "hub/ollama_store.h"
 #include "wire/joining.h"
 
 namespace flotilla {
@@ -161,7 +162,10 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(Home home, Home::open(options.home));
   FLOTILLA_TRY(KeyWatch keys, KeyWatch::start(home.path()));
   FLOTILLA_TRY(NodeIdentity identity, make_identity(options, home));
-  StoreOptions store_options{.home = home.path(), .folders = options.model_folders, .hub_cache = hub_cache_folder()};
+  StoreOptions store_options{.home = home.path(),
+                             .folders = options.model_folders,
+                             .hub_cache = hub_cache_folder(),
+                             .ollama = ollama_folder()};
   store_options.folders.push_back(home.models());
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
   std::unique_ptr<Node> node(

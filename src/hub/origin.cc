@@ -15,15 +15,20 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t commit_digits = 40, sha256_digits = 64;
+constexpr std::string_view ollama_prefix = "sha256-";
 
 std::unexpected<Error> no(std::string_view expected, const std::string& got) {
   return fail(Code::corrupt, "[hub] expected {} where a model comes from but got '{}'", expected, excerpt(got));
 }
 
-// Of a file in the hub's cache; empty elsewhere.
+// Of a file in the hub's cache, or in Ollama's; empty elsewhere.
 std::string recorded_hash(const fs::path& file) {
   std::error_code error;
-  const std::string name = fs::read_symlink(file, error).filename().string();
+  std::string name = file.filename().string();
+  if (name.starts_with(ollama_prefix))
+    name.erase(0, ollama_prefix.size());
+  else
+    name = fs::read_symlink(file, error).filename().string();
   return is_hex(name, sha256_digits) ? name : "";
 }
 

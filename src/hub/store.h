@@ -32,6 +32,7 @@ struct StoreOptions {
   std::filesystem::path home;
   std::vector<std::filesystem::path> folders;  // each searched for *.gguf, not recursively; missing ones are an error
   std::filesystem::path hub_cache = {};        // hub_cache.h; empty: none. Searched too, where it is there
+  std::filesystem::path ollama = {};           // ollama_store.h; the same
 };
 
 struct StoredModel {

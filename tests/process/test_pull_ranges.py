@@ -342,6 +342,107 @@ class Troubles(RangesTest):
             self.assertEqual({None}, set(other.authorizations("hub")))
 
 
+class Api(RangesTest):
+    """Whole models for the page and for Ollama's clients."""
+
+    def setUp(self):
+        super().setUp()
+        self.node = self.fleet(["a"])["a"]
+
+    def lines_of(self, path, **body):
+        return self.node.post(path, body).lines()
+
+    def names(self):
+        return [model["id"] for model in self.node.get("/v1/models").json()["data"]]
+
+    def test_a_pull_is_one_however_many_watch_and_can_be_deleted(self):
+        self.hub.trouble.bytes_per_second = 60e6
+        told = []
+        watchers = [
+            threading.Thread(target=lambda: told.append(self.lines_of("/pull", model="hf.co/" + REFERENCE))) for _ in range(2)
+        ]
+        for watcher in watchers:
+            watcher.start()
+        pulls = wait_until(lambda: self.node.get("/pulls").json()["pulls"], 20, "a pull under way")
+        self.assertEqual(409, self.node.post("/delete", {"model": REFERENCE}).status)
+        self.assertIn("SmolLM2", pulls[0]["model"])
+        for watcher in watchers:
+            watcher.join(LOAD_SECONDS)
+        self.assertEqual(FILE_BYTES, self.hub.bytes_sent)
+        for lines in told:
+            self.assertEqual((SMOLLM2, FILE_BYTES), (lines[-1]["pulled"]["name"], lines[-1]["pulled"]["bytes"]), lines)
+            self.assertEqual(FILE_BYTES, lines[-2]["progress"]["done_bytes"])
+            self.assertEqual("a", lines[-2]["progress"]["machines"][0]["name"])
+        self.assertEqual(([], [SMOLLM2]), (self.node.get("/pulls").json()["pulls"], self.names()))
+        self.node.load(SMOLLM2, context=256, sequences=1)
+        refused = self.node.post("/delete", {"model": SMOLLM2})
+        self.assertEqual(409, refused.status)
+        self.assertIn("unload it first", refused.error()["message"])
+        self.node.unload(SMOLLM2)
+        self.assertEqual({"model": SMOLLM2, "freed_bytes": FILE_BYTES}, self.node.post("/delete", {"model": SMOLLM2}).json())
+        self.assertEqual([], self.names())
+        self.assertEqual(404, self.node.post("/delete", {"model": SMOLLM2}).status)
+
+    def test_a_pull_ends_with_its_last_watcher_and_keeps_what_came(self):
+        self.hub.trouble.bytes_per_second = 20e6
+        connection = http.client.HTTPConnection("127.0.0.1", self.node.api_port)
+        connection.request("POST", "/pull", json.dumps({"model": REFERENCE}), {"Content-Type": "application/json"})
+        response = connection.getresponse()
+        while json.loads(response.readline()).get("progress", {}).get("done_bytes", 0) < 5e6:
+            pass
+        response.close()
+        connection.close()
+        wait_until(lambda: not self.node.get("/pulls").json()["pulls"], 20, "the pull to end")
+        self.hub.trouble.bytes_per_second = None
+        pulled = self.lines_of("/pull", model=REFERENCE)[-1]["pulled"]
+        self.assertLess(pulled["fetched_bytes"], FILE_BYTES - 4_000_000)
+
+    def test_what_cannot_be_pulled(self):
+        for model, status in (("../../etc/passwd", 400), ("file:/etc/passwd", 400), ("", 400)):
+            self.assertEqual(status, self.node.post("/pull", {"model": model}).status, model)
+        self.assertEqual(400, self.node.post("/pull", {"model": REFERENCE, "revision": "../x"}).status)
+        self.assertIn("look for its name", self.node.post("/pull", {"model": "nobody/nothing"}).error()["message"])
+
+    def test_searching(self):
+        self.hub.trouble.found = ["../evil", "a/b/c", "x/Smol-2"]
+        found = self.node.get("/hub/models?query=smol").json()
+        names = {model["name"]: model["kind"] for model in found["models"]}
+        self.assertEqual({REPOSITORY: "hub", "x/Smol-2": "hub"}, {n: k for n, k in names.items() if k == "hub"})
+        self.assertEqual("short", names["smollm2-135m"])
+        self.hub.trouble.server_errors = 100
+        found = self.node.get("/hub/models?query=smol").json()
+        self.assertIn("trouble", found["note"])
+        self.assertGreater(len(found["models"]), 0)
+
+    def test_as_ollamas_clients_do_it(self):
+        lines = self.lines_of("/api/pull", model="hf.co/" + REFERENCE)
+        self.assertEqual("pulling manifest", lines[0]["status"])
+        pulling = [line for line in lines if "digest" in line]
+        self.assertEqual(("sha256:" + self.sha256, FILE_BYTES), (pulling[-1]["digest"], pulling[-1]["completed"]))
+        self.assertEqual("pulling " + self.sha256[:12], pulling[-1]["status"])
+        self.assertEqual(["verifying sha256 digest", "writing manifest", "success"], [line["status"] for line in lines[-3:]])
+        self.assertEqual([{"status": "success"}], self.lines_of("/api/pull", model=REFERENCE, stream=False))
+        self.assertIn("error", self.lines_of("/api/pull", name="nobody/nothing")[-1])
+        body = json.dumps({"model": SMOLLM2 + ":latest"})
+        self.assertEqual(200, self.node.request("DELETE", "/api/delete", body, {"Content-Type": "application/json"}).status)
+        self.assertEqual([], self.names())
+
+    def test_what_ollama_has_is_there_too(self):
+        store = os.path.join(self.node.home, "ollama")
+        os.makedirs(os.path.join(store, "blobs"))
+        os.symlink(REAL_FILE, os.path.join(store, "blobs", "sha256-" + self.sha256))
+        for path, digest in (
+            ("registry.ollama.ai/library/smollm2/135m", "sha256:" + self.sha256),
+            ("registry.ollama.ai/library/evil/latest", "sha256:../../../etc/passwd"),
+        ):
+            os.makedirs(os.path.join(store, "manifests", os.path.dirname(path)))
+            layers = [{"mediaType": "application/vnd.ollama.image.model", "digest": digest, "size": FILE_BYTES}]
+            with open(os.path.join(store, "manifests", path), "w", encoding="ascii") as file:
+                json.dump({"schemaVersion": 2, "layers": layers}, file)
+        wait_until(lambda: self.names() == ["smollm2:135m"], 20, "the node to find it")
+        self.assertEqual("smollm2:135m", self.node.load("smollm2:135m", context=256, sequences=1)["model"])
+
+
 class Mismatch(RangesTest):
     def test_machines_that_fetched_different_bytes_find_out(self):
         """Two fleets fetched for themselves, one of them wrongly; then they meet."""
