@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <condition_variable>
 #include <format>
+#include <mutex>
 #include <optional>
 #include <thread>
 
@@ -81,10 +81,7 @@ class Gathering {
 
   // What is this machine's to fetch comes first, for others wait for it.
   Status step(const FileRanges& rest) {
-    if (const FileRanges own = common(rest, downloads_); !own.empty()) {
-      FLOTILLA_TRY_STATUS(take_from_neighbours(own).transform([](bool) {}));
-      return download(part_.missing(own));
-    }
+    if (!common(rest, downloads_).empty()) return fill();
     FLOTILLA_TRY(const bool came, take_from_neighbours(rest));
     const auto now = Clock::now();
     if (came) {
@@ -101,6 +98,15 @@ class Gathering {
       return {};
     }
     return pause();
+  }
+
+  // Not while another load of this model does the same.
+  Status fill() {
+    const std::unique_lock alone(part_.filling(), std::try_to_lock);
+    if (!alone) return pause();
+    const FileRanges own = common(part_.missing(order_.wanted), downloads_);
+    FLOTILLA_TRY_STATUS(take_from_neighbours(own).transform([](bool) {}));
+    return download(part_.missing(own));
   }
 
   // True where a byte came. One that has not got a piece yet says so at once.

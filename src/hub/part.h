@@ -38,6 +38,9 @@ class Part {
   const std::vector<std::filesystem::path>& files() const { return gguf_->files(); }
   const std::filesystem::path& folder() const { return folder_; }
 
+  // Held by whoever fetches bytes of it from a hub, so that two loads of one model do not fetch the same.
+  std::mutex& filling() { return filling_; }
+
   // What of `ranges` has not been verified, sorted, without overlaps.
   std::vector<FileRange> missing(const std::vector<FileRange>& ranges) const;
 
@@ -67,6 +70,7 @@ class Part {
 
   const std::filesystem::path folder_;
   const std::shared_ptr<const Gguf> gguf_;
+  std::mutex filling_;
   mutable std::mutex mutex_;
   std::vector<KeptRange> verified_;  // sorted, without overlaps
   HubOrigin origin_;

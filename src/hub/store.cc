@@ -79,6 +79,10 @@ class FolderStore final : public Store {
     const std::scoped_lock lock(mutex_);
     complete_ = std::move(complete);
     skipped_ = std::move(skipped);
+    std::erase_if(parts_, [](const auto& part) {  // `flotilla rm` took it away
+      std::error_code error;
+      return !fs::exists(part.second->folder(), error) && !error;
+    });
   }
 
   std::vector<StoredModel> list() override {

@@ -173,6 +173,10 @@ class OnThree(RangesTest):
         self.hub.trouble.server_errors = 10**9
         self.error_of(fleet["b"], model="nobody/nothing")
         fleet["a"].load(SMOLLM2, **THREE)
+        fleet["a"].unload(SMOLLM2)
+        freed = fleet["c"].post("/delete", {"model": REFERENCE}).json()["freed_bytes"]
+        self.assertGreaterEqual(freed, part_bytes(LAYERS["c"], False))
+        self.assertEqual(None, self.part_folder(fleet["c"]))
 
     def test_a_group_shares_what_all_of_it_need(self):
         fleet = self.fleet(["a", "b"])
