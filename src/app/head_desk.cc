@@ -8,6 +8,7 @@
 #include "base/hex.h"
 #include "base/log.h"
 #include "base/secret.h"
+#include "hub/gather.h"
 #include "model/spec.h"
 #include "planner/link_table.h"
 
@@ -129,10 +130,12 @@ void HeadDesk::begin(const LoadModel& order, const Asker& asker, const std::opti
   if (starting.number != 0) return;
   starting.number = ++starts_;
   starting.order = order;
-  headers_.want(order.model, "",
-                [this, model = order.model, number = starting.number, replaced](const Result<StoredModel>& stored) {
-                  on_header(model, number, stored, replaced);
-                });
+  headers_.want(
+      order.model, order.fingerprint,
+      [this, model = order.model, number = starting.number, replaced](const Result<StoredModel>& stored) {
+        on_header(model, number, stored, replaced);
+      },
+      asker.node);
 }
 
 void HeadDesk::on_header(const std::string& model, std::uint64_t number, const Result<StoredModel>& stored,
@@ -167,16 +170,18 @@ Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredMod
   }
   if (!plan) return fail(plan.error());
   order.any_will_do = false;
-  start(order, *plan, stored->info.fingerprint, starting.askers);
+  start(order, *plan, *stored, starting.askers);
   return {};
 }
 
-void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string& fingerprint,
+void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel& stored,
                      std::vector<Asker> askers) {
   lost_.erase(order.model);
   auto headed = std::make_shared<Headed>();
   headed->order = order;
   headed->plan = plan;
+  headed->stored = stored;
+  if (order.origin.is_known()) headed->stored.origin = order.origin;
   headed->began = context_.now();
   ++tally_.begun;
   ++context_.next_epoch.counter;
@@ -184,7 +189,7 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const std::string
   placement.id = {context_.random()};
   placement.epoch = context_.next_epoch;
   placement.model = order.model;
-  placement.fingerprint = fingerprint;
+  placement.fingerprint = stored.info.fingerprint;
   placement.context_tokens = plan.context_tokens;
   placement.sequences = plan.sequences;
   placement.predicted_token_seconds = plan.token_seconds;
@@ -219,6 +224,29 @@ double slowest_exchange(const ClusterView& view, const PlannedStage& stage) {
   return members.size() > 1 ? LinkTable(members).worst(places).bytes_per_second : 0;
 }
 
+// What each machine of a plan fetches from the hub, in the plan's order: every byte that somebody keeps, once.
+std::vector<FileRanges> downloads_of(const Plan& plan, const StoredModel& stored) {
+  std::vector<FileRanges> kept;
+  for (const PlannedStage& stage : plan.stages)
+    for (std::size_t member = 0; member < stage.members.size(); ++member)
+      kept.push_back(stage_keeps(*stored.gguf, stage.layers, stage.is_head));
+  return shared_out(kept, piece_bytes_for(stored.info.file_bytes));
+}
+
+std::vector<ByteRange> for_wire(const FileRanges& ranges) {
+  std::vector<ByteRange> out;
+  for (const FileRange& range : ranges) out.push_back({range.file_index, range.offset, range.bytes});
+  return out;
+}
+
+std::vector<NodeId> others_of(const Placement& placement, const NodeId& self) {
+  std::vector<NodeId> others;
+  for (const PlacedStage& stage : placement.stages)
+    for (const NodeId& node : stage.nodes)
+      if (node != self && !std::ranges::contains(others, node)) others.push_back(node);
+  return others;
+}
+
 }  // namespace
 
 void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
@@ -236,6 +264,10 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   const auto secret = random_secret();
   order.ring_key = to_hex(std::span(secret).first(16));  // 128 bits
   if (const auto source = holder_of(context_.view(), placement.model, placement.fingerprint)) order.source = *source;
+  order.origin = headed->stored.origin;
+  const bool lies_in_parts = order.origin.is_known() && order.source == NodeId{};
+  const auto downloads = lies_in_parts ? downloads_of(plan, headed->stored) : std::vector<FileRanges>();
+  std::size_t machine = 0;
   for (const PlannedStage& stage : plan.stages) {
     order.layers = stage.layers;
     order.is_head = stage.is_head;
@@ -246,6 +278,10 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
     for (const PlannedMember& member : stage.members) {
       order.first_shard += order.shards;
       order.shards = order.members > 1 ? member.shards : 0;
+      if (lies_in_parts) {
+        order.downloads = for_wire(downloads[machine++]);
+        order.others = others_of(placement, member.node);
+      }
       context_.send(member.node, make_frame(FrameKind::prepare_stage, encode(order)));
       ++order.member;
     }

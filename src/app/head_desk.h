@@ -80,7 +80,7 @@ class HeadDesk {
                  const std::optional<Placement>& replaced);
   Status plan_and_start(const Starting& starting, const Result<StoredModel>& stored,
                         const std::optional<Placement>& replaced);
-  void start(const LoadModel& order, const Plan& plan, const std::string& fingerprint, std::vector<Asker> askers);
+  void start(const LoadModel& order, const Plan& plan, const StoredModel& stored, std::vector<Asker> askers);
   void prepare(const std::shared_ptr<Headed>& headed);
   void close_ring(Headed& headed);
   void become_ready(Headed& headed);

@@ -50,7 +50,7 @@ void HeadDesk::load_again(PlacementId id, const std::string& why, std::uint32_t 
   LoadModel order = headed->order;
   order.why_moved = why;
   order.moves = tries;
-  start(order, headed->plan, headed->placement.fingerprint, std::exchange(headed->askers, {}));
+  start(order, headed->plan, headed->stored, std::exchange(headed->askers, {}));
   end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)}, GoesOn::broken_off);
 }
 

@@ -16,19 +16,25 @@ Error no_such_model(const ClusterView& view, const std::string& model) {
                       known.empty()
                           ? ", nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)"
                           : "; there are: ",
-                      known, is_of_hub ? std::format("; to get it from a hub: flotilla pull {}", model) : "")};
+                      known, is_of_hub ? std::format("; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine "
+                                              "fetches only its layers",
+                                              model, model)
+                                : "")};
 }
 
 }  // namespace
 
-void HeaderDesk::want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header) {
+void HeaderDesk::want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header,
+                      const NodeId& also_at) {
   const auto answer = [this, on_header](Result<StoredModel> stored) {
     boost::asio::post(context_.loop, [on_header, stored = std::move(stored)] { on_header(stored); });
   };
   auto stored = context_.store.find(model, fingerprint);
   if (stored) return answer(std::move(stored));
   const ClusterView view = context_.view();
-  const auto source = header_source(view, model, fingerprint);
+  auto source = header_source(view, model, fingerprint);
+  if (const Member* other = view.find(also_at); !source && other && other->state == MemberState::joined)
+    source = HeaderSource{also_at, fingerprint};
   if (!source) return look_again(model, fingerprint, on_header);
   // Listed a moment ago and no longer usable: the store knows more about it than the list.
   if (source->node == context_.identity.node) return answer(std::move(stored));

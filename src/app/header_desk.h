@@ -18,7 +18,9 @@ class HeaderDesk {
   // not_found lists the models there are. Calls back on the loop, never from inside want(). An empty fingerprint means
   // any.
   using OnHeader = std::function<void(Result<StoredModel>)>;
-  void want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header);
+  // `also_at`: a node that is known to have it, where no other has.
+  void want(const std::string& model, const std::string& fingerprint, const OnHeader& on_header,
+            const NodeId& also_at = {});
 
  private:
   void look_again(const std::string& model, const std::string& fingerprint, const OnHeader& on_header);

@@ -11,6 +11,7 @@
 #include "app/exit_codes.h"
 #include "app/hub_progress.h"
 #include "app/interrupt.h"
+#include "app/model_removal.h"
 #include "app/terminal.h"
 #include "app/verbs.h"
 #include "base/replace_file.h"
@@ -137,69 +138,12 @@ bool agrees(const std::string& question) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-// What `rm` takes away, and how.
-struct Removal {
-  std::string name, what;  // "…, 93.8 MiB in /home/ann/.cache/…"
-  std::function<Result<std::uint64_t>()> remove;
-};
-
 std::uint64_t bytes_of_all(const std::vector<fs::path>& files) {
   std::uint64_t bytes = 0;
   std::error_code error;
   for (const fs::path& file : files)
     if (const auto size = fs::file_size(file, error); !error) bytes += size;
   return bytes;
-}
-
-// Links that `pull file:PATH` made, which are no more than that.
-std::vector<CachedModel> linked_models(const fs::path& models) {
-  std::vector<CachedModel> linked;
-  std::error_code error;
-  for (auto it = fs::directory_iterator(models, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const SplitName split = parse_split_name(it->path());
-    std::error_code unknown;
-    if (it->path().extension() != ".gguf" || split.number > 1 || !it->is_symlink(unknown)) continue;
-    CachedModel model{.name = split.stem, .repository = {}, .files = {it->path()}};
-    for (std::uint32_t number = 2; number <= std::min(split.count, split_parts_max); ++number)
-      model.files.push_back(models / part_name(split, number));
-    linked.push_back(std::move(model));
-  }
-  return linked;
-}
-
-Removal removal_of_link(const CachedModel& model) {
-  return {.name = model.name,
-          .what = std::format("the link {}; the file that it names stays", model.first_file().string()),
-          .remove = [files = model.files]() -> Result<std::uint64_t> {
-            for (const fs::path& file : files) {
-              std::error_code error;
-              if (fs::is_symlink(file, error) && !fs::remove(file, error))
-                return disk_error("remove", file, error.value());
-            }
-            return std::uint64_t{0};
-          }};
-}
-
-Result<Removal> find_removal(const HubVerbOptions& options) {
-  const fs::path cache = hub_cache_folder();
-  const auto cached = choose_cached(cached_models(cache), options.model);
-  if (cached)
-    return Removal{.name = cached->name,
-                   .what = std::format("{} of {} in {}", format_bytes(bytes_of_all(cached->files)), cached->repository,
-                                       cache.string()),
-                   .remove = [model = *cached, cache] { return HubCache(cache).remove(model); }};
-  if (cached.error().code != Code::not_found) return fail(cached.error());
-  if (const auto linked = choose_cached(linked_models(options.home / "models"), options.model))
-    return removal_of_link(*linked);
-  if (const auto reference = parse_model_reference(options.model); reference && !reference->repository.empty())
-    if (const HubCache hub(cache); hub.unfinished_bytes(reference->repository) > 0)
-      return Removal{
-          .name = reference->repository,
-          .what = std::format("{} of an unfinished pull", format_bytes(hub.unfinished_bytes(reference->repository))),
-          .remove = [hub, name = reference->repository] { return hub.remove_unfinished(name); }};
-  Error error = cached.error();
-  error.message += "; models in folders of your own (--models) are yours to remove";
-  return fail(std::move(error));
 }
 
 struct Verdict {
@@ -273,7 +217,7 @@ int pull(const HubVerbOptions& options) {
 }
 
 int remove_model(const HubVerbOptions& options) {
-  const auto removal = find_removal(options);
+  const auto removal = find_removal(options.home, options.model);
   if (!removal) return report_hub(options, removal.error());
   if (!options.yes && !agrees(std::format("Remove {}: {}?", removal->name, removal->what))) {
     std::println(stderr, "flotilla: nothing was removed{}", is_terminal(STDIN_FILENO) ? "" : "; say --yes");

@@ -11,7 +11,7 @@
 namespace flotilla {
 
 void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
-  headers_.want(order.model, "", [this, order, on_plan](const Result<StoredModel>& stored) {
+  headers_.want(order.model, order.fingerprint, [this, order, on_plan](const Result<StoredModel>& stored) {
     if (!stored) return on_plan(fail(stored.error()));
     const auto shape = read_shape(*stored->gguf);
     if (!shape) return on_plan(fail(shape.error()));
@@ -52,9 +52,18 @@ void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgr
 }
 
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {
+  if (!order.origin.is_known() && !holder_of(context_.view(), order.model, order.fingerprint)) add_origin(order);
   order.ticket = context_.random();
   waiting_[order.ticket] = {head, std::move(on_progress), std::move(on_done)};
   send(order.ticket, head, make_frame(FrameKind::load_model, encode(order)));
+}
+
+// Of a model that lies in parts this node may know which hub has the rest.
+void LoadDesk::add_origin(LoadModel& order) const {
+  const auto stored = context_.store.find(order.model, order.fingerprint);
+  if (!stored || !stored->origin.is_known()) return;
+  order.fingerprint = stored->info.fingerprint;
+  order.origin = stored->origin;
 }
 
 // A head that left before its place in `waiting_` was taken is not announced as lost again: who waits is told here.

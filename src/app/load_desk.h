@@ -41,6 +41,7 @@ class LoadDesk {
   };
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void unload_at(const NodeId& head, const std::string& model, OnDone on_done);
+  void add_origin(LoadModel& order) const;
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;

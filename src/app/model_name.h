@@ -18,5 +18,7 @@ Result<std::string> match_model_name(const std::vector<std::string>& known, cons
                                      std::string_view how_to_add = add_by_serving);
 Result<std::string> resolve_model_name(ApiClient& client, const std::string& typed,
                                        std::string_view how_to_add = add_by_serving);
+// The same for what may come from a hub meanwhile: a name of a hub that no machine has yet is a name too.
+Result<std::string> resolve_name_to_load(ApiClient& client, const std::string& typed);
 
 }  // namespace flotilla

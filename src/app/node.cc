@@ -20,6 +20,7 @@
 #include "base/units.h"
 #include "cluster/bulk.h"
 #include "hub/hub_settings.h"
+#include "hub/ollama_store.h"
 #include "wire/joining.h"
 
 namespace flotilla {
@@ -117,6 +118,8 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       desks_(context_, *options_.memory_bytes, options_.threads),
       measures_(context_, {.unasked = options_.measure, .threads = options_.threads, .home = home_.path()}),
       standbys_(context_, options_.standby_bytes),
+      origins_(context_),
+      pulls_(context_, home_.path()),
       links_(context_, {.is_quiet = [this] { return measures_.is_quiet(); },
                         .addresses_of = [this](const NodeId& node) { return cluster_->addresses_of(node); },
                         .prefer_host = [this](const NodeId& node,
@@ -159,7 +162,10 @@ Result<std::unique_ptr<Node>> Node::start(boost::asio::io_context& loop, const N
   FLOTILLA_TRY(Home home, Home::open(options.home));
   FLOTILLA_TRY(KeyWatch keys, KeyWatch::start(home.path()));
   FLOTILLA_TRY(NodeIdentity identity, make_identity(options, home));
-  StoreOptions store_options{.home = home.path(), .folders = options.model_folders, .hub_cache = hub_cache_folder()};
+  StoreOptions store_options{.home = home.path(),
+                             .folders = options.model_folders,
+                             .hub_cache = hub_cache_folder(),
+                             .ollama = ollama_folder()};
   store_options.folders.push_back(home.models());
   FLOTILLA_TRY(auto store, Store::open(std::move(store_options)));
   std::unique_ptr<Node> node(
@@ -482,20 +488,52 @@ json Node::placements() {
   return {{"placements", list}, {"waiting", waiting_json(view)}};
 }
 
+namespace {
+
+// What a load has told of itself: of the machines that fetch at the same time, each.
+class LoadTold {
+ public:
+  json with(const LoadProgress& progress) {
+    json line{{"text", progress.text}, {"done_bytes", progress.done_bytes}, {"total_bytes", progress.total_bytes}};
+    if (!progress.machine.empty()) machines_[progress.machine] = {progress.done_bytes, progress.total_bytes};
+    for (const auto& [name, bytes] : machines_)
+      line["machines"].push_back({{"name", name}, {"done_bytes", bytes.first}, {"total_bytes", bytes.second}});
+    return line;
+  }
+
+ private:
+  std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> machines_;
+};
+
+}  // namespace
+
 void Node::load(const json& arguments, std::function<void(json)> on_progress, OnJson on_done) {
   auto order = load_model_from_json(arguments);
   if (!order) return on_done(fail(order.error()));
-  desks_.loads.load(
+  const auto told = std::make_shared<LoadTold>();
+  const auto on_load_progress = [on_progress, told](const LoadProgress& progress) {
+    on_progress(told->with(progress));
+  };
+  origins_.resolve(
       *std::move(order),
-      [on_progress](const LoadProgress& progress) {
-        on_progress(
-            {{"text", progress.text}, {"done_bytes", progress.done_bytes}, {"total_bytes", progress.total_bytes}});
-      },
-      [this, on_done](const Result<Placement>& placement) {
-        if (!placement) return on_done(fail(placement.error()));
-        on_done(placement_json(*placement, view()));
+      [on_progress](const std::string& note) { on_progress({{"text", note}, {"done_bytes", 0}, {"total_bytes", 0}}); },
+      [this, on_load_progress, on_done](Result<LoadModel> resolved) {
+        if (!resolved) return on_done(fail(resolved.error()));
+        desks_.loads.load(*std::move(resolved), on_load_progress, [this, on_done](const Result<Placement>& placement) {
+          if (!placement) return on_done(fail(placement.error()));
+          on_done(placement_json(*placement, view()));
+        });
       });
 }
+
+std::function<void()> Node::pull(const std::string& model, const std::string& revision, OnLine on_line,
+                                 OnJson on_done) {
+  const std::uint64_t watcher = pulls_.pull(model, revision, std::move(on_line), std::move(on_done));
+  return [this, watcher] { pulls_.leave(watcher); };
+}
+json Node::pulls() { return pulls_.pulls(); }
+void Node::remove(const std::string& model, OnJson on_done) { pulls_.remove(model, std::move(on_done)); }
+void Node::search_hub(const std::string& text, OnLine on_found) { origins_.search(text, std::move(on_found)); }
 
 void Node::unload(const json& arguments, OnJson on_done) {
   const auto order = load_model_from_json(arguments);

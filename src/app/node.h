@@ -10,6 +10,8 @@
 //   MeasureDesk  what this machine can do                                   (every node)
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)
 //   JoinDesk     how this machine comes into one                           (newcomer)
+//   OriginDesk   what a hub's name means, for a load                        (asker)
+//   PullDesk     whole models from a hub, for clients here                  (every node)
 //   StandbyDesk  second copies of models, for when a machine with the only one dies (every node)
 //   DoctorDesk   what keeps this machine or its fleet from working          (every node)
 //   PowerDesk    mains or battery, and what is offered by it                (every node)
@@ -40,7 +42,9 @@
 #include "app/model_desks.h"
 #include "app/model_texts.h"
 #include "app/node_context.h"
+#include "app/origin_desk.h"
 #include "app/power_desk.h"
+#include "app/pull_desk.h"
 #include "app/standby_desk.h"
 #include "app/tallies.h"
 #include "app/wake_desk.h"
@@ -101,6 +105,11 @@ class Node : public Backend {
   void show(const std::string& model, OnJson on_done) override;
   void doctor(OnJson on_done) override;
   nlohmann::json placements() override;
+  std::function<void()> pull(const std::string& model, const std::string& revision, OnLine on_line,
+                             OnJson on_done) override;
+  nlohmann::json pulls() override;
+  void remove(const std::string& model, OnJson on_done) override;
+  void search_hub(const std::string& text, OnLine on_found) override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,
                                 OnJson on_done) override;
   std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,
@@ -134,6 +143,8 @@ class Node : public Backend {
   ModelDesks desks_;
   MeasureDesk measures_;
   StandbyDesk standbys_;
+  OriginDesk origins_;
+  PullDesk pulls_;
   LinkDesk links_;
   AdmitDesk admits_;
   JoinDesk joins_;

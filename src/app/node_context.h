@@ -15,6 +15,7 @@
 #include "app/work_pool.h"
 #include "cluster/cluster.h"
 #include "cluster/instant.h"
+#include "hub/hub_settings.h"
 #include "hub/store.h"
 #include "wire/control.h"
 #include "wire/frame.h"
@@ -31,6 +32,10 @@ struct NodeContext {
   RunnerSpawnOptions runner;
   WorkPool aside{1};   // text work
   WorkPool copies{4};  // fetching layers from others, and verifying them
+  WorkPool downloads{8};  // the same with a hub, which may take hours each
+  WorkPool asks{2};       // short questions to it
+  // Of this machine: its token, its proxy, its cache. For the threads of the two.
+  std::function<Result<HubSettings>()> hub_settings = HubSettings::from_environment;
   // What a desk has of the world besides frames. Those who drive desks by hand (tests, sim/) put their own here before
   // any desk is made.
   std::function<Instant()> now = [] { return std::chrono::steady_clock::now(); };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "app/layer_fetch.h"
 #include "app/machine.h"
 #include "app/runner_watch.h"
 #include "base/limits.h"
@@ -104,6 +105,12 @@ Result<StoredModel> bring_header(NodeContext& context, const PrepareStage& order
   return context.store.fetch_header(*link, order.model, order.fingerprint);
 }
 
+// A machine without the file's header has it from whoever has the file, else from the head.
+Source header_source_of(const ClusterView& view, const NodeId& head, PrepareStage& order) {
+  if (order.source == NodeId{}) order.source = head;
+  return source_of(view, order);
+}
+
 Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order, const StoredModel& stored,
                                  const Source& source, const FetchProgressFn& progress, const std::atomic<bool>& stop) {
   if (!stored.is_part) return stored;
@@ -137,8 +144,9 @@ Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& 
 
 // The copy pool may outlive this object by a moment: there, only the context is touched.
 void StageHost::fetch_header(const std::shared_ptr<Held>& held) {
-  const Source source = source_of(context_.view(), held->order);
-  context_.copies.post([this, context = &context_, held, order = held->order, source] {
+  PrepareStage asked = held->order;
+  const Source source = header_source_of(context_.view(), held->head, asked);
+  context_.copies.post([this, context = &context_, held, order = std::move(asked), source] {
     auto stored = bring_header(*context, order, source);
     boost::asio::post(context->loop, [this, held, stored = std::move(stored)] {
       if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
@@ -165,26 +173,33 @@ void StageHost::admit(const std::shared_ptr<Held>& held, const StoredModel& stor
 
 void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored) {
   NodeContext* context = &context_;
-  const Source source = source_of(context_.view(), held->order);
-  const auto progress = [context, held, last = Instant{}](std::uint64_t done, std::uint64_t total) mutable {
+  const bool from_hub = comes_from_hub(held->order, stored);
+  const auto progress = [context, held, from_hub, last = Instant{}](std::uint64_t done, std::uint64_t total) mutable {
     const Instant now = context->now();
     if (done < total && now - last < std::chrono::milliseconds(200)) return;
     last = now;
-    const LoadProgress message{held->order.placement.value, std::format("copying layers to {}", context->identity.name),
-                               done, total};
+    const LoadProgress message{
+        held->order.placement.value,
+        std::format("{} layers to {}", from_hub ? "fetching" : "copying", context->identity.name), done, total,
+        from_hub ? context->identity.name : ""};
     boost::asio::post(context->loop, [context, held, message] {
       context->send(held->head, make_frame(FrameKind::load_progress, encode(message)));
     });
   };
-  context_.copies.post([this, context, held, order = held->order, stored, source, progress, stop = held->stop_copy] {
-    auto brought = bring_layers(*context, order, stored, source, progress, *stop);
+  const ClusterView view = context_.view();
+  const auto bring = [this, context, held, order = held->order, stored, source = source_of(view, held->order),
+                      neighbours = from_hub ? neighbours_of(context_, view, held->order) : std::vector<Neighbour>(),
+                      from_hub, progress, stop = held->stop_copy] {
+    auto brought = from_hub ? bring_from_hub(*context, order, stored, neighbours, progress, *stop)
+                            : bring_layers(*context, order, stored, source, progress, *stop);
     boost::asio::post(context->loop, [this, held, brought = std::move(brought)] {
       if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
       if (!brought) return fail_stage(held, brought.error());
       for (const auto& file : brought->files) held->order.files.push_back(file.string());
       start_runner(held);
     });
-  });
+  };
+  from_hub ? context_.downloads.post(bring) : context_.copies.post(bring);
 }
 
 void StageHost::start_runner(const std::shared_ptr<Held>& held) {

@@ -242,7 +242,7 @@ int show_plan(const VerbOptions& options, const LoadWishes& given) {
 int load_model(const VerbOptions& options, const LoadWishes& given) {
   ApiClient client(options.api_url, client_key(options));
   LoadWishes wishes = given;
-  const auto name = resolve_model_name(client, given.model);
+  const auto name = resolve_name_to_load(client, given.model);
   if (!name) return report(name.error());
   wishes.model = *name;
   const auto placement = load_showing_progress(client, wishes_json(wishes));
@@ -255,8 +255,8 @@ int load_model(const VerbOptions& options, const LoadWishes& given) {
   if (options.json)
     std::println("{}", placement->dump(2));
   else
-    std::println("{} is ready: {}", wishes.model, stages_text(*placement));
-  next_step(options, std::format("Next: flotilla run {}", wishes.model));
+    std::println("{} is ready: {}", placement->value("model", wishes.model), stages_text(*placement));
+  next_step(options, std::format("Next: flotilla run {}", placement->value("model", wishes.model)));
   return exit_ok;
 }
 

@@ -86,7 +86,7 @@ Status answer_range(Link& link, const Shelf& shelf, const RangeRequest& request)
                                                         range->offer.gguf->name())}));
     }
     hash.add(buffer);
-    FLOTILLA_TRY_STATUS(link.send(FrameHeader{.kind = FrameKind::range_data}, buffer));
+    if (!request.only_digest) FLOTILLA_TRY_STATUS(link.send(FrameHeader{.kind = FrameKind::range_data}, buffer));
   }
   return send_end(link, success(range->offer, request.file_index, request.bytes, hash));
 }

@@ -84,6 +84,30 @@ Result<Received> request_range(Link& link, const RangeRequest& request, const On
                                                        request.bytes, request.offset, received.end.bytes)});
 }
 
+// A peer of an older release sends the bytes: then it is their digest, and has been checked.
+Result<Digest> request_digest(Link& link, RangeRequest request, const std::atomic<bool>& stop) {
+  request.only_digest = true;
+  FLOTILLA_TRY_STATUS(link.send(make_frame(FrameKind::range_request, encode(request))));
+  std::uint64_t got_bytes = 0;
+  Frame frame;
+  for (;; got_bytes += frame.body.size()) {
+    if (auto status = receive_next(link, frame, stop); !status) return broken(link, status.error());
+    if (frame.header.kind == FrameKind::range_end) break;
+    if (frame.header.kind != FrameKind::range_data || frame.body.size() > request.bytes - got_bytes)
+      return broken(link, Error{Code::corrupt, std::format("[hub] expected a digest but got {} bytes of {}",
+                                                           frame.body.size(), to_string(frame.header.kind))});
+  }
+  auto end = decode_range_end(frame.body);
+  if (!end) return broken(link, end.error());
+  if (!end->ok) return fail(Error{code_from_string(end->code), std::move(end->message)});
+  const auto said = from_hex(end->sha256);
+  Digest digest{};
+  if (!said || said->size() != digest.size() || end->bytes != request.bytes)
+    return broken(link, Error{Code::corrupt, "[hub] expected the digest of a range but got none"});
+  std::ranges::copy(*said, digest.begin());
+  return digest;
+}
+
 Result<std::shared_ptr<const Gguf>> request_gguf(Link& link, const std::string& model, const std::string& fingerprint) {
   std::vector<GgufPart> parts;
   std::uint64_t bytes_left = limits::header_bytes_max;

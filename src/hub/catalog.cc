@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "hub/hub_cache.h"
+#include "hub/ollama_store.h"
 #include "model/excerpt.h"
 #include "model/gguf_files.h"
 #include "wire/plain_text.h"
@@ -37,7 +38,7 @@ std::vector<fs::path> first_parts(const fs::path& folder) {
 
 }  // namespace
 
-Result<Catalog> Catalog::open(std::vector<fs::path> folders, fs::path hub_cache) {
+Result<Catalog> Catalog::open(std::vector<fs::path> folders, fs::path hub_cache, fs::path ollama) {
   for (const fs::path& folder : folders) {
     std::error_code error;
     if (!fs::is_directory(folder, error)) {
@@ -59,6 +60,7 @@ Result<Catalog> Catalog::open(std::vector<fs::path> folders, fs::path hub_cache)
   Catalog catalog;
   catalog.folders_ = std::move(folders);
   catalog.hub_cache_ = std::move(hub_cache);
+  catalog.ollama_ = std::move(ollama);
   return catalog;
 }
 
@@ -66,17 +68,20 @@ std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
   std::map<fs::path, Entry> fresh;
   std::vector<std::shared_ptr<const Gguf>> models;
   std::set<std::string> names;
-  const auto take = [&](const fs::path& path) {
-    auto gguf = load(path, fresh);
+  const auto take = [&](const fs::path& path, const std::string& name = {}) {
+    auto gguf = load(path, fresh, name);
     if (gguf && names.insert(gguf->name()).second) models.push_back(std::move(gguf));
   };
-  for (const fs::path& folder : folders_) std::ranges::for_each(first_parts(folder), take);
+  for (const fs::path& folder : folders_) 
+    for (const fs::path& path : first_parts(folder)) take(path);
   for (const CachedModel& model : cached_models(hub_cache_)) take(model.first_file());
+  for (const OllamaModel& model : ollama_models(ollama_)) take(model.file, model.name);
   entries_ = std::move(fresh);
   return models;
 }
 
-std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::path, Entry>& fresh) {
+std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::path, Entry>& fresh,
+                                          const std::string& name) {
   const auto known = entries_.find(path);
   Entry entry{.state = state_of(path), .read = true, .gguf = nullptr, .why_skipped = {}};
   const bool same = known != entries_.end() && known->second.state == entry.state;
@@ -85,7 +90,7 @@ std::shared_ptr<const Gguf> Catalog::load(const fs::path& path, std::map<fs::pat
   } else if (known != entries_.end() && !same) {
     entry.read = false;
   } else {
-    auto gguf = Gguf::open(path);
+    auto gguf = name.empty() ? Gguf::open(path) : Gguf::open_parts({path}, name);
     if (!gguf)
       entry.why_skipped = gguf.error().message;
     else if (is_name((*gguf)->name()))

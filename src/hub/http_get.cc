@@ -130,7 +130,10 @@ void prepare(CurlOwner& owner, Sink& sink) {
   if (!request.token.empty())
     owner.headers = curl_slist_append(owner.headers, ("Authorization: Bearer " + request.token).c_str());
   curl_easy_setopt(curl, CURLOPT_HTTPHEADER, owner.headers);
-  if (request.offset > 0) curl_easy_setopt(curl, CURLOPT_RANGE, std::format("{}-", request.offset).c_str());
+  if (request.end > 0)
+    curl_easy_setopt(curl, CURLOPT_RANGE, std::format("{}-{}", request.offset, request.end - 1).c_str());
+  else if (request.offset > 0)
+    curl_easy_setopt(curl, CURLOPT_RANGE, std::format("{}-", request.offset).c_str());
   curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
   curl_easy_setopt(curl, CURLOPT_HEADERDATA, &sink.exchange);
   curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);

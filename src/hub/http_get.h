@@ -32,6 +32,7 @@ struct HttpGet {
   std::string address;
   std::string token;         // as a bearer; empty: none
   std::uint64_t offset = 0;  // where not 0, a range from there to the end is asked for
+  std::uint64_t end = 0;     // where not 0, a range that ends there
   std::size_t body_bytes_max = 0;
   std::chrono::milliseconds time_max{0};  // for all of it; 0: for ever
   std::chrono::seconds silence_max{20};

@@ -19,6 +19,7 @@
 
 #include "base/result.h"
 #include "hub/file_choice.h"
+#include "hub/hub_answers.h"
 #include "hub/http_get.h"
 #include "hub/hub_settings.h"
 
@@ -28,18 +29,13 @@ namespace flotilla {
 struct PullWatch {
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress = {};  // bytes of all files
   std::function<void(const std::string& sentence)> on_note = {};                  // "the connection broke off; …"
+  std::function<void(const RemoteFile& file)> on_file = {};                       // that comes from now on
   StopFn stop = {};
 
   bool stopped() const { return stop && stop(); }
   void note(const std::string& sentence) const {
     if (on_note) on_note(sentence);
   }
-};
-
-// A file at a commit.
-struct FilePlace {
-  std::string repository, commit;
-  RemoteFile file;
 };
 
 // What takes a file's bytes: from where on it wants them, and whether it must begin anew.
@@ -62,14 +58,16 @@ class HubClient {
   Result<std::vector<RemoteFile>> list(const std::string& repository, const std::string& commit);  // GGUF files alone
   // Until the sink has all bytes of the file. What it had before is not asked for again where the hub can do that.
   Status fetch(const FilePlace& place, ByteSink& sink);
+  // From where the sink wants them on, up to `end`: not a byte more. unsupported where the hub gives no ranges.
+  Status fetch_range(const FilePlace& place, std::uint64_t end, ByteSink& sink);
+  // Names of repositories with GGUF files that have to do with a text, the hub's own choice and order.
+  Result<std::vector<std::string>> search(const std::string& text, std::size_t count_max);
 
  private:
-  struct Page;
-  Result<Page> page(const std::string& address, const std::string& repository);
   Result<HubAnswer> get_json(const std::string& address, const std::string& repository);
   Result<HubAnswer> follow(HttpGet request, const std::string& repository,
                             const std::function<Status(const HubAnswer&)>& on_redirect);
-  Status fetch_once(const FilePlace& place, ByteSink& sink);
+  Status fetch_once(const FilePlace& place, ByteSink& sink, std::uint64_t end);
   Status persist(const std::function<Status()>& attempt, const std::function<std::uint64_t()>& reached);
   Status wait(std::chrono::milliseconds time);
   std::string token_for(const std::string& origin) const;

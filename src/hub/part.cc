@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/replace_file.h"
+#include "hub/origin.h"
 
 namespace flotilla {
 namespace {
@@ -56,6 +57,25 @@ Result<IndexHead> read_index_head(std::string_view text, const fs::path& folder)
   }
 }
 
+json origin_json(const HubOrigin& origin) {
+  json files = json::array();
+  for (const HubFile& file : origin.files)
+    files.push_back({{"path", file.path}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+  return {{"repository", origin.repository}, {"commit", origin.commit}, {"files", files}};
+}
+
+// What is damaged is as good as none: the next load by the hub's name brings it again.
+HubOrigin read_origin(const json& written, const Gguf& gguf) {
+  HubOrigin origin{.repository = written.at("repository").get<std::string>(),
+                   .commit = written.at("commit").get<std::string>()};
+  for (const json& file : written.at("files"))
+    origin.files.push_back({.path = file.at("path").get<std::string>(),
+                            .bytes = unsigned_at(file, "bytes"),
+                            .sha256 = file.at("sha256").get<std::string>()});
+  const bool fits = std::ranges::equal(origin.files, gguf.parts(), {}, &HubFile::bytes, &GgufPart::file_bytes);
+  return fits && check_origin(origin) ? origin : HubOrigin{};
+}
+
 }  // namespace
 
 Result<std::shared_ptr<Part>> Part::create(const fs::path& parts_folder, const Gguf& header) {
@@ -73,7 +93,7 @@ Result<std::shared_ptr<Part>> Part::create(const fs::path& parts_folder, const G
   }
   FLOTILLA_TRY(auto gguf, Gguf::open_parts(std::move(files), header.name()));
   std::shared_ptr<Part> part(new Part(folder, std::move(gguf)));
-  FLOTILLA_TRY_STATUS(part->save_index({}));
+  FLOTILLA_TRY_STATUS(part->save_index({}, {}));
   return part;
 }
 
@@ -105,7 +125,7 @@ std::vector<FileRange> Part::missing_locked(const std::vector<FileRange>& ranges
       rest.offset += skipped;
       rest.bytes -= skipped;
     }
-    for (const Verified& have : verified_) {
+    for (const KeptRange& have : verified_) {
       if (rest.bytes == 0) break;
       if (!meets(have.range, rest)) continue;
       if (have.range.offset > rest.offset) {
@@ -120,27 +140,66 @@ std::vector<FileRange> Part::missing_locked(const std::vector<FileRange>& ranges
   return out;
 }
 
-Status Part::add(const FileRange& range, const Digest& digest) {
+Status Part::add(const FileRange& range, const Digest& digest, bool from_hub) {
   const std::scoped_lock lock(mutex_);
   // Two fetches of the same range at once: the first has counted it.
   if (missing_locked({range}) != std::vector{range}) return {};
-  std::vector<Verified> verified = verified_;
-  verified.push_back({.range = range, .sha256 = to_hex(digest)});
-  std::ranges::sort(verified, before, &Verified::range);
-  FLOTILLA_TRY_STATUS(save_index(verified));
+  std::vector<KeptRange> verified = verified_;
+  verified.push_back({.range = range, .sha256 = to_hex(digest), .from_hub = from_hub});
+  std::ranges::sort(verified, before, &KeptRange::range);
+  FLOTILLA_TRY_STATUS(save_index(verified, origin_));
   verified_ = std::move(verified);
   return {};
 }
 
+std::vector<KeptRange> Part::kept(const std::vector<FileRange>& ranges) const {
+  const std::scoped_lock lock(mutex_);
+  std::vector<KeptRange> kept;
+  for (const KeptRange& have : verified_)
+    if (std::ranges::any_of(ranges, [&](const FileRange& range) { return meets(range, have.range); }))
+      kept.push_back(have);
+  return kept;
+}
+
+Status Part::forget(const std::vector<FileRange>& ranges) {
+  const std::scoped_lock lock(mutex_);
+  std::vector<KeptRange> left;
+  for (const KeptRange& have : verified_)
+    if (std::ranges::none_of(ranges, [&](const FileRange& range) { return meets(range, have.range); }))
+      left.push_back(have);
+  FLOTILLA_TRY_STATUS(save_index(left, origin_));
+  verified_ = std::move(left);
+  return {};
+}
+
+HubOrigin Part::origin() const {
+  const std::scoped_lock lock(mutex_);
+  return origin_;
+}
+
+Status Part::set_origin(const HubOrigin& origin) {
+  FLOTILLA_TRY_STATUS(check_origin(origin));
+  const bool fits =
+      std::ranges::equal(origin.files, gguf_->parts(), {}, &HubFile::bytes, &GgufPart::file_bytes);
+  if (!fits)
+    return fail(Code::invalid_argument, "[hub] expected the files of '{}' at {} but they have other sizes",
+                gguf_->name(), origin.repository);
+  const std::scoped_lock lock(mutex_);
+  if (origin_ == origin) return {};
+  FLOTILLA_TRY_STATUS(save_index(verified_, origin));
+  origin_ = origin;
+  return {};
+}
+
 Result<std::uint64_t> Part::verify(const std::vector<FileRange>& ranges) {
-  std::vector<Verified> before_us;
+  std::vector<KeptRange> before_us;
   {
     const std::scoped_lock lock(mutex_);
     before_us = verified_;
   }
-  std::vector<Verified> changed;
+  std::vector<KeptRange> changed;
   std::uint64_t changed_bytes = 0;
-  for (const Verified& have : before_us) {
+  for (const KeptRange& have : before_us) {
     const bool asked =
         ranges.empty() || std::ranges::any_of(ranges, [&](const FileRange& r) { return meets(r, have.range); });
     if (!asked) continue;
@@ -151,8 +210,8 @@ Result<std::uint64_t> Part::verify(const std::vector<FileRange>& ranges) {
   }
   if (changed.empty()) return 0;
   const std::scoped_lock lock(mutex_);
-  std::erase_if(verified_, [&](const Verified& have) { return std::ranges::contains(changed, have); });
-  FLOTILLA_TRY_STATUS(save_index(verified_));
+  std::erase_if(verified_, [&](const KeptRange& have) { return std::ranges::contains(changed, have); });
+  FLOTILLA_TRY_STATUS(save_index(verified_, origin_));
   return changed_bytes;
 }
 
@@ -173,24 +232,28 @@ Status Part::load_index(std::string_view text) {
         log(LogLevel::warning, "hub", "an entry of '{}/ranges.json' makes no sense and is left out", folder_.string());
         continue;
       }
-      verified_.push_back({.range = range, .sha256 = to_hex(*digest)});
-      std::ranges::sort(verified_, before, &Verified::range);
+      verified_.push_back(
+          {.range = range, .sha256 = to_hex(*digest), .from_hub = entry.value("from_hub", false)});
+      std::ranges::sort(verified_, before, &KeptRange::range);
     }
+    if (index.contains("origin")) origin_ = read_origin(index["origin"], *gguf_);
   } catch (const std::exception& e) {
     return fail(Code::corrupt, "[hub] expected an index in '{}/ranges.json' but got: {}", folder_.string(), e.what());
   }
   return {};
 }
 
-Status Part::save_index(const std::vector<Verified>& verified) const {
+Status Part::save_index(const std::vector<KeptRange>& verified, const HubOrigin& origin) const {
   json index = {{"name", gguf_->name()}, {"files", json::array()}, {"ranges", json::array()}};
   for (const GgufPart& part : gguf_->parts()) index["files"].push_back({{"bytes", part.file_bytes}});
-  for (const Verified& have : verified) {
+  for (const KeptRange& have : verified) {
     index["ranges"].push_back({{"file", have.range.file_index},
                                {"offset", have.range.offset},
                                {"bytes", have.range.bytes},
-                               {"sha256", have.sha256}});
+                               {"sha256", have.sha256},
+                               {"from_hub", have.from_hub}});
   }
+  if (origin.is_known()) index["origin"] = origin_json(origin);
   // A name that is not UTF-8 is written with replacement marks: it is for people.
   return replace_file(folder_ / "ranges.json", index.dump(1, ' ', false, json::error_handler_t::replace) + "\n");
 }

@@ -15,8 +15,17 @@
 #include "hub/disk.h"
 #include "model/gguf.h"
 #include "model/spec.h"
+#include "wire/control.h"
 
 namespace flotilla {
+
+// A range as it was when it came.
+struct KeptRange {
+  FileRange range;
+  std::string sha256;
+  bool from_hub = false;  // by this machine itself, not from another one
+  bool operator==(const KeptRange&) const = default;
+};
 
 class Part {
  public:
@@ -29,32 +38,42 @@ class Part {
   const std::vector<std::filesystem::path>& files() const { return gguf_->files(); }
   const std::filesystem::path& folder() const { return folder_; }
 
+  // Held by whoever fetches bytes of it from a hub, so that two loads of one model do not fetch the same.
+  std::mutex& filling() { return filling_; }
+
   // What of `ranges` has not been verified, sorted, without overlaps.
   std::vector<FileRange> missing(const std::vector<FileRange>& ranges) const;
 
   // The range's bytes have been written and synced, and have this digest.
-  Status add(const FileRange& range, const Digest& digest);
+  Status add(const FileRange& range, const Digest& digest, bool from_hub = false);
+
+  // What of `ranges` is here, as it was recorded.
+  std::vector<KeptRange> kept(const std::vector<FileRange>& ranges) const;
+  // Counts no longer what meets one of `ranges`.
+  Status forget(const std::vector<FileRange>& ranges);
+
+  // The hub that has the whole of it; not known where it came from other machines only. invalid_argument where its files
+  // are others than this header's.
+  HubOrigin origin() const;
+  Status set_origin(const HubOrigin& origin);
 
   // Rereads the verified ranges that meet one of `ranges` (all of them where there is none) and forgets those whose
   // bytes changed. Result: how many bytes were forgotten.
   Result<std::uint64_t> verify(const std::vector<FileRange>& ranges);
 
  private:
-  struct Verified {
-    FileRange range;
-    std::string sha256;
-    bool operator==(const Verified&) const = default;
-  };
   Part(std::filesystem::path folder, std::shared_ptr<const Gguf> gguf)
       : folder_(std::move(folder)), gguf_(std::move(gguf)) {}
   std::vector<FileRange> missing_locked(const std::vector<FileRange>& ranges) const;
   Status load_index(std::string_view text);
-  Status save_index(const std::vector<Verified>& verified) const;
+  Status save_index(const std::vector<KeptRange>& verified, const HubOrigin& origin) const;
 
   const std::filesystem::path folder_;
   const std::shared_ptr<const Gguf> gguf_;
+  std::mutex filling_;
   mutable std::mutex mutex_;
-  std::vector<Verified> verified_;  // sorted, without overlaps
+  std::vector<KeptRange> verified_;  // sorted, without overlaps
+  HubOrigin origin_;
 };
 
 // Digest of a file's bytes as they are now.

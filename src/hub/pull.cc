@@ -63,6 +63,7 @@ class Pull {
 
   Status fetch(const FilePlace& place) {
     const RemoteFile& file = place.file;
+    if (watch_.on_file) watch_.on_file(file);
     if (!is_here(file)) {
       FLOTILLA_TRY(const Descriptor held, cache_.lock(repository_, file.sha256, watch_));
       if (!is_here(file)) FLOTILLA_TRY_STATUS(fetch_locked(place));

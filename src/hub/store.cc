@@ -7,12 +7,15 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/replace_file.h"
 #include "base/units.h"
 #include "base/words.h"
+#include "hub/byte_ranges.h"
 #include "hub/catalog.h"
 #include "hub/closest_names.h"
 #include "hub/disk.h"
 #include "hub/part.h"
+#include "hub/piece.h"
 #include "hub/transfer.h"
 #include "model/excerpt.h"
 
@@ -45,13 +48,8 @@ std::vector<FileRange> all_but_header(const Gguf& gguf) {
 StoredModel stored_part(const Part& part) {
   StoredModel model = stored(part.gguf(), part.missing(all_but_header(*part.gguf())).empty());
   model.is_part = true;
+  model.origin = part.origin();
   return model;
-}
-
-std::uint64_t bytes_of_all(const std::vector<FileRange>& ranges) {
-  std::uint64_t bytes = 0;
-  for (const FileRange& range : ranges) bytes += range.bytes;
-  return bytes;
 }
 
 class FolderStore final : public Store {
@@ -81,6 +79,10 @@ class FolderStore final : public Store {
     const std::scoped_lock lock(mutex_);
     complete_ = std::move(complete);
     skipped_ = std::move(skipped);
+    std::erase_if(parts_, [](const auto& part) {  // `flotilla rm` took it away
+      std::error_code error;
+      return !fs::exists(part.second->folder(), error) && !error;
+    });
   }
 
   std::vector<StoredModel> list() override {
@@ -129,13 +131,32 @@ class FolderStore final : public Store {
     }
     if (auto found = find(model, fingerprint)) return found;
     FLOTILLA_TRY(const auto header, request_gguf(link, model, fingerprint));
-    // One part of a model, however many ask at once; those who only look do not wait for the disk.
-    const std::scoped_lock creating(create_mutex_);
-    if (const auto part = part_of(header->fingerprint())) return stored_part(*part);
-    FLOTILLA_TRY(auto part, Part::create(parts_folder_, *header));
-    const std::scoped_lock lock(mutex_);
-    parts_[header->fingerprint()] = part;
+    FLOTILLA_TRY(const auto part, begin_part(*header));
     return stored_part(*part);
+  }
+
+  // One part of a model, however many ask at once; those who only look do not wait for the disk.
+  Result<std::shared_ptr<Part>> begin_part(const Gguf& header) override {
+    const std::scoped_lock creating(create_mutex_);
+    if (auto part = part_of(header.fingerprint())) return part;
+    FLOTILLA_TRY(auto part, Part::create(parts_folder_, header));
+    const std::scoped_lock lock(mutex_);
+    parts_[header.fingerprint()] = part;
+    return part;
+  }
+
+  std::shared_ptr<Part> part(const std::string& fingerprint) override { return part_of(fingerprint); }
+
+  Status drop_part(const std::string& fingerprint) override {
+    const std::scoped_lock creating(create_mutex_);
+    std::shared_ptr<Part> part;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (auto found = parts_.extract(fingerprint)) part = std::move(found.mapped());
+    }
+    std::error_code error;
+    if (part) fs::remove_all(part->folder(), error);
+    return error ? Status(disk_error("remove", part->folder(), error.value())) : Status{};
   }
 
   Result<StoredModel> fetch_ranges(Link& link, const StoredModel& model, const std::vector<FileRange>& ranges,
@@ -176,27 +197,6 @@ class FolderStore final : public Store {
   std::map<std::string, std::shared_ptr<Part>> parts_;  // by fingerprint
 };
 
-// One piece: asked for, written as it comes, on the disk before it counts.
-Status fetch_piece(Link& link, Part& part, const FileRange& piece, const std::function<void(std::uint64_t)>& on_written,
-                   const std::atomic<bool>& stop) {
-  FLOTILLA_TRY(auto file, DiskFile::open_to_write(part.files()[piece.file_index]));
-  std::uint64_t at = piece.offset;
-  const auto write = [&](std::span<const std::byte> bytes) -> Status {
-    FLOTILLA_TRY_STATUS(file.write(at, bytes));
-    at += bytes.size();
-    on_written(bytes.size());
-    return {};
-  };
-  const RangeRequest request{.model = part.gguf()->name(),
-                             .fingerprint = part.gguf()->fingerprint(),
-                             .file_index = piece.file_index,
-                             .offset = piece.offset,
-                             .bytes = piece.bytes};
-  FLOTILLA_TRY(const Received received, request_range(link, request, write, stop));
-  FLOTILLA_TRY_STATUS(file.sync());
-  return part.add(piece, received.digest);
-}
-
 Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& model,
                                               const std::vector<FileRange>& ranges, const FetchProgressFn& progress,
                                               const std::atomic<bool>& stop) {
@@ -213,7 +213,7 @@ Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& mod
                 model.info.name, range.bytes, range.offset, range.file_index);
   }
   const auto missing = part->missing(ranges);
-  const std::uint64_t total = bytes_of_all(missing);
+  const std::uint64_t total = bytes_in(missing);
   FLOTILLA_TRY_STATUS(check_space(part->folder(), total, std::format("layers of '{}'", model.info.name)));
   std::uint64_t done = 0;
   const auto count = [&](std::uint64_t bytes) {
@@ -260,7 +260,8 @@ Status FolderStore::serve(Link& link, const OnOtherFn& on_other) {
 std::vector<FileRange> Store::whole(const StoredModel& model) { return all_but_header(*model.gguf); }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
-  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders), std::move(options.hub_cache)));
+  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders), std::move(options.hub_cache),
+                                          std::move(options.ollama)));
   const fs::path parts_folder = options.home / "parts";
   FLOTILLA_TRY_STATUS(make_folder(parts_folder));
   auto store = std::make_unique<FolderStore>(parts_folder, std::move(catalog));

@@ -21,14 +21,18 @@
 #include "io/link.h"
 #include "model/gguf.h"
 #include "model/spec.h"
+#include "wire/control.h"
 #include "wire/node_info.h"
 
 namespace flotilla {
+
+class Part;
 
 struct StoreOptions {
   std::filesystem::path home;
   std::vector<std::filesystem::path> folders;  // each searched for *.gguf, not recursively; missing ones are an error
   std::filesystem::path hub_cache = {};        // hub_cache.h; empty: none. Searched too, where it is there
+  std::filesystem::path ollama = {};           // ollama_store.h; the same
 };
 
 struct StoredModel {
@@ -36,6 +40,7 @@ struct StoredModel {
   bool is_part = false;                      // kept under HOME/parts, so that its bytes have digests
   std::shared_ptr<const Gguf> gguf;          // header; never null
   std::vector<std::filesystem::path> files;  // as the stage reads them; sparse where not complete
+  HubOrigin origin = {};                     // of a part whose other bytes a hub has
 };
 
 // done and total in bytes still to fetch.
@@ -77,6 +82,15 @@ class Store {
   // Those that no longer match are forgotten with a warning, and missing() names them again; that is success. Fails
   // where the disk does. Complete files have no digests: nothing to do.
   virtual Status verify(const std::string& fingerprint, const std::vector<FileRange>& ranges) = 0;
+
+  // The part itself, for those who fill it from elsewhere (hub/gather.h); null where there is none.
+  virtual std::shared_ptr<Part> part(const std::string& fingerprint) { return (void)fingerprint, nullptr; }
+  // A part with this header, or the one there is.
+  virtual Result<std::shared_ptr<Part>> begin_part(const Gguf& header) {
+    return fail(Code::unsupported, "[hub] expected a store that keeps parts, for '{}'", header.name());
+  }
+  // It has become a file of its own, that refresh() has seen, or is not wanted any more: its folder goes.
+  virtual Status drop_part(const std::string& fingerprint) { return (void)fingerprint, Status{}; }
 
   // Answers one bulk connection until it closes: headers and ranges of complete files (and of verified ranges).
   // Requests of other kinds are handed on.

@@ -39,6 +39,9 @@ Result<Received> request_header(Link& link, const HeaderRequest& request, std::u
 Result<Received> request_range(Link& link, const RangeRequest& request, const OnBytesFn& on_bytes,
                                const std::atomic<bool>& stop);
 
+// The digest of a range as the peer has it on its disk now; no bytes travel.
+Result<Digest> request_digest(Link& link, RangeRequest request, const std::atomic<bool>& stop);
+
 // The headers of all parts. corrupt where they are not those of `fingerprint` (empty: any).
 Result<std::shared_ptr<const Gguf>> request_gguf(Link& link, const std::string& model, const std::string& fingerprint);
 

@@ -70,6 +70,15 @@ class Backend {
   virtual std::function<void()> measure(const nlohmann::json& arguments,
                                         std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
 
+  // Models of a hub (docs/api.md, "Models"). pull: `on_line` gets whole lines, {"progress": …} or {"note": …}, `on_done`
+  // what was pulled; what it gives is to be called when nobody reads them any more. search_hub: what fits a text.
+  using OnLine = std::function<void(const nlohmann::json& line)>;
+  virtual std::function<void()> pull(const std::string& model, const std::string& revision, OnLine on_line,
+                                     OnJson on_done) = 0;
+  virtual nlohmann::json pulls() = 0;
+  virtual void remove(const std::string& model, OnJson on_done) = 0;
+  virtual void search_hub(const std::string& text, OnLine on_found) = 0;
+
   // Who belongs to this machine's cluster. `wish`: "members", "tokens" (bodies for GET), "token" {"ttl_seconds",
   // "uses"}, "tokens/revoke" {"id"}, "join" {"token" or none, "peer" or none, "confirm" or none}, "approve" {"code"},
   // "revoke" {"name"}, "leave" {"force"}.

@@ -6,6 +6,7 @@
 #include "server/json_body.h"
 #include "server/openai_errors.h"
 #include "server/openai_models.h"
+#include "server/progress_lines.h"
 #include "server/router.h"
 #include "server/small_body.h"
 
@@ -37,56 +38,6 @@ ApiResult<nlohmann::json> body_arguments(const HttpRequest& request, std::size_t
   if (!model || model->empty()) fields.wrong("model", Code::invalid_argument, "expected a model's name in \"model\"");
   if (fields.fault()) return fault_of(fields);
   return json;
-}
-
-// The lines of one load or measurement, the last called `result`. The work itself goes on when its watcher leaves; it
-// is told of that where it wants to know.
-class ProgressLines {
- public:
-  ProgressLines(Exchange exchange, const char* result) : exchange_(std::move(exchange)), result_(result) {}
-
-  void progress(nlohmann::json progress) {
-    if (ended_) return;
-    line("progress", std::move(progress));
-  }
-
-  void done(Result<nlohmann::json> result) {
-    if (std::exchange(ended_, true)) return;
-    if (result) {
-      line(result_, std::move(*result));
-      return exchange_->finish(HttpExchange::After::keep_alive);
-    }
-    const auto error = ApiError::from(std::move(result).error());
-    if (!started_) return exchange_->answer(error_answer(error));
-    exchange_->send(dump(error_body(error)) + "\n");
-    exchange_->finish(HttpExchange::After::close);
-  }
-
-  void on_left(std::function<void()> told) { on_left_ = std::move(told); }
-
-  void end(ExchangeEnd end) {
-    if (end == ExchangeEnd::stopping) return done(fail(Code::unavailable, "[server] this node is stopping"));
-    if (!std::exchange(ended_, true) && on_left_) std::exchange(on_left_, nullptr)();
-  }
-
- private:
-  void line(const char* name, nlohmann::json value) {
-    if (!std::exchange(started_, true)) exchange_->start_stream("application/x-ndjson");
-    exchange_->send(dump(nlohmann::json{{name, std::move(value)}}) + "\n");
-  }
-
-  Exchange exchange_;
-  const char* const result_;
-  std::function<void()> on_left_;
-  bool started_ = false, ended_ = false;
-};
-
-std::shared_ptr<ProgressLines> lines_to(const Exchange& exchange, const char* result) {
-  const auto lines = std::make_shared<ProgressLines>(exchange, result);
-  exchange->on_end([weak = std::weak_ptr(lines)](ExchangeEnd end) {
-    if (const auto live = weak.lock()) live->end(end);
-  });
-  return lines;
 }
 
 void load(Exchange exchange, Backend& backend, std::size_t depth_max) {

@@ -116,9 +116,6 @@ struct Refused {
 constexpr std::array refused_routes{
     Refused{"/api/embed", "embeddings are not supported by this version"},
     Refused{"/api/embeddings", "embeddings are not supported by this version"},
-    Refused{"/api/pull",
-            "fetching models here is not supported by this version; on the machine that is to have it: "
-            "flotilla pull NAME"},
     Refused{"/api/push", "pushing models is not supported"},
     Refused{"/api/create", "creating models is not supported; put a GGUF file into a folder of models"},
     Refused{"/api/copy", "copying models is not supported; machines of a cluster copy what they need by themselves"},

@@ -163,7 +163,7 @@ TEST(Ollama, ErrorsAreWords) {
   const auto unknown = client.post("/api/chat", chat("hi", {{"model", "llama9"}}));
   EXPECT_EQ(unknown.status, 404);
   EXPECT_THAT(words(unknown), HasSubstr("llama9"));
-  EXPECT_THAT(words(client.post("/api/pull", {{"model", "llama9"}})), HasSubstr("not supported"));
+  EXPECT_THAT(words(client.post("/api/push", {{"model", "llama9"}})), HasSubstr("not supported"));
   EXPECT_THAT(words(client.post("/api/embed", {{"model", "tiny"}})), HasSubstr("embeddings"));
   for (const auto& more : {json{{"format", "json"}}, json{{"options", {{"mirostat", 2}}}}, json{{"think", 5}},
                            json{{"options", 5}}, json{{"options", {{"temperature", "hot"}}}},

@@ -70,7 +70,8 @@ std::string Router::allowed(std::string_view path) const {
   std::string methods;
   const auto append = [&](std::string_view method) { methods += (methods.empty() ? "" : ", ") + std::string(method); };
   if (find("GET", path) != nullptr) append("GET, HEAD");
-  if (find("POST", path) != nullptr) append("POST");
+  for (const char* method : {"POST", "DELETE"})
+    if (find(method, path) != nullptr) append(method);
   if (!methods.empty()) append("OPTIONS");
   return methods;
 }

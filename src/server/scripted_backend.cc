@@ -242,6 +242,24 @@ nlohmann::json ScriptedBackend::cluster() { return {{"nodes", nlohmann::json::ar
 void ScriptedBackend::doctor(OnJson on_done) { on_done(nlohmann::json{{"health", "ok"}}); }
 nlohmann::json ScriptedBackend::placements() { return nlohmann::json::array(); }
 
+// Half of it, then all.
+std::function<void()> ScriptedBackend::pull(const std::string& model, const std::string&, OnLine on_line,
+                                            OnJson on_done) {
+  if (model != "tiny") return on_done(fail(Code::not_found, "[hub] there is no {}", model)), nullptr;
+  for (const std::uint64_t done : {5, 10})
+    on_line({{"progress", {{"done_bytes", done}, {"total_bytes", 10}, {"digest", std::string(64, 'd')}}}});
+  on_done(nlohmann::json{{"name", model}, {"bytes", 10}});
+  return nullptr;
+}
+nlohmann::json ScriptedBackend::pulls() { return {{"pulls", nlohmann::json::array()}}; }
+void ScriptedBackend::remove(const std::string& model, OnJson on_done) {
+  if (model != "tiny") return on_done(fail(Code::busy, "[app] {} is loaded", model));
+  on_done(nlohmann::json{{"model", model}, {"freed_bytes", 10}});
+}
+void ScriptedBackend::search_hub(const std::string& text, OnLine on_found) {
+  on_found({{"models", nlohmann::json::array({nlohmann::json{{"name", text}, {"kind", "hub"}}})}});
+}
+
 std::function<void()> ScriptedBackend::trust(const std::string& wish, const nlohmann::json& arguments,
                                              std::function<void(nlohmann::json)> on_progress, OnJson on_done) {
   if (wish == "join") on_progress({{"code", "042917"}, {"machine", "studio"}});

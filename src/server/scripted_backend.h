@@ -47,6 +47,11 @@ class ScriptedBackend : public Backend {
   void show(const std::string& model, OnJson on_done) override;
   void doctor(OnJson on_done) override;
   nlohmann::json placements() override;
+  std::function<void()> pull(const std::string& model, const std::string& revision, OnLine on_line,
+                             OnJson on_done) override;
+  nlohmann::json pulls() override;
+  void remove(const std::string& model, OnJson on_done) override;
+  void search_hub(const std::string& text, OnLine on_found) override;
   std::function<void()> trust(const std::string& wish, const nlohmann::json& arguments,
                               std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
   std::function<void()> measure(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress,

@@ -12,6 +12,7 @@
 #include "server/dialect_routes.h"
 #include "server/generation.h"
 #include "server/http_session.h"
+#include "server/hub_routes.h"
 #include "server/management.h"
 #include "server/openai_errors.h"
 #include "server/page.h"
@@ -177,6 +178,7 @@ class ListeningServer : public Server {
         "GET", "/metrics", Access::of(Scope::metrics),
         [&backend, traffic = http_->traffic](const Exchange& exchange) { tell_metrics(*exchange, *traffic, backend); });
     add_management_routes(router, backend, http_->limits);
+    add_hub_routes(router, backend, http_->limits);
   }
 
   static void accept(const std::shared_ptr<tcp::acceptor>& acceptor, const std::shared_ptr<HttpHost>& http) {

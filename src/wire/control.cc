@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::size_t files_max = 1024;  // parts of a split model; "-00001-of-00512" exists
 constexpr std::uint32_t threads_max = 4096, shards_max = 1024, members_max = limits::nodes_max;
+constexpr std::size_t downloads_max = 16384;  // ranges of one stage
 constexpr double seconds_max = 1e12, exchange_rate_max = 1e15;
 
 }  // namespace
@@ -35,6 +36,28 @@ void describe_failure(Map& map, auto& m) {
 }
 
 template <class Map>
+void describe(Map& map, Is<HubFile> auto& m) {
+  map.field("path", m.path, Text::path);
+  map.field("bytes", m.bytes);
+  map.field("sha256", m.sha256, Text::hex);
+}
+
+template <class Map>
+void describe(Map& map, Is<HubOrigin> auto& m) {
+  map.field("repository", m.repository, Text::name);
+  map.field("commit", m.commit, Text::hex);
+  map.list("files", m.files, Count{0, files_max});
+}
+
+template <class Map>
+void describe(Map& map, Is<ByteRange> auto& m) {
+  map.field("file_index", m.file_index, Within{0u, files_max - 1});
+  map.field("offset", m.offset);
+  map.field("bytes", m.bytes);
+  map.must(m.offset <= UINT64_MAX - m.bytes, "expected a range of a file in {} but got one that ends beyond 2^64");
+}
+
+template <class Map>
 void describe(Map& map, Is<LoadModel> auto& m) {
   map.field("ticket", m.ticket);
   map.field("model", m.model, Text::name);
@@ -46,6 +69,8 @@ void describe(Map& map, Is<LoadModel> auto& m) {
   map.added("moves", m.moves);
   map.added("why_moved", m.why_moved, Text::prose);
   map.added("any_will_do", m.any_will_do);
+  map.added("fingerprint", m.fingerprint, Text::hex);
+  map.added("origin", m.origin);
 }
 
 template <class Map>
@@ -54,6 +79,7 @@ void describe(Map& map, Is<LoadProgress> auto& m) {
   map.field("text", m.text, Text::prose);
   map.field("done_bytes", m.done_bytes);
   map.field("total_bytes", m.total_bytes);
+  map.added("machine", m.machine, Text::name);
 }
 
 // A load that failed before it was planned has no stages, and so no placement worth sending.
@@ -104,6 +130,9 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.added("first_shard", m.first_shard, Within{0u, shards_max});
   map.added("shards", m.shards, Within{0u, shards_max});
   map.added("exchange_bytes_per_second", m.exchange_bytes_per_second, Within{0.0, exchange_rate_max});
+  map.added("origin", m.origin);
+  map.added_list("downloads", m.downloads, Count{0, downloads_max});
+  map.added_list("others", m.others, Count{0, limits::nodes_max});
   map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
            "expected first_shard and shards within shares in {} but got some beyond");
 }
@@ -210,6 +239,7 @@ void describe(Map& map, Is<RangeRequest> auto& m) {
   map.field("offset", m.offset);
   map.field("bytes", m.bytes);
   map.must(m.offset <= UINT64_MAX - m.bytes, "expected a range of a file in {} but got one that ends beyond 2^64");
+  map.added("only_digest", m.only_digest);
 }
 
 template <class Map>

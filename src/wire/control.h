@@ -16,6 +16,23 @@
 
 namespace flotilla {
 
+// --- Models that come from a hub (docs/hub.md) ----------------------------------------------------------------------------
+// A repository at one commit, and of it the files that are the model, in the order of its parts. Who uses one that came
+// over the network checks it (hub/origin.h): its words become parts of addresses.
+struct HubFile {
+  std::string path;                      // within the repository
+  std::uint64_t bytes = 0;
+  std::string sha256;                    // of the whole file
+  bool operator==(const HubFile&) const = default;
+};
+struct HubOrigin {
+  std::string repository = {}, commit = {};
+  std::vector<HubFile> files = {};       // none: the model is of no hub
+  bool is_known() const { return !files.empty(); }
+  bool operator==(const HubOrigin&) const = default;
+};
+struct ByteRange { std::uint32_t file_index = 0; std::uint64_t offset = 0, bytes = 0; };
+
 // --- Loading a model (any node → the head's node) ---------------------------------------------------------------------
 struct LoadModel {
   std::uint64_t ticket = 0;              // the asker's number; comes back in load_progress and load_result
@@ -31,8 +48,15 @@ struct LoadModel {
   // For requests whose placement was lost: whatever is loaded or being loaded meanwhile will do, and the wishes count only
   // where nothing is.
   bool any_will_do = false;
+  // Of a model that no machine has whole: which file of that name is meant, and where its bytes come from. The asker has
+  // its header.
+  std::string fingerprint = {};
+  HubOrigin origin = {};
 };
-struct LoadProgress { std::uint64_t ticket = 0; std::string text; std::uint64_t done_bytes = 0, total_bytes = 0; };
+struct LoadProgress {
+  std::uint64_t ticket = 0; std::string text; std::uint64_t done_bytes = 0, total_bytes = 0;
+  std::string machine = {};              // that fetches, where these are bytes of the model on their way to a disk
+};
 struct LoadResult { std::uint64_t ticket = 0; bool ok = false; Placement placement; std::string code, message; };
 struct UnloadModel { std::uint64_t ticket = 0; std::string model; };
 
@@ -60,6 +84,11 @@ struct PrepareStage {
   // Of the slowest link between two of the members, as measured: what they overlap of computing and exchanging hangs on
   // it, and they must all do alike. 0: not known.
   double exchange_bytes_per_second = 0;
+  // Where no machine has the whole file: the hub's, what of it this machine is to fetch from there itself, and the
+  // placement's other machines, which have or fetch the rest of what it needs.
+  HubOrigin origin = {};
+  std::vector<ByteRange> downloads = {};
+  std::vector<NodeId> others = {};
 };
 struct StageReady {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;
@@ -105,7 +134,10 @@ struct RunnerPulse {
 
 // --- Files (bulk connection): the asker sends header_request or range_request, gets range_data…, then range_end -------
 struct HeaderRequest { std::string model, fingerprint; std::uint32_t file_index = 0; };
-struct RangeRequest { std::string model, fingerprint; std::uint32_t file_index = 0; std::uint64_t offset = 0, bytes = 0; };
+struct RangeRequest {
+  std::string model, fingerprint; std::uint32_t file_index = 0; std::uint64_t offset = 0, bytes = 0;
+  bool only_digest = false;              // no range_data, to compare; an older release sends the bytes all the same
+};
 // Measures the link: as many bytes as wanted come back as range_data, then range_end. At most limits::rate_bytes_max.
 struct RateRequest { std::uint64_t bytes = 0; };
 struct RangeEnd { bool ok = false; std::uint64_t bytes = 0, file_bytes = 0; std::uint32_t file_count = 1; std::string sha256, code, message; };

@@ -41,6 +41,10 @@ Placement some_placement() {
           .sequences = 4};
 }
 
+HubOrigin some_origin() {
+  return {.repository = "org/name", .commit = std::string(40, 'c'), .files = {{"a/m.gguf", 98 << 20, fingerprint}}};
+}
+
 NodeInfo some_node() {
   return {.id = node(9),
           .name = "stüdio",
@@ -159,9 +163,10 @@ void expect_round_trip(const T& message, Decode decode) {
 TEST(Messages, ControlMessagesReadBack) {
   const PlacementId placement{5};
   const Epoch epoch{6, 7};
-  expect_round_trip(LoadModel{1, "m", {"studio", "laptop"}, {20, 10}, "pipeline", 4096, 4, 2, "laptop is slow"},
+  expect_round_trip(LoadModel{1, "m", {"studio", "laptop"}, {20, 10}, "pipeline", 4096, 4, 2, "laptop is slow",
+                              true, fingerprint, some_origin()},
                     decode_load_model);
-  expect_round_trip(LoadProgress{1, "copying\n", 2, 3}, decode_load_progress);
+  expect_round_trip(LoadProgress{1, "copying\n", 2, 3, "studio"}, decode_load_progress);
   expect_round_trip(LoadResult{1, true, some_placement(), "", ""}, decode_load_result);
   expect_round_trip(LoadResult{1, false, {}, "no_memory", "needs 3 GiB more"}, decode_load_result);
   expect_round_trip(UnloadModel{1, "m"}, decode_unload_model);
@@ -185,7 +190,10 @@ TEST(Messages, ControlMessagesReadBack) {
                                  2,
                                  1,
                                  2,
-                                 1.25e8},
+                                 1.25e8,
+                                 some_origin(),
+                                 {{0, 5, 6}, {1, 1ull << 40, 8}},
+                                 {node(4), node(5)}},
                     decode_prepare_stage);
   expect_round_trip(StageReady{placement, epoch, 1, 2, 50000, 2, 3, 4}, decode_stage_ready);
   expect_round_trip(ConnectRing{placement, epoch, node(3), 50000, "fe80::1%eth0", {{node(4), 50001, "10.0.0.4"}}},
@@ -200,7 +208,7 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(Heard{node(3), true, 250}, decode_heard);
   expect_round_trip(RunnerPulse{3, 4.5, 1.25, 0.5}, decode_runner_pulse);
   expect_round_trip(HeaderRequest{"m", fingerprint, 1}, decode_header_request);
-  expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9}, decode_range_request);
+  expect_round_trip(RangeRequest{"m", fingerprint, 1, 1ull << 40, 9, true}, decode_range_request);
   expect_round_trip(RateRequest{limits::rate_bytes_max}, decode_rate_request);
   expect_round_trip(RangeEnd{true, 1, 2, 3, fingerprint, "corrupt", "why"}, decode_range_end);
   expect_round_trip(Goodbye{"restarting"}, decode_goodbye);

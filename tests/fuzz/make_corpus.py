@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).parent / "seeds"))
 import seeds_api  # noqa: E402
 import seeds_files  # noqa: E402
 import seeds_gguf  # noqa: E402
+import seeds_hub  # noqa: E402
 import seeds_messages  # noqa: E402
 import seeds_peers  # noqa: E402
 import seeds_text  # noqa: E402
@@ -25,3 +26,4 @@ if __name__ == "__main__":
     seeds_text.text_seeds()
     seeds_api.api_seeds()
     seeds_files.file_seeds()
+    seeds_hub.hub_seeds()

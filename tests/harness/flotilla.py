@@ -179,6 +179,7 @@ class Node:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("FLOTILLA_")}
         environment["FLOTILLA_CONFIG"] = os.devnull
         environment["HF_HUB_CACHE"] = os.path.join(self.home, "hub-cache")  # not this user's own
+        environment["OLLAMA_MODELS"] = os.path.join(self.home, "ollama")
         environment.update(self.environment)
         if self.kernels:
             environment["FLOTILLA_GGML_BACKENDS"] = self.kernels

@@ -6,7 +6,8 @@
         ... HF_ENDPOINT=hub.endpoint flotilla pull org/name:Q4_K_M
 
 The hub is http://127.0.0.1:PORT; the bytes of files lie at http://localhost:ANOTHER, as they do with Hugging Face, behind
-addresses that are good for a while. `hub.seen` has every request, `hub.bytes_sent` counts what went out of files.
+addresses that are good for a while. `hub.seen` has every request, `hub.bytes_sent` counts what went out of files, and
+`hub.sent` has each piece of it.
 """
 
 import contextlib
@@ -35,9 +36,12 @@ class Trouble:
     listed_bytes = types.MappingProxyType({})  # path -> size in the listing
     listed_sha256 = types.MappingProxyType({})  # path -> hash in the listing; None: none
     extra_items = ()  # of the listing
+    found = ()  # names that a search finds besides those that fit
     expired_links = 0  # requests for bytes that get 403 first
     ignores_ranges = False
     wrong_range = False  # begins elsewhere than it was asked to
+    said_range = None  # Content-Range instead of the right one
+    short_by = 0  # bytes fewer of a range than were asked for, said in Content-Length
     flipped_byte = None  # offset of a byte that is another
     more_bytes = 0  # sent behind the last one
     says_length = True  # Content-Length with the bytes
@@ -130,6 +134,8 @@ class HubHandler(Handler):
             return self.send(403, X_Error_Message="Access to this model is restricted.", X_Error_Code="GatedRepo")
         if trouble.api_redirect and words[0] == "api":
             return self.send(307, Location=trouble.api_redirect)
+        if words == ["api", "models"]:
+            return self.search(urllib.parse.parse_qs(url.query))
         if words[:2] == ["api", "models"] and len(words) > 4 and "/".join(words[2:4]) in hub.repositories:
             return self.api("/".join(words[2:4]), words[4:], urllib.parse.parse_qs(url.query))
         if len(words) > 4 and words[2] == "resolve":
@@ -168,6 +174,13 @@ class HubHandler(Handler):
             headers["Link"] = '<%s>; rel="next"' % trouble.next_page
         return self.send(200, json.dumps(items[begin:end]).encode(), **headers)
 
+    def search(self, query):
+        text, limit = query.get("search", [""])[0].lower(), int(query.get("limit", ["1000"])[0])
+        names = [name for name in self.server.hub.repositories if text in name.lower()] + list(self.server.hub.trouble.found)
+        return self.send(
+            200, json.dumps([{"id": name} for name in names][:limit]).encode(), Content_Type="application/json"
+        )
+
     def resolve(self, repository, commit, path):
         hub, trouble = self.server.hub, self.server.hub.trouble
         file = hub.repositories.get(repository, {}).get(path)
@@ -192,38 +205,41 @@ class ContentHandler(Handler):
             trouble.expired_links -= 1
             return self.send(403, b"<Error><Code>AccessDenied</Code></Error>")
         file = hub.repositories[query["repository"][0]][query["path"][0]]
-        begin = 0
+        begin, end = 0, file.bytes
         wanted = self.headers["Range"]
         if wanted and not trouble.ignores_ranges:
-            begin = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            first, last = wanted.removeprefix("bytes=").split("-")
+            begin, end = int(first), min(int(last) + 1, file.bytes) if last else file.bytes
             if begin >= file.bytes:
                 return self.send(416)
             if trouble.wrong_range:
                 begin = max(0, begin - 1)
             self.send_response(206)
-            self.send_header("Content-Range", "bytes %d-%d/%d" % (begin, file.bytes - 1, file.bytes))
+            self.send_header("Content-Range", trouble.said_range or "bytes %d-%d/%d" % (begin, end - 1, file.bytes))
+            end -= trouble.short_by
         else:
             self.send_response(200)
         if trouble.says_length:
-            self.send_header("Content-Length", str(file.bytes - begin + trouble.more_bytes))
+            self.send_header("Content-Length", str(end - begin + trouble.more_bytes))
         else:
             self.send_header("Connection", "close")
             self.close_connection = True
         self.end_headers()
-        self.send_bytes(hub, file, begin)
+        self.send_bytes(hub, file, begin, end)
 
-    def send_bytes(self, hub, file, begin):
+    def send_bytes(self, hub, file, begin, end):
         trouble, at, began = hub.trouble, begin, time.monotonic()
         with file.open() as source:
             source.seek(begin)
-            while piece := source.read(PIECE_BYTES):
+            while piece := source.read(min(PIECE_BYTES, end - at)):
                 if trouble.flipped_byte is not None and at <= trouble.flipped_byte < at + len(piece):
                     piece = bytearray(piece)
                     piece[trouble.flipped_byte - at] ^= 1
                 self.wfile.write(piece)
-                at += len(piece)
                 with hub.lock:
                     hub.bytes_sent += len(piece)
+                    hub.sent.append((file.sha256, at, at + len(piece)))
+                at += len(piece)
                 if trouble.cut_after is not None and at - begin >= trouble.cut_after and self.may_cut(trouble):
                     self.wfile.flush()
                     self.close_connection = True
@@ -249,6 +265,7 @@ class HubServer:
     def __init__(self):
         self.trouble, self.repositories = Trouble(), {}
         self.seen, self.bytes_sent, self.lock = [], 0, threading.Lock()
+        self.sent = []  # (SHA-256 of the file, first byte, the byte after the last) of each piece that went out
         self.servers = []
         for role, handler in (("hub", HubHandler), ("content", ContentHandler)):
             server = Server(("127.0.0.1", 0), handler)
@@ -278,7 +295,13 @@ class HubServer:
     def forget(self):
         with self.lock:
             self.seen.clear()
+            self.sent.clear()
             self.bytes_sent = 0
+
+    def sent_ranges(self, sha256):
+        """What of a file went out, in order of its bytes: overlapping where something went out twice."""
+        with self.lock:
+            return sorted((begin, end) for file, begin, end in self.sent if file == sha256)
 
     def authorizations(self, role):
         """What each request to "hub" or "content" had in its Authorization header."""
