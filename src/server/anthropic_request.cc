@@ -99,7 +99,8 @@ void MessageReader::read(JsonFields& message) {
   } else if (role == "assistant") {
     read_assistant(message);
   } else if (role == "system") {
-    messages_.push_back({.role = role, .content = read_texts(message, "content", "a system message", "\n"), .name = {}});
+    messages_.push_back(
+        {.role = role, .content = read_texts(message, "content", "a system message", "\n"), .name = {}});
   } else {
     message.wrong("role", Code::invalid_argument, "expected the role in messages to be user or assistant");
   }

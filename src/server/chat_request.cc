@@ -42,8 +42,8 @@ void ToolList::add(const std::string& field, OfferedTool tool, const nlohmann::j
                          std::format("expected at most {} fields in each object of a tool's parameters", fields_max));
   }
   // Templates look into it without asking whether it is there.
-  tool.parameters = parameters != nullptr && parameters->is_object() ? dump(*parameters)
-                                                                     : R"({"type":"object","properties":{}})";
+  tool.parameters =
+      parameters != nullptr && parameters->is_object() ? dump(*parameters) : R"({"type":"object","properties":{}})";
   tools_.push_back(std::move(tool));
 }
 

@@ -97,18 +97,19 @@ void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   facts_.model = model_->name;
   facts_.placement = model_->placement;
   time_step(facts_.opening);
-  host_->backend.run_aside([this] {
-                             prompts_ = dialect_->prompts(*model_);
-                             if (!prompts_) return;
-                             if (auto kept = constrain(*order_, *model_, *prompts_); !kept)
-                               prompts_ = std::unexpected(std::move(kept).error());
-                           },
-                           [self = shared_from_this()] {
-                             if (self->ended_) return;
-                             if (!self->prompts_) return self->fail(self->prompts_.error());
-                             if (auto order = self->check_order(); !order) return self->fail(order.error());
-                             self->submit();
-                           });
+  host_->backend.run_aside(
+      [this] {
+        prompts_ = dialect_->prompts(*model_);
+        if (!prompts_) return;
+        if (auto kept = constrain(*order_, *model_, *prompts_); !kept)
+          prompts_ = std::unexpected(std::move(kept).error());
+      },
+      [self = shared_from_this()] {
+        if (self->ended_) return;
+        if (!self->prompts_) return self->fail(self->prompts_.error());
+        if (auto order = self->check_order(); !order) return self->fail(order.error());
+        self->submit();
+      });
 }
 
 // What could not be checked before the model was known.

@@ -163,7 +163,11 @@ ApiResult<void> shape(const GenerationOrder& order, const OpenModel& model, Prom
     rules.schema = form.kind == ConstraintKind::json_object ? R"({"type":"object"})" : form.text;
   }
   prompt.constraint = answer_constraint(rules, model.chat_template->answer_format(), *model.tokenizer);
-  return check(prompt.constraint, rules.tools.empty() ? order.constraint_field : "tools", *model.tokenizer);
+  if (rules.tools.empty()) return check(prompt.constraint, order.constraint_field, *model.tokenizer);
+  auto kept = check(prompt.constraint, "tools", *model.tokenizer);
+  if (!kept)
+    kept.error().error.message = "[server] expected tools whose schemas can be kept to; " + kept.error().error.message;
+  return kept;
 }
 
 }  // namespace

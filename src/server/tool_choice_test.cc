@@ -1,5 +1,5 @@
-// Which tools an answer may or must call, in every dialect: what reaches the head as a grammar, and that tools and schemas
-// keep the order in which the client wrote them. What the grammar allows is text/answer_constraint_test.cc's.
+// Which tools an answer may or must call, in every dialect: what reaches the head as a grammar, and that tools and
+// schemas keep the order in which the client wrote them. What the grammar allows is text/answer_constraint_test.cc's.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -19,11 +19,14 @@ using testing::HasSubstr;
 using testing::Not;
 
 // Fields in an order that no parser of ours would choose.
-const std::string schema = R"({"type": "object", "required": ["z"], "properties": {"z": {"type": "string"}, "a": {"type": "null"}}})";
-const std::string written = R"({"type":"object","required":["z"],"properties":{"z":{"type":"string"},"a":{"type":"null"}}})";
+const std::string schema =
+    R"({"type": "object", "required": ["z"], "properties": {"z": {"type": "string"}, "a": {"type": "null"}}})";
+const std::string written =
+    R"({"type":"object","required":["z"],"properties":{"z":{"type":"string"},"a":{"type":"null"}}})";
 
 std::string openai_tool(const std::string& name, const std::string& parameters, const std::string& strict) {
-  return std::format(R"({{"type": "function", "function": {{"parameters": {}, "name": "{}"{}}}}})", parameters, name, strict);
+  return std::format(R"({{"type": "function", "function": {{"parameters": {}, "name": "{}"{}}}}})", parameters, name,
+                     strict);
 }
 std::string flat_tool(const std::string& name, const std::string& parameters, const std::string& strict) {
   return std::format(R"({{"type": "function", "name": "{}", "parameters": {}{}}})", name, parameters, strict);
@@ -39,7 +42,7 @@ struct Case {
   MakeTool tool;
   std::string before_tools;  // of the list; it is passed over
   std::string must, named, only_one;
-  std::string form;          // fields that ask for `schema`
+  std::string form;  // fields that ask for `schema`
 };
 
 const std::vector<Case>& cases() {
@@ -61,16 +64,16 @@ const std::vector<Case>& cases() {
 }
 
 std::string body_of(const Case& dialect, const std::string& tools, const std::string& more) {
-  const std::string asked =
-      dialect.path == std::string("/v1/responses")
-          ? R"("input": "hi")"
-          : R"("messages": [{"role": "user", "content": "hi"}])";
+  const std::string asked = dialect.path == std::string("/v1/responses")
+                                ? R"("input": "hi")"
+                                : R"("messages": [{"role": "user", "content": "hi"}])";
   return std::format(R"({{"model": "tiny", "max_tokens": 4, "stream": false, {}{}{}}})", asked,
                      tools.empty() ? "" : ", \"tools\": [" + tools + "]", more.empty() ? "" : ", " + more);
 }
 
 std::string both_tools(const Case& dialect, bool strict) {
-  return dialect.before_tools + dialect.tool("rain", "{}", "") + ", " + dialect.tool("sun", schema, strict ? R"(, "strict": true)" : "");
+  return dialect.before_tools + dialect.tool("rain", "{}", "") + ", " +
+         dialect.tool("sun", schema, strict ? R"(, "strict": true)" : "");
 }
 
 // What reaches the backend, and the answer.
@@ -107,7 +110,7 @@ TEST(ToolChoice, ACallThatMustBeIsAGrammarInEveryDialect) {
     EXPECT_THAT(named.prompt(), HasSubstr("rain")) << "the prompt is that of any other turn";
     EXPECT_THAT(named.grammar(), Not(HasSubstr("rain")));
     EXPECT_THAT(named.grammar(), HasSubstr("sun"));
-    EXPECT_THAT(named.grammar(), Not(HasSubstr("{0,")));
+    EXPECT_THAT(named.grammar(), Not(HasSubstr("{0,15}")));
     const auto one = posted(server, dialect.path, body_of(dialect, both_tools(dialect, false), dialect.only_one));
     EXPECT_THAT(one.grammar(), HasSubstr("rain"));
     EXPECT_THAT(one.grammar(), Not(HasSubstr("{0,15}")));
@@ -140,7 +143,8 @@ TEST(ToolChoice, ToolsAndSchemasKeepTheOrderInWhichTheyWereWritten) {
     ASSERT_TRUE(form.request) << form.response.body;
     EXPECT_THAT(form.grammar(), HasSubstr(written.substr(0, written.size() - 1)));
   }
-  const std::string ollama_chat = R"({"model": "tiny", "stream": false, "messages": [{"role": "user", "content": "hi"}], )",
+  const std::string ollama_chat =
+                        R"({"model": "tiny", "stream": false, "messages": [{"role": "user", "content": "hi"}], )",
                     ollama_prompt = R"({"model": "tiny", "stream": false, "think": false, "prompt": "hi", )";
   const auto tools = posted(server, "/api/chat", ollama_chat + "\"tools\": [" + openai_tool("sun", schema, "") + "]}");
   EXPECT_THAT(tools.prompt(), HasSubstr(written));
@@ -155,8 +159,8 @@ TEST(ToolChoice, ToolsAndSchemasKeepTheOrderInWhichTheyWereWritten) {
   EXPECT_EQ(any.request->constraint.kind, ConstraintKind::json_object);
 }
 
-// A reader of ordered fields may take as long as the square of how many come: those that a parser folds into one are not
-// let through.
+// A reader of ordered fields may take as long as the square of how many come: those that a parser folds into one are
+// not let through.
 TEST(ToolChoice, ASchemaWithANameTwiceIsTakenAsItWasParsed) {
   ServerUnderTest server;
   const auto& chat = cases().front();
@@ -169,10 +173,12 @@ TEST(ToolChoice, AllowedToolsAreThoseThatMayBeCalled) {
   ServerUnderTest server;
   const auto& chat = cases()[0];
   const auto& responses = cases()[1];
-  const std::string allowed = R"("tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "sun"}]})";
+  const std::string allowed =
+      R"("tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "sun"}]})";
   EXPECT_THAT(posted(server, responses.path, body_of(responses, both_tools(responses, false), allowed)).grammar(),
               Not(HasSubstr("rain")));
-  const std::string inside = R"("tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "sun"}}]}})";
+  const std::string inside =
+      R"("tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": "sun"}}]}})";
   const auto made = posted(server, chat.path, body_of(chat, both_tools(chat, false), inside));
   EXPECT_FALSE(made.request->constraint.any());
   EXPECT_THAT(made.prompt(), Not(HasSubstr("rain")));
@@ -194,7 +200,8 @@ TEST(ToolChoice, APatternIsTheWholeAnswer) {
   ServerUnderTest server;
   TestClient client(server.port());
   const json more{{"regex", ".*"}, {"chat_template_kwargs", {{"enable_thinking", true}}}};
-  const auto message = client.post("/v1/chat/completions", chat("[say]<think>a</think>b", more)).json()["choices"][0]["message"];
+  const auto message =
+      client.post("/v1/chat/completions", chat("[say]<think>a</think>b", more)).json()["choices"][0]["message"];
   EXPECT_EQ(message["content"], "<think>a</think>b");
 }
 
@@ -202,8 +209,10 @@ TEST(ToolChoice, WhatCannotBeCalledIsRefusedByName) {
   ServerUnderTest server;
   const auto& chat = cases().front();
   const auto both = both_tools(chat, false);
-  const std::string unkept = chat.tool("sun", R"({"type": "object", "not": {"required": ["a"]}})", R"(, "strict": true)");
-  for (const auto& [tools, more, param, words] : std::vector<std::tuple<std::string, std::string, std::string, std::string>>{
+  const std::string unkept =
+      chat.tool("sun", R"({"type": "object", "not": {"required": ["a"]}})", R"(, "strict": true)");
+  for (const auto& [tools, more, param, words] :
+       std::vector<std::tuple<std::string, std::string, std::string, std::string>>{
            {"", chat.must, "tool_choice", "tools on offer"},
            {both, R"("tool_choice": {"type": "function", "function": {"name": "snow"}})", "tool_choice", "snow"},
            {both, R"("tool_choice": {"type": "web_search"})", "tool_choice", "allowed_tools"},
@@ -211,7 +220,7 @@ TEST(ToolChoice, WhatCannotBeCalledIsRefusedByName) {
            {both, R"("tool_choice": {"type": "allowed_tools", "mode": "auto", "tools": []})", "tool_choice", "mode"},
            {both, chat.must + R"(, "regex": "a")", "tool_choice", "regex"},
            {both, chat.must + R"(, "ignore_eos": true)", "ignore_eos", "complete"},
-           {unkept, "", "tools", "JSON schema"}}) {
+           {unkept, "", "tools", "schemas"}}) {
     const auto made = posted(server, chat.path, body_of(chat, tools, more));
     EXPECT_EQ(made.response.status, 400) << more;
     EXPECT_EQ(made.response.json()["error"]["param"], param) << made.response.body;

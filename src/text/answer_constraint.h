@@ -1,6 +1,6 @@
 // What an answer of a chat must be, as a grammar: perhaps thoughts, then calls of tools as the model's template writes
-// them, or what may be said instead. For tool_choice "required" or the name of a tool, tools whose arguments must keep to
-// their schema, and answers in a form of models that think or call first. Pure.
+// them, or what may be said instead. For tool_choice "required" or the name of a tool, tools whose arguments must keep
+// to their schema, and answers in a form of models that think or call first. Pure.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// Claims about answers that must think, call or say in a given way: texts that models write are within the grammar, others
-// leave it where they go wrong.
+// Claims about answers that must think, call or say in a given way: texts that models write are within the grammar,
+// others leave it where they go wrong.
 #include "text/answer_constraint.h"
 
 #include <gmock/gmock.h>
@@ -76,7 +76,8 @@ void expect_up_to(const Rules& rules, const std::string& good, const std::string
   EXPECT_EQ(read(rules, good + bad), (Read{good, false}));
 }
 
-const std::string oslo = "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"place\": \"Oslo\", \"days\": 3}}\n</tool_call>";
+const std::string oslo =
+    "<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"place\": \"Oslo\", \"days\": 3}}\n</tool_call>";
 const std::string stop = "<tool_call>\n{\"name\": \"stop \\\"now\\\"\", \"arguments\": {}}\n</tool_call>";
 
 TEST(AnswerConstraint, OneCallOrMoreAndNothingElse) {
@@ -113,8 +114,12 @@ TEST(AnswerConstraint, EveryFamilyWritesItsOwnWay) {
   expect_whole(llama, R"({"name": "weather", "parameters": {"place": "Rome"}})");
   const Rules list{{.tools = tools(), .calls_max = 3}, {.calls = CallFormat::mistral}, marking_tokenizer()};
   expect_whole(list, R"([TOOL_CALLS][{"name": "weather", "arguments": {"place": "Rome"}}])");
-  expect_whole(list, R"([TOOL_CALLS][{"name": "stop \"now\"", "arguments": {}}, {"name": "weather", "arguments": {"place": "Oslo"}}])");
-  const Rules named{{.tools = {{"f", ""}}, .calls_max = 3}, {.calls = CallFormat::mistral, .name_before_arguments = true}, marking_tokenizer()};
+  expect_whole(
+      list,
+      R"([TOOL_CALLS][{"name": "stop \"now\"", "arguments": {}}, {"name": "weather", "arguments": {"place": "Oslo"}}])");
+  const Rules named{{.tools = {{"f", ""}}, .calls_max = 3},
+                    {.calls = CallFormat::mistral, .name_before_arguments = true},
+                    marking_tokenizer()};
   expect_whole(named, "[TOOL_CALLS]f[ARGS]{}");
   expect_whole(named, "[TOOL_CALLS]f[ARGS]{}[TOOL_CALLS]f[ARGS]{}");
   expect_up_to(named, "", "f");
@@ -137,7 +142,8 @@ TEST(AnswerConstraint, TextMayHaveCallsInItThatKeepToTheirSchemas) {
 }
 
 TEST(AnswerConstraint, AnAnswerInAFormMayBeThoughtOverAndCallsComeBeforeIt) {
-  const std::string schema = R"({"type":"object","properties":{"z":{"type":"integer"},"a":{"type":"null"}},"required":["z","a"],"additionalProperties":false})";
+  const std::string schema =
+      R"({"type":"object","properties":{"z":{"type":"integer"},"a":{"type":"null"}},"required":["z","a"],"additionalProperties":false})";
   const Rules rules{{.tools = tools(), .instead = Instead::json, .schema = schema, .thoughts = Thoughts::may_come}};
   expect_whole(rules, R"({"z": 1, "a": null})");
   expect_whole(rules, "<think>hm</think>\n" + oslo);
@@ -149,12 +155,14 @@ TEST(AnswerConstraint, AnAnswerInAFormMayBeThoughtOverAndCallsComeBeforeIt) {
 
 // Which is none of them: neither may the schema's own options bring it back.
 TEST(AnswerConstraint, WhiteSpaceIsBoundedInsideCalls) {
-  const Rules rules{{.tools = {{"f", R"({"properties":{"a":{"type":"null"}},"x-guidance":{"whitespace_flexible":true}})"}}}};
+  const Rules rules{
+      {.tools = {{"f", R"({"properties":{"a":{"type":"null"}},"x-guidance":{"whitespace_flexible":true}})"}}}};
   expect_up_to(rules, "<tool_call>\n{\"name\": \"f\", \"arguments\": { ", "  \"a\"");
 }
 
 TEST(AnswerConstraint, WhatCannotBeKeptToIsPassedOverUnlessTheToolIsStrict) {
-  const std::string schema = R"({"type":"object","properties":{"a":{"type":"array","uniqueItems":true}},"not":{"required":["b"]}})";
+  const std::string schema =
+      R"({"type":"object","properties":{"a":{"type":"array","uniqueItems":true}},"not":{"required":["b"]}})";
   const Rules loose{{.tools = {{"f", schema}}}};
   expect_whole(loose, "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [1]}}\n</tool_call>");
   const auto strict = answer_constraint({.tools = {{"f", schema, true}}}, hermes, *plain_tokenizer());
@@ -164,7 +172,8 @@ TEST(AnswerConstraint, WhatCannotBeKeptToIsPassedOverUnlessTheToolIsStrict) {
 TEST(AnswerConstraint, ARealVocabularyWritesACall) {
   const auto tokenizer = test_tokenizer(smollm2_file);
   ASSERT_TRUE(tokenizer);
-  expect_whole({{.tools = tools(), .calls_max = 2, .thoughts = Thoughts::may_come}, hermes, tokenizer}, "<think>hm</think>\n" + oslo + "\n" + stop);
+  expect_whole({{.tools = tools(), .calls_max = 2, .thoughts = Thoughts::may_come}, hermes, tokenizer},
+               "<think>hm</think>\n" + oslo + "\n" + stop);
 }
 
 }  // namespace

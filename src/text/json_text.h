@@ -1,5 +1,5 @@
-// JSON as its writer wrote it: parts of it are found where they stand, in their order, without parsing it again. Only of
-// text that a parser has found good. Pure.
+// JSON as its writer wrote it: parts of it are found where they stand, in their order, without parsing it again. Only
+// of text that a parser has found good. Pure.
 #pragma once
 
 #include <cstddef>
@@ -20,9 +20,9 @@ class JsonText {
   std::optional<JsonText> at(std::initializer_list<std::string_view> names) const;
   std::vector<JsonText> items() const;  // of an array; empty for anything else
   bool is_object() const { return text_.starts_with('{'); }
-  bool is_empty() const;               // of an object or an array: it has nothing in it
-  std::size_t commas() const;          // between values at any depth
-  std::string without_space() const;   // between values
+  bool is_empty() const;              // of an object or an array: it has nothing in it
+  std::size_t commas() const;         // between values at any depth
+  std::string without_space() const;  // between values
 
  private:
   std::optional<JsonText> member(std::string_view name) const;
