@@ -64,8 +64,6 @@ void read_text(JsonFields& fields, const char* field, ConstraintKind kind, Gener
   order.constraint_field = field;
 }
 
-}  // namespace
-
 void check_form(JsonFields& fields, const std::string& field, const GenerationOrder& order) {
   if (!order.constraint.any()) return;
   if (order.constraint.text.size() > limits::constraint_bytes_max)
