@@ -22,7 +22,7 @@ constexpr AnswerFormat hermes{.calls = CallFormat::hermes};
 
 // Marks are text for it.
 std::shared_ptr<const Tokenizer> plain_tokenizer() {
-  VocabularyData data = small_bpe("gpt-2", {}, {"<|end|>"});
+  VocabularyData data = small_bpe("gpt-2", {"t r"}, {"<|end|>"});
   data.special["eos"] = static_cast<TokenId>(data.tokens.size()) - 1;
   return Tokenizer::create(std::move(data)).value();
 }
@@ -30,7 +30,7 @@ std::shared_ptr<const Tokenizer> plain_tokenizer() {
 // Marks are control tokens of it.
 std::shared_ptr<const Tokenizer> marking_tokenizer() {
   VocabularyData data = small_bpe(
-      "gpt-2", {}, {"<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "<|end|>"});
+      "gpt-2", {"t r"}, {"<think>", "</think>", "<tool_call>", "</tool_call>", "[TOOL_CALLS]", "[ARGS]", "<|end|>"});
   data.special["eos"] = static_cast<TokenId>(data.tokens.size()) - 1;
   return Tokenizer::create(std::move(data)).value();
 }
@@ -44,9 +44,11 @@ std::vector<ToolSignature> tools() {
 }
 
 struct Rules {
+  Rules(AnswerRules what, AnswerFormat how = hermes, std::shared_ptr<const Tokenizer> whose = plain_tokenizer())
+      : rules(std::move(what)), format(how), tokenizer(std::move(whose)) {}
   AnswerRules rules;
-  AnswerFormat format = hermes;
-  std::shared_ptr<const Tokenizer> tokenizer = plain_tokenizer();
+  AnswerFormat format;
+  std::shared_ptr<const Tokenizer> tokenizer;
 };
 
 // How much of the text may be written, and whether the answer may end there.
