@@ -1,6 +1,6 @@
 // What keeping to a form costs a token: masks for answers that go on as a schema allows, in microseconds.
 //
-//   build/release/bench/constraint_bench --model MODEL.gguf [--schema FILE] [--answers 50]
+//   build/release/bench/constraint_bench --model MODEL.gguf [--schema FILE | --grammar FILE] [--answers 50]
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
@@ -63,13 +63,13 @@ Result<std::vector<double>> time_masks(const Tokenizer& tokenizer, const Constra
   return times;
 }
 
-Status run(const std::string& model, const std::string& schema, unsigned answers) {
+Status run(const std::string& model, const ConstraintSource& source, unsigned answers) {
   FLOTILLA_TRY(const auto tokenizer, load(model));
   auto begun = Clock::now();
   FLOTILLA_TRY(const auto vocabulary, ConstraintVocabulary::of(*tokenizer));
   const double of_vocabulary = microseconds(Clock::now() - begun);
   begun = Clock::now();
-  FLOTILLA_TRY(const auto compiled, Constraint::compile(*vocabulary, {ConstraintKind::json_schema, schema}));
+  FLOTILLA_TRY(const auto compiled, Constraint::compile(*vocabulary, source));
   const double of_schema = microseconds(Clock::now() - begun);
   FLOTILLA_TRY(auto times, time_masks(*tokenizer, compiled, answers));
   std::ranges::sort(times);
@@ -87,17 +87,20 @@ Status run(const std::string& model, const std::string& schema, unsigned answers
 
 int main(int argc, char** argv) {
   CLI::App app("What a mask costs a token");
-  std::string model, schema_file, schema = person;
+  std::string model, schema_file, grammar_file;
+  ConstraintSource source{ConstraintKind::json_schema, person};
   unsigned answers = 50;
   app.add_option("--model", model, "a GGUF file, for its vocabulary")->required()->check(CLI::ExistingFile);
   app.add_option("--schema", schema_file, "a JSON schema")->check(CLI::ExistingFile);
+  app.add_option("--grammar", grammar_file, "a Lark grammar")->check(CLI::ExistingFile)->excludes("--schema");
   app.add_option("--answers", answers, "answers to follow");
   CLI11_PARSE(app, argc, argv);
-  if (!schema_file.empty()) {
-    std::ifstream file(schema_file);
-    schema.assign(std::istreambuf_iterator<char>(file), {});
+  if (const auto& path = grammar_file.empty() ? schema_file : grammar_file; !path.empty()) {
+    std::ifstream file(path);
+    source.text.assign(std::istreambuf_iterator<char>(file), {});
+    if (!grammar_file.empty()) source.kind = ConstraintKind::lark;
   }
-  if (const auto status = run(model, schema, answers); !status) {
+  if (const auto status = run(model, source, answers); !status) {
     std::println(stderr, "{}", status.error().message);
     return 1;
   }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/anthropic_request.h"
+#include "server/response_format.h"
 #include "server/stream_events.h"
 
 namespace flotilla {
@@ -110,6 +111,12 @@ ApiResult<GenerationOrder> AnthropicMessages::read(const nlohmann::json& body) {
   auto order = read_anthropic_order(fields, chat_);
   if (fields.fault()) return fault_of(fields);
   return order;
+}
+
+void AnthropicMessages::keep_order(const JsonText& body, GenerationOrder& order) {
+  const auto format = body.at({"output_config", "format", "schema"});
+  keep_schema_order(format ? format : body.at({"output_format", "schema"}), order);
+  keep_tool_order(body.at({"tools"}), {"input_schema"}, chat_);
 }
 
 ApiResult<std::vector<Prompt>> AnthropicMessages::prompts(const OpenModel& model) {

@@ -17,6 +17,7 @@ HttpAnswer anthropic_error_answer(const ApiError& error);
 class AnthropicMessages : public Dialect {
  public:
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
+  void keep_order(const JsonText& body, GenerationOrder& order) override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   const char* prompt_field() const override { return "messages"; }
   std::string whole(const AnswerFacts& facts, std::span<const ChoicePiece> choices) override;

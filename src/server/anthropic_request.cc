@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/limits.h"
+#include "server/response_format.h"
 
 namespace flotilla {
 namespace {
@@ -57,6 +58,23 @@ std::string read_texts(JsonFields& holder, const char* name, std::string_view wh
   return text;
 }
 
+// Claude Code begins its system's blocks with a line for Anthropic's books. It differs from request to request, so that
+// no prompt would begin like the one before, and nothing computed for it could be used again.
+constexpr std::string_view billing_mark = "x-anthropic-billing-header:";
+
+std::string read_system(JsonFields& fields) {
+  const auto* value = fields.find("system");
+  if (value == nullptr || !value->is_array()) return read_texts(fields, "system", "system", "\n\n");
+  std::string text;
+  read_blocks(fields, "system", "system", [&](const std::string& type, JsonFields& block) {
+    if (type != "text") return false;
+    const auto said = need_text(block, "text");
+    if (!said.starts_with(billing_mark)) text += (text.empty() ? "" : "\n\n") + said;
+    return true;
+  });
+  return text;
+}
+
 // Messages of blocks become messages of models, in order.
 class MessageReader {
  public:
@@ -81,7 +99,8 @@ void MessageReader::read(JsonFields& message) {
   } else if (role == "assistant") {
     read_assistant(message);
   } else if (role == "system") {
-    messages_.push_back({.role = role, .content = read_texts(message, "content", "a system message", "\n"), .name = {}});
+    messages_.push_back(
+        {.role = role, .content = read_texts(message, "content", "a system message", "\n"), .name = {}});
   } else {
     message.wrong("role", Code::invalid_argument, "expected the role in messages to be user or assistant");
   }
@@ -189,31 +208,49 @@ void add_tools(JsonFields& fields, ToolList& list) {
                       "name and an input_schema",
                       type.substr(0, type_shown_bytes)));
     }
-    const auto name = tool.text("name").value_or("");
-    const auto description = tool.text("description").value_or("");
+    OfferedTool offered{.name = tool.text("name").value_or(""),
+                        .description = tool.text("description").value_or(""),
+                        .parameters = {},
+                        .strict = tool.boolean("strict").value_or(false),
+                        .place = i};
     const auto* schema = tool.object("input_schema");
-    if (!tool.fault()) list.add(std::format("tools[{}].name", i), name, description, schema);
+    if (!tool.fault()) list.add(tool.name_of("name"), std::move(offered), schema);
     if (tool.fault()) return fields.adopt(*tool.fault());
   }
+}
+
+ToolChoice read_choice(JsonFields& fields, GenerationOrder& order) {
+  using Kind = ToolChoice::Kind;
+  const auto* choice = fields.object("tool_choice");
+  if (choice == nullptr) return {};
+  JsonFields inner(*choice, "tool_choice.");
+  const auto type = inner.text("type").value_or("");
+  order.parallel_calls = !inner.boolean("disable_parallel_tool_use").value_or(false);
+  auto name = type == "tool" ? need_text(inner, "name") : std::string();
+  if (inner.fault()) return fields.adopt(*inner.fault()), ToolChoice{};
+  if (type == "auto") return {};
+  if (type == "none") return {.kind = Kind::none};
+  if (type == "any") return {.kind = Kind::must_call};
+  if (type == "tool") return {.kind = Kind::must_call, .only = {std::move(name)}};
+  fields.wrong("tool_choice", Code::invalid_argument, "expected tool_choice.type to be auto, any, tool or none");
+  return {};
 }
 
 void read_anthropic_tools(JsonFields& fields, ChatRequest& chat, GenerationOrder& order) {
   ToolList list(fields);
   add_tools(fields, list);
-  const auto* choice = fields.object("tool_choice");
-  if (choice == nullptr) return list.give_to(chat);
-  JsonFields inner(*choice, "tool_choice.");
-  const auto type = inner.text("type").value_or("");
-  order.parallel_calls = !inner.boolean("disable_parallel_tool_use").value_or(false);
-  if (inner.fault()) return fields.adopt(*inner.fault());
-  if (type == "none") return;
-  list.give_to(chat);
-  if (type == "auto") return;
-  if (type == "any" || type == "tool") {
-    return fields.wrong("tool_choice", Code::unsupported,
-                        "a tool that must be called is not supported by this version; expected the type auto or none");
+  list.give_to(chat, read_choice(fields, order));
+}
+
+// "output_config": {"format": …}, which was "output_format" before.
+void read_output_format(JsonFields& fields, GenerationOrder& order) {
+  if (const auto* config = fields.object("output_config")) {
+    JsonFields inner(*config, "output_config.");
+    if (const auto* format = inner.object("format")) read_format(inner, "format", *format, order);
+    if (inner.fault()) return fields.adopt(*inner.fault());
   }
-  fields.wrong("tool_choice", Code::invalid_argument, "expected tool_choice.type to be auto, any, tool or none");
+  if (order.constraint.any()) return;
+  if (const auto* format = fields.object("output_format")) read_format(fields, "output_format", *format, order);
 }
 
 std::optional<bool> read_thinking(JsonFields& fields) {
@@ -239,12 +276,13 @@ GenerationOrder read_anthropic_order(JsonFields& fields, ChatRequest& chat) {
   order.stops = read_stops(fields, "stop_sequences");
   order.sampling = read_sampling(fields);
   auto& messages = chat.conversation.messages;
-  if (auto system = read_texts(fields, "system", "system", "\n\n"); !system.empty())
+  if (auto system = read_system(fields); !system.empty())
     messages.push_back({.role = "system", .content = std::move(system), .name = {}});
   read_messages_of(fields, messages);
   chat.conversation.thinks = read_thinking(fields);
   read_anthropic_tools(fields, chat, order);
-  for (const char* name : {"mcp_servers", "container", "output_format"}) refuse_field(fields, name);
+  read_output_format(fields, order);
+  for (const char* name : {"mcp_servers", "container"}) refuse_field(fields, name);
   refuse_unsupported(fields);
   return order;
 }

@@ -7,8 +7,7 @@
 
 namespace flotilla {
 
-// Faults stay in `fields`. What only Anthropic's own servers have (images, documents, their tools, calls that must be
-// made) is refused by name.
+// Faults stay in `fields`. What only Anthropic's own servers have (images, documents, their tools) is refused by name.
 GenerationOrder read_anthropic_order(JsonFields& fields, ChatRequest& chat);
 
 }  // namespace flotilla

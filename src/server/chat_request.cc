@@ -1,7 +1,6 @@
 #include "server/chat_request.h"
 
 #include <algorithm>
-#include <array>
 #include <format>
 #include <span>
 #include <utility>
@@ -12,27 +11,7 @@ namespace flotilla {
 namespace {
 
 constexpr std::size_t prompt_end_tokens = 16;  // more than <think> and white space behind it take
-
-// Parsed objects have lost the order of their fields. These names come first, as in the tools that models were trained
-// with; the rest by the alphabet, so that the same tools are the same prompt.
-Json in_order(const nlohmann::json& value) {
-  constexpr std::array first{"type", "title", "description", "properties", "required", "items", "enum"};
-  if (value.is_array()) {
-    Json array = Json::array();
-    for (const auto& item : value) array.push_back(in_order(item));
-    return array;
-  }
-  if (!value.is_object()) return value;
-  Json object = Json::object();
-  auto& fields = object.get_ref<Json::object_t&>();
-  for (const char* name : first) {
-    if (const auto found = value.find(name); found != value.end()) fields.emplace_back(name, in_order(*found));
-  }
-  for (const auto& [name, item] : value.items()) {
-    if (std::ranges::find(first, std::string_view(name)) == first.end()) fields.emplace_back(name, in_order(item));
-  }
-  return object;
-}
+constexpr std::uint32_t calls_max = 16;        // of one answer that must call
 
 // The template's side reads them again, field by field: what takes too long there is refused here.
 constexpr std::size_t fields_max = 1024;  // of one object
@@ -52,35 +31,93 @@ bool begins_thinking(const Tokenizer& tokenizer, std::span<const TokenId> tokens
 
 }  // namespace
 
-void ToolList::add(const std::string& field, const std::string& name, const std::string& description,
-                   const nlohmann::json* parameters) {
-  if (name.empty() || name.size() > tool_name_bytes_max) {
+void ToolList::add(const std::string& field, OfferedTool tool, const nlohmann::json* parameters) {
+  if (tool.name.empty() || tool.name.size() > tool_name_bytes_max) {
     return fields_.wrong(field, Code::invalid_argument,
                          std::format("expected a tool's name of 1 to {} bytes in {} but got {}", tool_name_bytes_max,
-                                     field, name.size()));
+                                     field, tool.name.size()));
   }
   if (parameters != nullptr && has_too_many_fields(*parameters)) {
     return fields_.wrong(field, Code::too_large,
                          std::format("expected at most {} fields in each object of a tool's parameters", fields_max));
   }
-  Json function{{"name", name}};
-  if (!description.empty()) function["description"] = description;
   // Templates look into it without asking whether it is there.
-  function["parameters"] = parameters != nullptr && parameters->is_object()
-                               ? in_order(*parameters)
-                               : Json{{"type", "object"}, {"properties", Json::object()}};
-  tools_.push_back({{"type", "function"}, {"function", std::move(function)}});
-  names_.push_back(name);
+  tool.parameters =
+      parameters != nullptr && parameters->is_object() ? dump(*parameters) : R"({"type":"object","properties":{}})";
+  tools_.push_back(std::move(tool));
 }
 
-void ToolList::give_to(ChatRequest& chat) const {
-  chat.conversation.tools = tools_.empty() ? std::string() : dump(tools_);
-  chat.tool_names = names_;
+void ToolList::give_to(ChatRequest& chat, ToolChoice choice) {
+  if (choice.kind == ToolChoice::Kind::none) return;
+  for (const auto& name : choice.only) {
+    if (!std::ranges::contains(tools_, name, &OfferedTool::name))
+      fields_.wrong("tool_choice", Code::invalid_argument,
+                    std::format("expected tool_choice to name tools on offer but got \"{}\"",
+                                name.substr(0, tool_name_bytes_max)));
+  }
+  const bool must_call = choice.kind == ToolChoice::Kind::must_call;
+  if (must_call && tools_.empty())
+    fields_.wrong("tool_choice", Code::invalid_argument, "expected tools on offer where one must be called");
+  if (!must_call && !choice.only.empty())
+    std::erase_if(tools_, [&](const auto& tool) { return !std::ranges::contains(choice.only, tool.name); });
+  chat.tools = std::move(tools_);
+  chat.choice = std::move(choice);
 }
 
-ApiResult<std::vector<Prompt>> chat_prompts(const ChatRequest& chat, const OpenModel& model, const char* field) {
+std::string in_written_order(const JsonText& written, std::string parsed) {
+  const bool same = written.is_object() && written.commas() == JsonText(parsed).commas();
+  return same ? written.without_space() : parsed;
+}
+
+void keep_tool_order(const std::optional<JsonText>& tools, std::initializer_list<std::string_view> path,
+                     ChatRequest& chat) {
+  if (!tools || chat.tools.empty()) return;
+  const auto items = tools->items();
+  for (auto& tool : chat.tools) {
+    const auto written = tool.place < items.size() ? items[tool.place].at(path) : std::nullopt;
+    if (written) tool.parameters = in_written_order(*written, std::move(tool.parameters));
+  }
+}
+
+namespace {
+
+// As OpenAI writes them, whose form templates expect.
+std::string tools_text(const std::vector<OfferedTool>& tools) {
+  std::string text;
+  for (const auto& tool : tools) {
+    Json function{{"name", tool.name}};
+    if (!tool.description.empty()) function["description"] = tool.description;
+    auto head = dump(function);
+    head.pop_back();
+    text += std::format(R"({}{{"type":"function","function":{},"parameters":{}}}}})", text.empty() ? "[" : ",", head,
+                        tool.parameters);
+  }
+  return text.empty() ? text : text + "]";
+}
+
+AnswerRules rules_of(const ChatRequest& chat, const AnswerReading& reading) {
+  using Thoughts = AnswerRules::Thoughts;
+  AnswerRules rules;
+  const auto& only = chat.choice.only;
+  for (const auto& tool : chat.tools) {
+    if (only.empty() || std::ranges::contains(only, tool.name))
+      rules.tools.push_back({.name = tool.name, .parameters = tool.parameters, .strict = tool.strict});
+  }
+  // Llama's models call one at a time; a tool that is named is meant once.
+  const bool is_one = reading.calls == CallFormat::llama || only.size() == 1;
+  rules.calls_max = is_one ? 1 : calls_max;
+  const bool must_call = chat.choice.kind == ToolChoice::Kind::must_call;
+  rules.instead = must_call ? AnswerRules::Instead::nothing : AnswerRules::Instead::text;
+  const bool may_think = reading.thinks && chat.conversation.thinks.value_or(true);
+  rules.thoughts = reading.begun_thinking ? Thoughts::begun : may_think ? Thoughts::may_come : Thoughts::none;
+  return rules;
+}
+
+}  // namespace
+
+ApiResult<std::vector<Prompt>> chat_prompts(ChatRequest& chat, const OpenModel& model, const char* field) {
   const auto& format = model.chat_template->answer_format();
-  const bool offers_tools = !chat.tool_names.empty();
+  const bool offers_tools = !chat.tools.empty();
   if (offers_tools && format.calls == CallFormat::none) {
     return api_fail(
         Code::unsupported, "tools",
@@ -88,6 +125,7 @@ ApiResult<std::vector<Prompt>> chat_prompts(const ChatRequest& chat, const OpenM
         "that is not supported by this version; leave tools out, or take another model",
         model.name);
   }
+  chat.conversation.tools = tools_text(chat.tools);
   auto tokens = model.chat_template->render(chat.conversation);
   if (!tokens) {
     auto error = ApiError::from(std::move(tokens).error());
@@ -96,10 +134,12 @@ ApiResult<std::vector<Prompt>> chat_prompts(const ChatRequest& chat, const OpenM
   }
   AnswerReading reading{.calls = offers_tools ? format.calls : CallFormat::none,
                         .thinks = format.thinks,
-                        .begun_thinking = format.thinks && begins_thinking(*model.tokenizer, *tokens),
-                        .tools = chat.tool_names};
+                        .begun_thinking = format.thinks && begins_thinking(*model.tokenizer, *tokens)};
+  for (const auto& tool : chat.tools) reading.tools.push_back(tool.name);
+  auto rules = rules_of(chat, reading);
   std::vector<Prompt> prompts;
-  prompts.push_back({.text = {}, .tokens = std::move(*tokens), .reading = std::move(reading)});
+  prompts.push_back(
+      {.text = {}, .tokens = std::move(*tokens), .reading = std::move(reading), .rules = std::move(rules)});
   return prompts;
 }
 

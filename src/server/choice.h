@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "server/generation_order.h"
+#include "text/answer_constraint.h"
 #include "text/answer_parser.h"
 #include "text/answer_part.h"
 #include "text/detokenizer.h"
@@ -43,7 +44,9 @@ struct ChoicePiece {
 struct Prompt {
   std::string text;  // for echo; empty where not asked for
   std::vector<TokenId> tokens;
-  AnswerReading reading = {};  // of what answers it
+  AnswerReading reading = {};             // of what answers it
+  std::optional<AnswerRules> rules = {};  // of a chat: what its answer may be made of
+  ConstraintSource constraint = {};       // what it keeps to
 };
 
 class Choice {

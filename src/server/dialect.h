@@ -15,6 +15,7 @@
 #include "server/choice.h"
 #include "server/generation_order.h"
 #include "server/http_exchange.h"
+#include "text/json_text.h"
 
 namespace flotilla {
 
@@ -24,6 +25,9 @@ class Dialect {
 
   // Checks the body once; what it keeps for later is its own.
   virtual ApiResult<GenerationOrder> read(const nlohmann::json& body) = 0;
+  // Right after read(), where that was well: the same body as the client wrote it, for what must keep the order of its
+  // fields, which the parsed one has lost.
+  virtual void keep_order(const JsonText&, GenerationOrder&) {}
   // Between the two, on the loop's thread: what other requests have left for it.
   virtual ApiResult<void> recall() { return {}; }
   // Each with at least one token. None where there is nothing to compute: the answer is then written at once.

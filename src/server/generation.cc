@@ -62,7 +62,7 @@ void Generation::read_body() {
        depth_max = host_->limits.json_depth_max] {
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
-          if (order_) keep_written_order(body, *order_);
+          if (order_) dialect_->keep_order(JsonText(body), *order_);
         } else {
           order_ = std::unexpected(ApiError::from(std::move(json).error()));
         }
@@ -97,18 +97,19 @@ void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   facts_.model = model_->name;
   facts_.placement = model_->placement;
   time_step(facts_.opening);
-  host_->backend.run_aside([this] {
-                             prompts_ = dialect_->prompts(*model_);
-                             if (!prompts_) return;
-                             if (auto kept = check_constraint(*order_, *model_->tokenizer); !kept)
-                               prompts_ = std::unexpected(std::move(kept).error());
-                           },
-                           [self = shared_from_this()] {
-                             if (self->ended_) return;
-                             if (!self->prompts_) return self->fail(self->prompts_.error());
-                             if (auto order = self->check_order(); !order) return self->fail(order.error());
-                             self->submit();
-                           });
+  host_->backend.run_aside(
+      [this] {
+        prompts_ = dialect_->prompts(*model_);
+        if (!prompts_) return;
+        if (auto kept = constrain(*order_, *model_, *prompts_); !kept)
+          prompts_ = std::unexpected(std::move(kept).error());
+      },
+      [self = shared_from_this()] {
+        if (self->ended_) return;
+        if (!self->prompts_) return self->fail(self->prompts_.error());
+        if (auto order = self->check_order(); !order) return self->fail(order.error());
+        self->submit();
+      });
 }
 
 // What could not be checked before the model was known.
@@ -165,7 +166,7 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   request.tokens_max = std::clamp(order_->tokens_max.value_or(left), 1u, left);
   if (!order_->ignore_eos) request.stop_tokens = model_->tokenizer->end_of_generation();
   request.sampling = order_->sampling;
-  request.constraint = order_->constraint;
+  request.constraint = prompt.constraint;
   request.top_logprobs = order_->top_logprobs;
   request.cache_scope = cache_scope();
   request.speculate = order_->speculate;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/ollama_request.h"
+#include "server/response_format.h"
 
 namespace flotilla {
 namespace {
@@ -27,6 +28,11 @@ ApiResult<GenerationOrder> OllamaDialect::read(const nlohmann::json& body) {
   auto order = read_order_of(fields, chat_);
   if (fields.fault()) return fault_of(fields);
   return order;
+}
+
+void OllamaDialect::keep_order(const JsonText& body, GenerationOrder& order) {
+  keep_schema_order(body.at({"format"}), order);
+  keep_tool_order(body.at({"tools"}), {"function", "parameters"}, chat_);
 }
 
 // Without messages the model alone was wanted, and is open by now.

@@ -19,6 +19,7 @@ std::string rfc3339(std::chrono::system_clock::time_point moment);
 class OllamaDialect : public Dialect {
  public:
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
+  void keep_order(const JsonText& body, GenerationOrder& order) override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   std::string whole(const AnswerFacts& facts, std::span<const ChoicePiece> choices) override;
   std::string piece(const AnswerFacts& facts, const ChoicePiece& piece) override;

@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "server/openai_messages.h"
+#include "server/response_format.h"
 
 namespace flotilla {
 namespace {
@@ -36,13 +37,27 @@ void read_think(JsonFields& fields, ChatRequest& chat) {
   }
 }
 
+// "json", or a schema.
+void read_ollama_format(JsonFields& fields, GenerationOrder& order) {
+  const auto* format = fields.find("format");
+  if (format == nullptr || *format == "") return;
+  if (*format == "json") {
+    order.constraint_field = "format";
+    order.constraint = {ConstraintKind::json_object, {}};
+  } else if (format->is_object()) {
+    read_schema(fields, "format", *format, order);
+  } else {
+    fields.expected("format", "\"json\" or a JSON schema", *format);
+  }
+}
+
 GenerationOrder read_common(JsonFields& fields, ChatRequest& chat) {
   GenerationOrder order;
   order.model = without_latest(read_model(fields, "GET /api/tags lists them"));
   order.stream = fields.boolean("stream").value_or(true);
   read_options(fields, order);
   read_think(fields, chat);
-  refuse_field(fields, "format", "leave the field out: answers in a given form need a later version");
+  read_ollama_format(fields, order);
   return order;
 }
 

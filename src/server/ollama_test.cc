@@ -165,7 +165,7 @@ TEST(Ollama, ErrorsAreWords) {
   EXPECT_THAT(words(unknown), HasSubstr("llama9"));
   EXPECT_THAT(words(client.post("/api/push", {{"model", "llama9"}})), HasSubstr("not supported"));
   EXPECT_THAT(words(client.post("/api/embed", {{"model", "tiny"}})), HasSubstr("embeddings"));
-  for (const auto& more : {json{{"format", "json"}}, json{{"options", {{"mirostat", 2}}}}, json{{"think", 5}},
+  for (const auto& more : {json{{"format", 5}}, json{{"options", {{"mirostat", 2}}}}, json{{"think", 5}},
                            json{{"options", 5}}, json{{"options", {{"temperature", "hot"}}}},
                            json{{"messages", {{{"role", "user"}, {"content", "x"}, {"images", {"eA=="}}}}}}})
     EXPECT_EQ(client.post("/api/chat", chat("hi", more)).status, 400) << more;

@@ -39,6 +39,11 @@ ApiResult<GenerationOrder> OpenAiChat::read(const nlohmann::json& body) {
   return order;
 }
 
+void OpenAiChat::keep_order(const JsonText& body, GenerationOrder& order) {
+  OpenAiDialect::keep_order(body, order);
+  keep_tool_order(body.at({"tools"}), {"function", "parameters"}, chat_);
+}
+
 ApiResult<std::vector<Prompt>> OpenAiChat::prompts(const OpenModel& model) {
   return chat_prompts(chat_, model, "messages");
 }

@@ -12,6 +12,7 @@ namespace flotilla {
 class OpenAiChat : public OpenAiDialect {
  public:
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
+  void keep_order(const JsonText& body, GenerationOrder& order) override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   const char* prompt_field() const override { return "messages"; }
 

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/openai_errors.h"
+#include "server/response_format.h"
 #include "server/stream_events.h"
 
 namespace flotilla {
@@ -33,6 +34,10 @@ Json OpenAiDialect::envelope(const AnswerFacts& facts, bool stream, Json choices
             {"choices", std::move(choices)}};
   if (stream && include_usage_) body["usage"] = nullptr;
   return body;
+}
+
+void OpenAiDialect::keep_order(const JsonText& body, GenerationOrder& order) {
+  keep_schema_order(body.at({"response_format", "json_schema", "schema"}), order);
 }
 
 std::string OpenAiDialect::whole(const AnswerFacts& facts, std::span<const ChoicePiece> choices) {

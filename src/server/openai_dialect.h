@@ -12,6 +12,7 @@ namespace flotilla {
 
 class OpenAiDialect : public Dialect {
  public:
+  void keep_order(const JsonText& body, GenerationOrder& order) override;
   std::string whole(const AnswerFacts& facts, std::span<const ChoicePiece> choices) override;
   std::string piece(const AnswerFacts& facts, const ChoicePiece& piece) override;
   std::string end(const AnswerFacts& facts) override;

@@ -120,7 +120,7 @@ void name_answers(std::vector<ChatMessage>& messages) {
   }
 }
 
-void add_tool(JsonFields& tool, ToolList& list) {
+void add_tool(JsonFields& tool, std::size_t place, ToolList& list) {
   const auto type = tool.text("type");
   if (type && *type != "function") {
     return tool.wrong("type", Code::unsupported,
@@ -132,11 +132,43 @@ void add_tool(JsonFields& tool, ToolList& list) {
                       "expected each tool to be {\"type\": \"function\", \"function\": {\"name\": …}}");
   }
   JsonFields inner(*function, tool.name_of("function."));
-  const auto name = inner.text("name").value_or("");
-  const auto description = inner.text("description").value_or("");
+  OfferedTool offered{.name = inner.text("name").value_or(""),
+                      .description = inner.text("description").value_or(""),
+                      .parameters = {},
+                      .strict = inner.boolean("strict").value_or(false),
+                      .place = place};
   const auto* parameters = inner.object("parameters");
   if (inner.fault()) return tool.adopt(*inner.fault());
-  list.add(tool.name_of("function.name"), name, description, parameters);
+  list.add(tool.name_of("function.name"), std::move(offered), parameters);
+}
+
+// The name in {"type": "function", "function": {"name": …}}, or in {"type": "function", "name": …}.
+std::string name_in_choice(const nlohmann::json& choice) {
+  if (!choice.is_object() || choice.value("type", nlohmann::json("function")) != "function") return {};
+  const auto function = choice.find("function");
+  const auto& named = function != choice.end() && function->is_object() ? *function : choice;
+  const auto name = named.find("name");
+  return name != named.end() && name->is_string() ? name->get<std::string>() : std::string();
+}
+
+constexpr auto known_choices =
+    "\"auto\", \"none\", \"required\", {\"type\": \"function\", …} with a tool's name or allowed_tools";
+
+// Those it does not know of (tools of OpenAI's servers) are passed over, as they are in "tools".
+ToolChoice read_allowed(JsonFields& fields, const nlohmann::json& choice) {
+  ToolChoice read;
+  const auto inside = choice.find("allowed_tools");
+  JsonFields allowed(inside != choice.end() ? *inside : choice, fields.name_of("tool_choice."));
+  const auto* tools = allowed.array("tools", tools_max);
+  for (std::size_t i = 0; tools != nullptr && i < tools->size(); ++i)
+    if (auto name = name_in_choice((*tools)[i]); !name.empty()) read.only.push_back(std::move(name));
+  const auto mode = allowed.text("mode").value_or("auto");
+  if (allowed.fault()) return fields.adopt(*allowed.fault()), read;
+  if (mode == "required") read.kind = ToolChoice::Kind::must_call;
+  if (read.only.empty() || (mode != "auto" && mode != "required"))
+    fields.wrong("tool_choice", Code::invalid_argument,
+                 "expected allowed_tools to have a mode, auto or required, and functions' names in tools");
+  return read;
 }
 
 }  // namespace
@@ -189,22 +221,29 @@ void read_tools(JsonFields& fields, ChatRequest& chat) {
   if (const auto* tools = fields.array("tools", tools_max)) {
     for (std::size_t i = 0; i < tools->size(); ++i) {
       JsonFields tool((*tools)[i], std::format("tools[{}].", i));
-      if (!tool.fault()) add_tool(tool, list);
+      if (!tool.fault()) add_tool(tool, i, list);
       if (tool.fault()) return fields.adopt(*tool.fault());
     }
   }
   const auto* older = fields.find("function_call");  // as it was called before tools
   if (older != nullptr && *older != "none" && *older != "auto")
     refuse_field(fields, "function_call", "use tools, and leave the field out");
+  list.give_to(chat, read_tool_choice(fields));
+}
+
+ToolChoice read_tool_choice(JsonFields& fields) {
+  using Kind = ToolChoice::Kind;
   const auto* choice = fields.find("tool_choice");
-  if (choice != nullptr && *choice == "none") return;
-  list.give_to(chat);
-  if (choice == nullptr || *choice == "auto") return;
-  if (*choice == "required" || choice->is_object()) {
-    return fields.wrong("tool_choice", Code::unsupported,
-                        "a tool that must be called is not supported by this version; expected \"auto\" or \"none\"");
-  }
-  fields.expected("tool_choice", "\"auto\" or \"none\"", *choice);
+  if (choice == nullptr || *choice == "auto") return {};
+  if (*choice == "none") return {.kind = Kind::none};
+  if (*choice == "required") return {.kind = Kind::must_call};
+  if (choice->is_object() && choice->value("type", nlohmann::json()) == "allowed_tools")
+    return read_allowed(fields, *choice);
+  if (auto name = name_in_choice(*choice); !name.empty()) return {.kind = Kind::must_call, .only = {std::move(name)}};
+  if (choice->is_object())
+    fields.wrong("tool_choice", Code::unsupported, std::format("expected tool_choice to be {}", known_choices));
+  fields.expected("tool_choice", known_choices, *choice);
+  return {};
 }
 
 std::optional<bool> read_thinks(JsonFields& fields) {

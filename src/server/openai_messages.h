@@ -14,8 +14,11 @@ namespace flotilla {
 // have their arguments as text or as an object; thoughts come back as reasoning_content, reasoning or thinking.
 std::vector<ChatMessage> read_messages(JsonFields& fields);
 
-// "tools" and "tool_choice": "none" takes the tools away, "auto" is the default, what needs a constraint is refused.
+// "tools" and "tool_choice".
 void read_tools(JsonFields& fields, ChatRequest& chat);
+
+// "tool_choice" as chats and responses have it: a word, one tool, or those that are allowed of all.
+ToolChoice read_tool_choice(JsonFields& fields);
 
 // Calls of one assistant's message, in "tool_calls".
 std::vector<ToolCall> read_calls(JsonFields& message);

@@ -3,6 +3,7 @@
 #include <format>
 #include <utility>
 
+#include "server/response_format.h"
 #include "server/stream_events.h"
 
 namespace flotilla {
@@ -63,6 +64,11 @@ ApiResult<GenerationOrder> OpenAiResponses::read(const nlohmann::json& body) {
   return request_.order;
 }
 
+void OpenAiResponses::keep_order(const JsonText& body, GenerationOrder& order) {
+  keep_schema_order(body.at({"text", "format", "schema"}), order);
+  keep_tool_order(body.at({"tools"}), {"parameters"}, request_.chat);
+}
+
 ApiResult<void> OpenAiResponses::recall() {
   auto& messages = request_.chat.conversation.messages;
   if (!request_.previous.empty()) {
@@ -101,7 +107,6 @@ Json OpenAiResponses::response(const AnswerFacts& facts, std::string_view status
                 {"output", Json::array()},
                 {"usage", nullptr},
                 {"reasoning", {{"effort", nullptr}, {"summary", nullptr}}},
-                {"text", {{"format", {{"type", "text"}}}}},
                 {"truncation", "disabled"},
                 {"metadata", Json::object()}};
   response.update(request_.echo);

@@ -19,6 +19,7 @@ class OpenAiResponses : public Dialect {
   OpenAiResponses(std::shared_ptr<ResponseStore> store, std::uint64_t key) : store_(std::move(store)), key_(key) {}
 
   ApiResult<GenerationOrder> read(const nlohmann::json& body) override;
+  void keep_order(const JsonText& body, GenerationOrder& order) override;
   ApiResult<void> recall() override;
   ApiResult<std::vector<Prompt>> prompts(const OpenModel& model) override;
   const char* prompt_field() const override { return "input"; }

@@ -42,7 +42,7 @@ TEST(Tools, ReachTheTemplateAsOpenAiWritesThem) {
   ASSERT_TRUE(request);
   EXPECT_THAT(prompt_text(*request),
               HasSubstr(R"(tools: [{"type":"function","function":{"name":"weather","description":"says it",)"
-                        R"("parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}])"));
+                        R"("parameters":{"properties":{"city":{"type":"string"}},"type":"object"}}}])"));
   const auto without =
       seen(server, path, chat("hi", {{"tools", json::array({weather_tool()})}, {"tool_choice", "none"}}));
   ASSERT_TRUE(without);

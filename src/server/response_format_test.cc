@@ -32,7 +32,9 @@ TEST(ResponseFormat, ReachesTheRequestWithTheEndsOfTheModel) {
       {{{"regex", "[a-z]+"}}, {ConstraintKind::regex, "[a-z]+"}},
       {{{"regex", ""}, {"grammar", "start: \"x\""}}, {ConstraintKind::lark, "start: \"x\""}}};
   for (const auto& [more, expected] : cases) {
-    const auto request = seen(server, chat_path, chat("hi", more));
+    auto body = chat("hi", more);
+    body["chat_template_kwargs"] = {{"enable_thinking", false}};  // thoughts would come before the form
+    const auto request = seen(server, chat_path, body);
     ASSERT_TRUE(request) << more;
     EXPECT_EQ(request->constraint, expected);
     EXPECT_EQ(request->stop_tokens, std::vector<TokenId>{scripted_end});
@@ -48,7 +50,7 @@ TEST(ResponseFormat, ASchemaKeepsTheOrderInWhichItWasWritten) {
   server.backend().on_generate = [&](const GenerateRequest& made) { request = made; };
   const std::string schema = R"({"type":"object","properties":{"why":{"type":"string"},"answer":{"type":"string"}}})";
   const std::string body =
-      R"({"model": "tiny", "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
+      R"({"model": "tiny", "chat_template_kwargs": {"enable_thinking": false}, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
       schema + R"(}}, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4})";
   TestClient client(server.port());
   client.send(

@@ -5,6 +5,8 @@
 #include <utility>
 
 #include "base/limits.h"
+#include "server/openai_messages.h"
+#include "server/response_format.h"
 
 namespace flotilla {
 namespace {
@@ -106,42 +108,38 @@ void read_input(JsonFields& fields, std::vector<ChatMessage>& messages) {
   }
 }
 
-void read_tools(JsonFields& fields, ResponseRequest& request) {
+void read_response_tools(JsonFields& fields, ResponseRequest& request) {
   ToolList list(fields);
   Json taken = Json::array();
   const auto* tools = fields.array("tools", tools_max);
   for (std::size_t i = 0; tools != nullptr && i < tools->size(); ++i) {
     JsonFields tool((*tools)[i], std::format("tools[{}].", i));
     if (tool.text("type") == "function") {
-      const auto name = tool.text("name").value_or("");
-      const auto description = tool.text("description").value_or("");
+      OfferedTool offered{.name = tool.text("name").value_or(""),
+                          .description = tool.text("description").value_or(""),
+                          .parameters = {},
+                          .strict = tool.boolean("strict").value_or(false),
+                          .place = i};
       const auto* parameters = tool.object("parameters");
-      if (!tool.fault()) list.add(std::format("tools[{}].name", i), name, description, parameters);
+      if (!tool.fault()) list.add(tool.name_of("name"), std::move(offered), parameters);
       taken.push_back(Json((*tools)[i]));
     }
     if (tool.fault()) return fields.adopt(*tool.fault());
   }
   request.echo["tools"] = std::move(taken);
   const auto* choice = fields.find("tool_choice");
-  request.echo["tool_choice"] = choice != nullptr && *choice == "none" ? "none" : "auto";
-  if (choice != nullptr && *choice == "none") return;
-  list.give_to(request.chat);
-  if (choice == nullptr || *choice == "auto") return;
-  if (*choice == "required" || choice->is_object()) {
-    return fields.wrong("tool_choice", Code::unsupported,
-                        "a tool that must be called is not supported by this version; expected \"auto\" or \"none\"");
-  }
-  fields.expected("tool_choice", "\"auto\" or \"none\"", *choice);
+  request.echo["tool_choice"] = choice == nullptr ? Json("auto") : Json(*choice);
+  list.give_to(request.chat, read_tool_choice(fields));
 }
 
-void read_text_format(JsonFields& fields) {
+void read_text_format(JsonFields& fields, ResponseRequest& request) {
+  request.echo["text"] = {{"format", {{"type", "text"}}}};
   const auto* text = fields.object("text");
   if (text == nullptr) return;
   JsonFields inner(*text, "text.");
-  const auto* format = inner.object("format");
-  if (format != nullptr && format->value("type", nlohmann::json()) != "text") {
-    inner.wrong("format", Code::unsupported,
-                "answers in a given form are not supported by this version; expected {\"type\": \"text\"}");
+  if (const auto* format = inner.object("format")) {
+    read_format(inner, "format", *format, request.order);
+    request.echo["text"]["format"] = Json(*format);
   }
   if (inner.fault()) fields.adopt(*inner.fault());
 }
@@ -171,8 +169,8 @@ ResponseRequest read_response_request(JsonFields& fields) {
   request.store = fields.boolean("store").value_or(true);
   read_input(fields, request.chat.conversation.messages);
   request.chat.conversation.thinks = read_effort(fields);
-  read_tools(fields, request);
-  read_text_format(fields);
+  read_response_tools(fields, request);
+  read_text_format(fields, request);
   for (const char* name : {"background", "conversation", "prompt", "max_tool_calls"}) refuse_field(fields, name);
   refuse_unsupported(fields);
   request.echo["instructions"] = request.instructions.empty() ? Json(nullptr) : Json(request.instructions);

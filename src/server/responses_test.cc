@@ -144,8 +144,9 @@ TEST(Responses, WhatIsNotDoneIsRefusedByName) {
       {{{"input", {{{"role", "user"}, {"content", {{{"type", "input_image"}}}}}}}},
        "input[0].content[0].type",
        "input_image"},
-      {{{"tool_choice", "required"}}, "tool_choice", "not supported"},
-      {{{"text", {{"format", {{"type", "json_schema"}}}}}}, "text.format", "not supported"},
+      {{{"tool_choice", "required"}}, "tool_choice", "tools on offer"},
+      {{{"tool_choice", {{"type", "web_search"}}}}, "tool_choice", "allowed_tools"},
+      {{{"text", {{"format", {{"type", "json_schema"}}}}}}, "text.format", "schema"},
       {{{"background", true}}, "background", "not supported"},
       {{{"conversation", "c"}}, "conversation", "not supported"},
   };

@@ -7,6 +7,7 @@ AnswerFormat answer_format_of(std::string_view template_source) {
   AnswerFormat format{.calls = CallFormat::none, .thinks = has(think_mark) || has(end_think_mark)};
   if (has("[TOOL_CALLS]")) {
     format.calls = CallFormat::mistral;
+    format.name_before_arguments = has("[ARGS]");
   } else if (has("<tool_call>") && !has("<function=")) {  // with it, calls are written as XML: Qwen3-Coder
     format.calls = CallFormat::hermes;
   } else if (has("<|python_tag|>") || has("dictionary of argument name and its value")) {

@@ -18,7 +18,8 @@ enum class CallFormat : std::uint8_t {
 
 struct AnswerFormat {
   CallFormat calls = CallFormat::none;
-  bool thinks = false;  // <think>…</think>
+  bool thinks = false;                 // <think>…</think>
+  bool name_before_arguments = false;  // of mistral: [TOOL_CALLS]name[ARGS]{…}
   bool operator==(const AnswerFormat&) const = default;
 };
 

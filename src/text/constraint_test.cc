@@ -10,7 +10,6 @@
 
 #include "base/limits.h"
 #include "text/test_vocabulary.h"
-#include "text/tool_constraint.h"
 
 namespace flotilla {
 namespace {
@@ -166,45 +165,6 @@ TEST(Constraint, RandomAnswersOfARealVocabularyAreWhatWasAskedFor) {
     ASSERT_TRUE(ended) << text;
     EXPECT_THAT(text, testing::MatchesRegex("[a-f]*-[0-9]*-[0-9]*-[0-9]*")) << seed;
   }
-}
-
-TEST(Constraint, ACallOfATool) {
-  const auto tokenizer = test_tokenizer(smollm2_file);
-  ASSERT_TRUE(tokenizer);
-  const std::vector<ToolSignature> tools{
-      {"weather", R"({"type":"object","properties":{"place":{"$ref":"#/$defs/place"}},"required":["place"],)"
-                  R"("additionalProperties":false,"$defs":{"place":{"enum":["Rome","Oslo"]}}})"},
-      {"stop \"now\"", ""}};
-  const ToolCallFormat hermes{.begin = "<tool_call>\n",
-                              .end = "\n</tool_call>",
-                              .name_key = "name",
-                              .arguments_key = "arguments",
-                              .separator = "\n",
-                              .calls_max = 2};
-  const auto source = tool_call_constraint(tools, hermes);
-  ASSERT_TRUE(check_constraint(source, *tokenizer)) << check_constraint(source, *tokenizer).error().message;
-  auto constraint = compiled(*tokenizer, source.kind, source.text);
-  for (const std::string text : {R"(<tool_call>
-{"name": "weather", "arguments": {"place": "Oslo"}}
-</tool_call>)",
-                                 R"(<tool_call>
-{"name": "stop \"now\"", "arguments": {}}
-</tool_call>
-<tool_call>
-{"name": "weather", "arguments": {"place":"Rome"}}
-</tool_call>)"}) {
-    ASSERT_TRUE(constraint.follow({}));
-    const auto tokens = tokenizer->encode(text, false, false);
-    EXPECT_EQ(constraint.allowed(tokens), tokens.size()) << text;
-    ASSERT_TRUE(constraint.follow(tokens));
-    const auto mask = constraint.mask();
-    ASSERT_TRUE(mask);
-    EXPECT_TRUE(mask->contains(tokenizer->eos()));
-  }
-  ASSERT_TRUE(constraint.follow({}));
-  const auto wrong =
-      tokenizer->encode("<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"place\": \"Bonn", false, false);
-  EXPECT_LT(constraint.allowed(wrong), wrong.size());
 }
 
 }  // namespace

@@ -1,33 +1,39 @@
 #!/usr/bin/env python3
 """Tools, thoughts and responses by OpenAI's client, and Anthropic's and Ollama's own clients, unmodified, against every node.
 
-    FLOTILLA_MODEL=tiny FLOTILLA_URLS="http://127.0.0.1:1/v1" [FLOTILLA_SCRIPTED=1] tests/clients/test_dialects.py
+    tests/clients/run …
 
-Where a model is scripted it answers with what stands behind "[say]": so tools are called. A real one of these tests knows
-no tools, and says so.
+Where a model is scripted it answers with what stands behind "[say]": so tools are called. Of real ones one knows no tools, and
+says so; the other calls what it must.
 """
 
-import os
-import sys
-import unittest
+import json
 
 import anthropic
 import ollama
 import openai
-
-MODEL = os.environ.get("FLOTILLA_MODEL", "")
-URLS = os.environ.get("FLOTILLA_URLS", "").replace(",", " ").split()
-IS_SCRIPTED = os.environ.get("FLOTILLA_SCRIPTED") == "1"
+from at_nodes import IS_SCRIPTED, MODEL, TOOL_MODEL, at_every_node, main, only_real, only_scripted, with_tools
 
 QUESTION = [{"role": "user", "content": "Count from one to twenty in words."}]
-SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"], "additionalProperties": False}
 CALL = '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}</tool_call>'
 SAID = "[say]<think>It asks for weather.</think>Let me see.\n" + CALL
 ASKING = [{"role": "user", "content": SAID}]
 GREEDY = {"temperature": 0}  # of which Anthropic's client knows no more than that it may be sent
+NOTHING_SAID = [{"role": "user", "content": "[say]" + CALL if IS_SCRIPTED else "What is the weather like?"}]
+FORM = {
+    "type": "object",
+    "properties": {"sure": {"type": "boolean"}, "answer": {"enum": ["yes", "no"]}},
+    "required": ["sure", "answer"],
+    "additionalProperties": False,
+}
+IN_FORM = [{"role": "user", "content": '[say]{"sure": true, "answer": "yes"}' if IS_SCRIPTED else "Is it so?"}]
 
-only_scripted = unittest.skipUnless(IS_SCRIPTED, "needs a model that calls tools when told to")
-only_real = unittest.skipIf(IS_SCRIPTED, "needs a model whose template knows no tools")
+
+def keeps_to_form(text):
+    said = json.loads(text)
+    return list(said) == ["sure", "answer"] and isinstance(said["sure"], bool) and said["answer"] in ("yes", "no")
+
 
 
 class OpenAiAtNode:
@@ -56,6 +62,24 @@ class OpenAiAtNode:
         later = [*ASKING, choice.message, {"role": "tool", "tool_call_id": call.id, "content": "rain"}]
         answer = self.client.chat.completions.create(model=MODEL, messages=later, tools=self.tools, max_tokens=5)
         self.assertTrue(answer.choices[0].message)
+
+    @with_tools
+    def test_a_tool_that_must_be_called_is(self):
+        named = {"type": "function", "function": {"name": "weather"}}
+        for choice in ("required", named):
+            answer = self.client.chat.completions.create(model=TOOL_MODEL, messages=NOTHING_SAID, tools=self.tools, tool_choice=choice, parallel_tool_calls=False)
+            self.assertEqual(answer.choices[0].finish_reason, "tool_calls")
+            [call] = answer.choices[0].message.tool_calls
+            self.assertEqual(call.function.name, "weather")
+            self.assertIn(json.loads(call.function.arguments), ({"city": "Paris"}, {"city": "Rome"}))
+        response = self.client.responses.create(model=TOOL_MODEL, input=NOTHING_SAID, tools=self.flat_tools, tool_choice={"type": "function", "name": "weather"})
+        self.assertEqual([item.type for item in response.output], ["function_call"])
+        self.assertIn(json.loads(response.output[0].arguments)["city"], ("Paris", "Rome"))
+
+    def test_a_response_keeps_to_a_form(self):
+        form = {"format": {"type": "json_schema", "name": "answer", "schema": FORM, "strict": True}}
+        response = self.client.responses.create(model=MODEL, input=IN_FORM, text=form)
+        self.assertTrue(keeps_to_form(response.output_text), response.output_text)
 
     @only_real
     def test_a_model_without_tools_says_so(self):
@@ -151,6 +175,19 @@ class AnthropicAtNode:
         later = [*ASKING, {"role": "assistant", "content": streamed.content}, {"role": "user", "content": [result]}]
         self.assertTrue(self.create(messages=later, tools=self.tools).content)
 
+    @with_tools
+    def test_a_tool_that_must_be_called_is(self):
+        for choice in ({"type": "any"}, {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}):
+            message = self.create(model=TOOL_MODEL, max_tokens=500, messages=NOTHING_SAID, tools=self.tools, tool_choice=choice)
+            self.assertEqual(message.stop_reason, "tool_use")
+            self.assertEqual({block.type for block in message.content}, {"tool_use"})
+            self.assertIn(message.content[0].input, ({"city": "Paris"}, {"city": "Rome"}))
+
+    def test_a_message_keeps_to_a_form(self):
+        form = {"format": {"type": "json_schema", "schema": FORM}}
+        message = self.create(max_tokens=200, messages=IN_FORM, extra_body={"output_config": form})
+        self.assertTrue(keeps_to_form(message.content[0].text), message)
+
     @only_real
     def test_a_model_without_tools_says_so(self):
         with self.assertRaises(anthropic.BadRequestError):
@@ -181,6 +218,16 @@ class OllamaAtNode:
         self.assertTrue(answer.response)
         self.assertEqual(self.client.generate(model=MODEL).done_reason, "load")
 
+    def test_an_answer_keeps_to_a_form(self):
+        for temperature in (0, 1):
+            options = {"temperature": temperature, "num_predict": 300}
+            answer = self.client.chat(model=MODEL, messages=IN_FORM, format=FORM, options=options)
+            self.assertTrue(keeps_to_form(answer.message.content), answer)
+            answer = self.client.generate(model=MODEL, prompt=IN_FORM[0]["content"], format=FORM, options=options)
+            self.assertTrue(keeps_to_form(answer.response), answer)
+        answer = self.client.generate(model=MODEL, prompt=IN_FORM[0]["content"], format="json", options={"num_predict": 400})
+        self.assertTrue(answer.response.lstrip().startswith("{"))
+
     def test_models_are_listed_shown_and_running(self):
         self.assertIn(MODEL, [model.model for model in self.client.list().models])
         self.assertIn(MODEL, [model.model for model in self.client.ps().models])
@@ -206,16 +253,7 @@ class OllamaAtNode:
         self.assertTrue(self.client.chat(model=MODEL, messages=later, tools=self.tools, options=self.options).message)
 
 
-def load_tests(loader, tests, pattern):
-    suite = unittest.TestSuite()
-    for index, url in enumerate(URLS):
-        for cases in (OpenAiAtNode, AnthropicAtNode, OllamaAtNode):
-            case = type(f"{cases.__name__}{index}", (cases, unittest.TestCase), {"url": url})
-            suite.addTests(loader.loadTestsFromTestCase(case))
-    return suite
-
+load_tests = at_every_node(OpenAiAtNode, AnthropicAtNode, OllamaAtNode)
 
 if __name__ == "__main__":
-    if not MODEL or not URLS:
-        sys.exit("expected FLOTILLA_MODEL and FLOTILLA_URLS in the environment; tests/clients/run sets them")
-    unittest.main(verbosity=2)
+    main()

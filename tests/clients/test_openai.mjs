@@ -7,6 +7,8 @@ import { describe, test } from "node:test";
 import OpenAI from "openai";
 
 const model = process.env.FLOTILLA_MODEL ?? "";
+const toolModel = process.env.FLOTILLA_TOOL_MODEL ?? "";
+const isScripted = process.env.FLOTILLA_SCRIPTED === "1";
 const urls = (process.env.FLOTILLA_URLS ?? "").split(/[\s,]+/).filter(Boolean);
 if (!model || urls.length === 0) {
   throw new Error("expected FLOTILLA_MODEL and FLOTILLA_URLS in the environment; tests/clients/run sets them");
@@ -18,6 +20,12 @@ const messages = [
 ];
 const greedy = { model, temperature: 0, seed: 1, messages, max_tokens: 20 };
 const longAnswer = { ...greedy, messages: [{ role: "user", content: "Count forever." }], max_tokens: 2000, ignore_eos: true, stream: true };
+const cities = ["Paris", "Rome"];
+const place = { type: "object", properties: { city: { enum: cities } }, required: ["city"], additionalProperties: false };
+const weather = { type: "function", function: { name: "weather", description: "says it", parameters: place } };
+const call = '<tool_call>{"name": "weather", "arguments": {"city": "Paris"}}</tool_call>';
+// A script says what it is told to; a model whatever its request's constraint makes of it.
+const saying = (text) => [{ role: "user", content: isScripted ? "[say]" + text : "What is the weather like?" }];
 const connect = (baseURL) => new OpenAI({ baseURL, apiKey: "any", maxRetries: 0, timeout: 300_000 });
 
 async function collect(stream) {
@@ -115,6 +123,45 @@ for (const url of urls) {
           return error instanceof OpenAI.BadRequestError && error.code === "context_length_exceeded";
         });
       }
+    });
+
+    test("a tool that must be called is, whole and streamed", { skip: !toolModel }, async () => {
+      const named = { type: "function", function: { name: "weather" } };
+      for (const tool_choice of ["required", named]) {
+        const asked = { model: toolModel, messages: saying(call), tools: [weather], tool_choice, parallel_tool_calls: false, max_tokens: 500 };
+        const whole = await client.chat.completions.create(asked);
+        const streamed = await client.chat.completions.stream(asked).finalChatCompletion();
+        for (const { choices } of [whole, streamed]) {
+          assert.equal(choices[0].finish_reason, "tool_calls");
+          const [made, ...others] = choices[0].message.tool_calls;
+          assert.deepEqual(others, []);
+          assert.equal(made.function.name, "weather");
+          assert.ok(cities.includes(JSON.parse(made.function.arguments).city));
+        }
+        const later = [...asked.messages, whole.choices[0].message, { role: "tool", tool_call_id: whole.choices[0].message.tool_calls[0].id, content: "rain" }];
+        assert.ok(await client.chat.completions.create({ model: toolModel, messages: later, tools: [weather], max_tokens: 5 }));
+      }
+    });
+
+    test("answers and responses keep to a schema", async () => {
+      const form = { type: "json_schema", name: "answer", schema: place, strict: true };
+      const messages = saying('{"city": "Paris"}');
+      const answer = await chat({ messages, max_tokens: 200, response_format: { type: "json_schema", json_schema: { name: form.name, schema: place, strict: true } } });
+      assert.ok(cities.includes(JSON.parse(answer.choices[0].message.content).city));
+      const response = await client.responses.create({ model, input: messages, text: { format: form } });
+      assert.ok(cities.includes(JSON.parse(response.output_text).city));
+    });
+
+    test("a response is the same whole and streamed, and can be aborted", async () => {
+      const asked = { model, input: "Count.", max_output_tokens: 20, temperature: 0 };
+      const whole = await client.responses.create(asked);
+      const events = await collect(await client.responses.create({ ...asked, stream: true }));
+      const text = events.filter((event) => event.type === "response.output_text.delta").map((event) => event.delta).join("");
+      assert.equal(text, whole.output_text);
+      assert.deepEqual(events.map((event) => event.sequence_number), events.map((_, index) => index));
+      const stream = await client.responses.create({ ...asked, input: "Count forever.", max_output_tokens: 2000, stream: true });
+      for await (const _ of stream) stream.controller.abort();
+      assert.ok((await chat({ max_tokens: 2 })).choices[0].message.content);
     });
 
     test("a stream can be aborted in the middle, again and again", async () => {

@@ -5,15 +5,11 @@
 """
 
 import asyncio
-import os
-import sys
 import time
 import unittest
 
 import openai
-
-MODEL = os.environ.get("FLOTILLA_MODEL", "")
-URLS = os.environ.get("FLOTILLA_URLS", "").replace(",", " ").split()
+from at_nodes import MODEL, URLS, at_every_node, main
 
 MESSAGES = [
     {"role": "developer", "content": "You are a helpful assistant."},
@@ -24,8 +20,6 @@ LONG_ANSWER = {"messages": [{"role": "user", "content": "Count forever."}], "max
 
 
 class AtOneNode:
-    """Every test here runs once for each URL: see load_tests."""
-
     url = ""
 
     def setUp(self):
@@ -157,15 +151,7 @@ class AtEveryNode(unittest.TestCase):
         self.assertEqual(tokens, tokens[:1] * len(URLS))
 
 
-def load_tests(loader, tests, pattern):
-    suite = unittest.TestSuite([loader.loadTestsFromTestCase(AtEveryNode)])
-    for index, url in enumerate(URLS):
-        case = type(f"AtNode{index}", (AtOneNode, unittest.TestCase), {"url": url})
-        suite.addTests(loader.loadTestsFromTestCase(case))
-    return suite
-
+load_tests = at_every_node(AtOneNode, once=[AtEveryNode])
 
 if __name__ == "__main__":
-    if not MODEL or not URLS:
-        sys.exit("expected FLOTILLA_MODEL and FLOTILLA_URLS in the environment; tests/clients/run sets them")
-    unittest.main(verbosity=2)
+    main()

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Answers that keep to a schema, a pattern or a grammar: of a real model at temperature 1, checked by a validator that knows
-nothing of us; on one machine, in a ring and in a tensor group, through the loss of a runner; and what is refused.
+"""Answers that keep to a schema, a pattern or a grammar, and calls of tools that must be made: of a real model at temperature
+1, checked by a validator that knows nothing of us; on one machine, in a ring and in a tensor group, through the loss of a
+runner; and what is refused.
 
     FLOTILLA_BINARY=build/flotilla tests/process/test_structured.py [TEST...]
     FLOTILLA_BINARY=build/flotilla tests/process/test_structured.py --schemas 300 [--seed 1]
@@ -13,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 import unittest
 
@@ -27,6 +29,7 @@ except ImportError:
 
 from flotilla import MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
 from schemas import SchemaMaker  # noqa: E402
+from tool_model import TOOL_MODEL, make_tool_model  # noqa: E402
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS_MAX = 1200
@@ -50,6 +53,29 @@ def ask(node, seed=0, **fields):
     return node.post("/v1/chat/completions", dict(body, **fields))
 
 
+SCHEMAS = {
+    "weather": {
+        "type": "object",
+        "properties": {"place": {"enum": ["Rome", "Oslo"]}, "days": {"type": "integer", "minimum": 1, "maximum": 9}},
+        "required": ["place", "days"],
+        "additionalProperties": False,
+    },
+    "note": {
+        "type": "object",
+        "properties": {"text": {"type": "string", "maxLength": 12}, "about": {"$ref": "#/$defs/kind"}},
+        "required": ["text", "about"],
+        "additionalProperties": False,
+        "$defs": {"kind": {"enum": ["work", "home"]}},
+    },
+}
+
+
+def call_tools(node, seed=0, strict=False, **fields):
+    tools = [{"type": "function", "function": {"name": name, "parameters": schema, "strict": strict}} for name, schema in SCHEMAS.items()]
+    fields = {"tools": tools, "max_tokens": 400, "temperature": 1, "seed": seed, "model": TOOL_MODEL, **fields}
+    return node.post("/v1/chat/completions", dict({"messages": [{"role": "user", "content": "What is the weather like?"}]}, **fields))
+
+
 def content(answer):
     choice = answer.json()["choices"][0]
     return choice["message"]["content"], choice["finish_reason"]
@@ -71,15 +97,32 @@ class Structured(unittest.TestCase):
     def setUpClass(cls):
         if jsonschema is None:
             raise AssertionError("the validator is not installed; run tests/clients/setup")
-        cls.fleet = Fleet(["a", "b"], models={"a": [MODELS_FOLDER]}, flags=["--threads", "1"])
+        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
+        make_tool_model(folder)
+        cls.fleet = Fleet(["a", "b"], models={"a": [MODELS_FOLDER, folder]}, flags=["--threads", "1"])
         cls.enterClassContext(cls.fleet)
         cls.fleet.wait_joined()
         cls.a = cls.fleet["a"]
         cls.load(nodes=["a"])
 
     @classmethod
-    def load(cls, **wishes):
-        cls.a.load(SMOLLM2, context=CONTEXT_TOKENS, sequences=4, **wishes)
+    def load(cls, model=SMOLLM2, **wishes):
+        cls.a.load(model, context=CONTEXT_TOKENS, sequences=4, **wishes)
+
+    def expect_calls(self, answer, names=SCHEMAS):
+        """Every choice calls, as the schemas say, and says nothing beside; how many calls there were."""
+        self.assertEqual(200, answer.status, answer)
+        count = 0
+        for choice in answer.json()["choices"]:
+            self.assertEqual("tool_calls", choice["finish_reason"], choice)
+            self.assertIsNone(choice["message"]["content"])
+            for call in choice["message"]["tool_calls"]:
+                count += 1
+                name, arguments = call["function"]["name"], call["function"]["arguments"]
+                self.assertIn(name, names)
+                self.assertIsNone(fault_of(arguments, SCHEMAS[name]), arguments)
+                self.assertEqual(SCHEMAS[name]["required"], list(json.loads(arguments)))
+        return count
 
     def expect_valid(self, answer, schema):
         self.assertEqual(200, answer.status, "%s\n%s" % (answer, json.dumps(schema)))
@@ -153,6 +196,39 @@ class Structured(unittest.TestCase):
         finally:
             self.load(nodes=["a"])
 
+    def test_tools_that_must_be_called_are_on_one_machine_and_in_a_ring(self):
+        try:
+            for nodes in (["a"], ["a", "b"]):
+                self.load(TOOL_MODEL, nodes=nodes)
+                for node in (self.a, self.fleet["b"]):
+                    one = call_tools(node, 1, tool_choice="required", parallel_tool_calls=False, n=4)
+                    self.assertEqual(4, self.expect_calls(one))
+                    named = {"type": "function", "function": {"name": "note"}}
+                    self.assertEqual(1, self.expect_calls(call_tools(node, 2, tool_choice=named), ["note"]))
+                guessed, slow = (call_tools(self.a, tool_choice="required", temperature=0, speculate=each, parallel_tool_calls=False) for each in (True, False))
+                self.assertEqual(1, self.expect_calls(slow))
+                self.assertEqual(1, self.expect_calls(guessed))
+        finally:
+            self.a.post("/unload", {"model": TOOL_MODEL})
+
+    def test_calls_of_strict_tools_keep_to_their_schemas_where_none_must_be(self):
+        self.load(TOOL_MODEL, nodes=["a"])
+        try:
+            # A model of this size calls when its first token is that of a call.
+            begin = self.a.post("/tokenize", {"model": TOOL_MODEL, "content": "<tool"}).json()["tokens"][0]
+            called = 0
+            for seed in range(4):
+                answer = call_tools(self.a, seed, strict=True, logit_bias={str(begin): 12})
+                self.assertEqual(200, answer.status, answer)
+                for call in answer.json()["choices"][0]["message"].get("tool_calls", []):
+                    called += 1
+                    self.assertIsNone(fault_of(call["function"]["arguments"], SCHEMAS[call["function"]["name"]]), call)
+            print("%d calls in answers that need not have had any" % called)
+            free = call_tools(self.a, 1, strict=True, max_tokens=20)
+            self.assertTrue(free.json()["choices"][0]["message"]["content"])
+        finally:
+            self.a.post("/unload", {"model": TOOL_MODEL})
+
     def test_goes_on_after_its_runner_was_killed(self):
         schema = {"type": "array", "items": {"enum": ["red", "green", "blue"]}, "minItems": 60, "maxItems": 60}
         body = {
@@ -184,6 +260,7 @@ class Structured(unittest.TestCase):
                 yield text
 
     def test_what_cannot_be_kept_to_is_refused_soon_and_by_name(self):
+        slowest = 0
         pair = {"anyOf": [{"pattern": "^(a|b)*a(a|b){12}$"}, {"pattern": "^(b|c)*b(b|c){11}$"}]}
         for fields, param in (
             ({"response_format": wants({"type": "string", "pattern": "(?<!a)b"})}, "response_format"),
@@ -203,6 +280,8 @@ class Structured(unittest.TestCase):
             self.assertEqual(400, answer.status, answer)
             self.assertEqual(param, answer.error()["param"])
             self.assertLess(took, REFUSED_SECONDS, answer)
+            slowest = max(slowest, took)
+        print("the slowest refusal took %.2f s" % slowest)
         text, _ = content(ask(self.a, regex="fine"))
         self.assertEqual("fine", text)
 
