@@ -90,7 +90,7 @@ describe('the page and a hub', { skip: await reason_to_skip(), timeout: 300_000 
       await hub.set({ bytes_per_second: 12_000_000 });
       const visitor = await Visitor.come(browser, `${first.page}#/models`);
       const row = await find(visitor.page);
-      await row.getByRole('button', { name: `Load ${reference}…` }).click();
+      await row.getByRole('button', { name: `Load… ${reference}` }).click();
       await row.getByRole('button', { name: 'Load', exact: true }).click();
       const card = visitor.page.getByRole('article', { name: `Load of ${reference}` });
       await card.getByRole('list', { name: 'Machines' }).getByText('harbour').first().waitFor();

@@ -65,6 +65,15 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await visitor.leave(/status of 400/);
   });
 
+  // Where it matters how an answer looks, not where it comes from.
+  const answer_with = (page, text) =>
+    page.route('**/v1/chat/completions', (route) =>
+      route.fulfill({
+        contentType: 'text/event-stream',
+        body: `data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\ndata: [DONE]\n\n`,
+      }),
+    );
+
   // Each line of the answer to POST `path` is sent when the test says so: say(line), and end().
   async function scripted(page, path) {
     await page.addInitScript((path) => {
@@ -147,11 +156,13 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await visitor.go('models');
     const hub = await scripted(page, 'load');
     const row = page.getByRole('listitem', { name: 'qwen3-4b' });
-    await row.getByRole('button', { name: 'Load qwen3-4b…' }).click();
+    await row.getByRole('button', { name: 'Load… qwen3-4b' }).click();
     await row.getByText('No machine has it yet').waitFor();
     await row.getByLabel('Context, tokens').selectOption('4096');
+    const load = row.getByRole('button', { name: 'Load', exact: true });
+    await until('it has been asked', () => load.isEnabled());
     await visitor.accessible('a preview of what nobody has');
-    await row.getByRole('button', { name: 'Load', exact: true }).click();
+    await load.click();
     const card = page.getByRole('article', { name: 'Load of qwen3-4b' });
     await card.getByText('Planning…').waitFor();
     assert.deepEqual(await hub.asked(), [{ model: 'qwen3-4b', context: 4096 }]);
@@ -327,12 +338,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       'Look:\n\n```python\nimport os\n```\n\n$\\frac{a}{b}$ ' +
       '<img src="https://evil.example/x.png" onerror="alert(1)"> ' +
       '![p](https://evil.example/y.png)';
-    await page.route('**/v1/chat/completions', (route) =>
-      route.fulfill({
-        contentType: 'text/event-stream',
-        body: `data: ${JSON.stringify({ choices: [{ delta: { content: text } }] })}\n\ndata: [DONE]\n\n`,
-      }),
-    );
+    await answer_with(page, text);
     await visitor.ask('Show me.');
     await page.locator('.hljs-keyword', { hasText: 'import' }).waitFor();
     await page.locator('math mfrac').waitFor();
@@ -423,6 +429,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
   test('by touch, in a narrow window: asked, found again among the conversations, gone on with', async () => {
     const visitor = await come({ width: 360, height: 740 });
     const { page } = visitor;
+    await answer_with(page, 'Aye.');
     await page.getByLabel('Question', { exact: true }).fill('Say something short.');
     await page.getByRole('button', { name: 'Send' }).tap();
     const answer = await visitor.answered();
@@ -492,6 +499,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     test(`fits a window ${width} wide and passes axe in every view, light and dark`, async () => {
       for (const dark of [false, true]) {
         const visitor = await come({ width, height: 740, dark });
+        await answer_with(visitor.page, 'An answer with `code`.\n\n1. one\n2. two');
         await visitor.ask('Say something short.');
         await visitor.answered();
         await visitor.accessible(`a conversation, ${width} wide, ${dark ? 'dark' : 'light'}`);

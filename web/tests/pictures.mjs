@@ -114,7 +114,8 @@ for (const width of widths) {
       if (view === 'talk') await talk(page);
       if (view === 'pull') await pull(page);
       if (view === 'delete') await ask_to_delete(page);
-      if (view === 'models') await page.getByRole('button', { name: 'Load…' }).first().click();
+      const preview = page.getByRole('button', { name: 'Load…', exact: true }).first();
+      if (view === 'models' && (await preview.count()) > 0) await preview.click();
       await page.waitForTimeout(900);
       await page.screenshot({ path: `${folder}/${view}-${width}-${colorScheme}.png` });
       await whole(page, `${folder}/${view}-${width}-${colorScheme}-whole.png`);
