@@ -141,6 +141,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await card.getByRole('button', { name: /from this list/ }).click();
     await card.waitFor({ state: 'detached' });
 
+    await row.getByLabel('Quantization of qwen3-4b').selectOption('Q8_0');
     await row.getByRole('button', { name: `Pull ${name}` }).click();
     await until('it is asked for', async () => (await hub.asked()).length === 3);
     await hub.say({ error: { code: 'unavailable', message: '[hub] expected an answer but got none; is it there?' } });
@@ -483,8 +484,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     await page.evaluate(() => (location.hash = '#/models'));
     await page.getByRole('heading', { name: 'Models' }).waitFor();
     const card = page.getByRole('article', { name: model, exact: true });
-    await tab_to('Unload');
-    await page.keyboard.press('Enter');
+    await node.post('unload', { model });
     await card.getByRole('button', { name: 'Load…' }).waitFor();
     await tab_to('Load…');
     await page.keyboard.press('Enter');
@@ -500,7 +500,8 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       for (const dark of [false, true]) {
         const visitor = await come({ width, height: 740, dark });
         await answer_with(visitor.page, 'An answer with `code`.\n\n1. one\n2. two');
-        await visitor.ask('Say something short.');
+        await visitor.page.getByLabel('Question', { exact: true }).fill('Say something short.');
+        await visitor.page.getByRole('button', { name: 'Send' }).click(); // by touch the Enter key ends a line
         await visitor.answered();
         await visitor.accessible(`a conversation, ${width} wide, ${dark ? 'dark' : 'light'}`);
         await visitor.fits('a conversation');
