@@ -13,9 +13,10 @@ export default defineConfig({
   },
   server: {
     proxy: {
-      '^/(v1|cluster|placements|plan|load|unload|models|members|token|join|approve|revoke|leave|health|ready)': {
-        target: process.env.FLOTILLA_NODE ?? 'http://127.0.0.1:52415',
-      },
+      '^/(v1|cluster|placements|plan|load|unload|models|hub|pulls?|delete|metrics|members|tokens?|join|approve|revoke|leave|health|ready)':
+        {
+          target: process.env.FLOTILLA_NODE ?? 'http://127.0.0.1:52415',
+        },
     },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },

@@ -39,35 +39,23 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
     return [first, second];
   };
 
-  // The newcomer's side: reads the lines of its order to join until one has what is wanted.
-  // The rest is left unread, not let go of: who hangs up has given up.
-  async function read_lines(answer, wanted) {
-    const reader = answer.body.getReader();
-    let text = '';
-    for (let read = await reader.read(); !read.done; read = await reader.read()) {
-      text += Buffer.from(read.value).toString();
-      const found = text
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line))
-        .find(wanted);
-      if (found) return found;
-    }
-    throw new Error(`ended with ${text}`);
-  }
-
   test('a machine that asks is let in by its six digits, and can be put out again', () =>
     with_nodes(alone, async (harbour, pier) => {
       const visitor = await Visitor.come(browser, `${harbour.page}#/members`);
       const { page } = visitor;
       await page.getByText(/No machine asks/).waitFor();
-      const joining = await pier.post('join', {});
-      const { progress } = await read_lines(joining, (line) => line.progress);
+      const newcomer = await Visitor.come(browser, `${pier.page}#/members`);
+      await newcomer.page.getByRole('button', { name: 'Join by six digits' }).click();
+      const digits = newcomer.page.getByText(/^\d{3} \d{3}$/);
+      const code = (await digits.innerText()).replace(' ', '');
+      await newcomer.accessible('six digits of a newcomer');
       const guest = page.getByRole('article', { name: 'pier' });
-      await guest.getByLabel(`Code ${[...progress.code].join(' ')}`).waitFor();
+      await guest.getByLabel(`Code ${[...code].join(' ')}`).waitFor();
       await visitor.accessible('a guest');
       await guest.getByRole('button', { name: 'Approve' }).click();
-      assert.ok((await pier.post('join', { confirm: progress.code })).ok);
+      await newcomer.page.getByRole('button', { name: 'It shows the same' }).click();
+      await newcomer.page.getByText('Joined by harbour.').waitFor();
+      await newcomer.leave();
       const row = page.getByRole('row', { name: /pier/ });
       await row.getByText('here').waitFor();
 

@@ -16,6 +16,7 @@ const models = process.env.FLOTILLA_MODELS_DIR ?? join(root, '.cache/models');
 const file = 'SmolLM2-135M-Instruct.Q4_1.gguf';
 
 export const model = file.replace(/\.gguf$/, '');
+export const model_file = join(models, file);
 export const can_run = existsSync(binary) && existsSync(join(models, file));
 
 // Below those that the system gives to outgoing connections meanwhile and those that other tests take, each once.
@@ -51,7 +52,8 @@ export async function until(what, condition, seconds = 60) {
 
 export class Node {
   // has_model: its folder has the model's file, and nothing else. More arguments go to `flotilla serve`.
-  static async start(name, { has_model = false, arguments: more = [] } = {}) {
+  // hub: where it finds models that it has not (a Hub); else it asks nobody.
+  static async start(name, { has_model = false, arguments: more = [], hub = null } = {}) {
     const node = new Node();
     node.name = name;
     node.home = mkdtempSync(join(tmpdir(), 'flotilla-page-'));
@@ -78,7 +80,14 @@ export class Node {
         node.home,
         ...more,
       ],
-      { stdio: ['ignore', 'ignore', 'inherit'] },
+      {
+        stdio: ['ignore', 'ignore', 'inherit'],
+        env: {
+          ...process.env,
+          HF_HOME: join(node.home, 'hf'), // not what this machine's user has pulled
+          ...(hub ? { HF_ENDPOINT: hub.endpoint } : { HF_HUB_OFFLINE: '1' }),
+        },
+      },
     );
     await until(`${name} answers`, async () => (await fetch(`${node.url}/health`)).ok);
     return node;

@@ -1,13 +1,15 @@
-// Pictures of every view at three widths, light and dark, for people to look at.
+// Pictures of every view at three widths, light and dark, for people to look at. Where a view is longer than the window a
+// second one ("-whole") shows all of it.
 //
 //   node tests/pictures.mjs PAGE-URL FOLDER [VIEW...]
 
 import { mkdirSync } from 'node:fs';
 import { launch } from './browser.mjs';
+import { short_names } from './visitor.mjs';
 
 const [, , url, folder, ...wanted] = process.argv;
 const widths = [360, 768, 1440];
-const views = wanted.length > 0 ? wanted : ['chat', 'talk', 'fleet', 'models', 'members', 'connect'];
+const views = wanted.length > 0 ? wanted : ['chat', 'talk', 'fleet', 'models', 'pull', 'delete', 'members', 'connect'];
 
 const answer = `Of course. A short **summary**, then code:
 
@@ -50,21 +52,74 @@ async function talk(page) {
   await page.locator('.hljs-keyword').first().waitFor();
 }
 
+// A pull as a hub would let it go on, and what there is to pull.
+async function pull(page) {
+  await page.route('**/pulls', (route) => route.fulfill({ json: { pulls: [] } }));
+  await page.route('**/hub/models?*', (route) => route.fulfill({ json: { models: short_names } }));
+  await page.addInitScript(() => {
+    const fetched = globalThis.fetch;
+    const mib = 1024 * 1024;
+    const machines = [
+      { name: 'harbour', done_bytes: 610 * mib, total_bytes: 1400 * mib },
+      { name: 'pier', done_bytes: 300 * mib, total_bytes: 900 * mib },
+    ];
+    const progress = { done_bytes: 910 * mib, total_bytes: 2300 * mib, bytes_per_second: 11e6, machines };
+    const said = new TextEncoder().encode(`${JSON.stringify({ progress })}\n`);
+    globalThis.fetch = (url, wish) => {
+      if (String(url) !== './pull') return fetched(url, wish);
+      return Promise.resolve(new Response(new ReadableStream({ start: (controller) => controller.enqueue(said) })));
+    };
+  });
+  await page.reload();
+  const row = page.getByRole('listitem', { name: 'qwen3-4b' });
+  await row.getByRole('button', { name: 'Pull qwen3-4b' }).click();
+  await page.getByText('910 MiB').first().waitFor();
+}
+
+async function ask_to_delete(page) {
+  await page.route('**/pulls', (route) => route.fulfill({ json: { pulls: [] } }));
+  await page.route('**/hub/models?*', (route) => route.fulfill({ json: { models: short_names } }));
+  await page.reload();
+  await page
+    .getByRole('button', { name: /^Delete / })
+    .first()
+    .click();
+}
+
+// The view as long as it is.
+async function whole(page, path) {
+  const { width, height } = page.viewportSize();
+  const missing = await page.evaluate(() => {
+    const scrolls = [document.querySelector('main'), document.querySelector('.scroller')].filter(Boolean);
+    return Math.max(...scrolls.map((each) => each.scrollHeight - each.clientHeight));
+  });
+  if (missing < 20) return;
+  await page.setViewportSize({ width, height: Math.min(height + missing, 4000) });
+  await page.waitForTimeout(300);
+  await page.screenshot({ path });
+  await page.setViewportSize({ width, height });
+}
+
 mkdirSync(folder, { recursive: true });
 const browser = await launch();
 for (const width of widths) {
   for (const colorScheme of ['light', 'dark']) {
     const context = await browser.newContext({ viewport: { width, height: width < 500 ? 740 : 900 }, colorScheme });
-    const page = await context.newPage();
-    page.on('console', (message) => message.type() === 'error' && console.log(`${width} ${message.text()}`));
     for (const view of views) {
-      await page.goto(`${url}#/${view === 'talk' ? 'chat' : view}`);
+      const page = await context.newPage();
+      page.on('console', (message) => message.type() === 'error' && console.log(`${width} ${message.text()}`));
+      await page.goto(`${url}#/${{ talk: 'chat', pull: 'models', delete: 'models' }[view] ?? view}`);
       await page.reload();
       await page.waitForTimeout(1200);
       if (view === 'talk') await talk(page);
-      if (view === 'models') await page.getByRole('button', { name: 'Load…' }).first().click();
+      if (view === 'pull') await pull(page);
+      if (view === 'delete') await ask_to_delete(page);
+      const preview = page.getByRole('button', { name: 'Load…', exact: true }).first();
+      if (view === 'models' && (await preview.count()) > 0) await preview.click();
       await page.waitForTimeout(900);
       await page.screenshot({ path: `${folder}/${view}-${width}-${colorScheme}.png` });
+      await whole(page, `${folder}/${view}-${width}-${colorScheme}-whole.png`);
+      await page.close();
     }
     await context.close();
   }

@@ -6,6 +6,17 @@ import { createRequire } from 'node:module';
 
 const axe_source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
+// What a hub might answer.
+export const short_names = [
+  { name: 'smollm2-135m', repository: 'bartowski/SmolLM2-135M-Instruct-GGUF', kind: 'short', quants: ['Q4_K_M'] },
+  { name: 'qwen3-4b', repository: 'Qwen/Qwen3-4B-GGUF', kind: 'short', quants: ['Q4_K_M', 'Q5_K_M', 'Q6_K', 'Q8_0'] },
+  {
+    name: 'a-house-with-a-long-name/A-Model-With-A-Very-Long-Name-Instruct-2607-v1.5-i1-GGUF',
+    repository: 'a-house-with-a-long-name/A-Model-With-A-Very-Long-Name-Instruct-2607-v1.5-i1-GGUF',
+    kind: 'hub',
+  },
+];
+
 export class Visitor {
   static async come(browser, url, { width = 1280, height = 800, dark = false, settings = {} } = {}) {
     const visitor = new Visitor();
@@ -26,8 +37,17 @@ export class Visitor {
     visitor.page = await visitor.context.newPage();
     visitor.page.setDefaultTimeout(90_000);
     visitor.watch();
+    await visitor.#stand_in();
     await visitor.page.goto(url);
     return visitor;
+  }
+
+  // A node that was built without its way to a hub: the page asks for what is not there, and is told so quietly here,
+  // because a browser logs every 404 as an error.
+  async #stand_in() {
+    if ((await fetch(new URL('pulls', this.url))).status !== 404) return;
+    await this.page.route('**/pulls', (route) => route.fulfill({ json: { pulls: [] } }));
+    await this.page.route('**/hub/models?*', (route) => route.fulfill({ json: { models: short_names } }));
   }
 
   watch() {

@@ -18,6 +18,7 @@ export interface ModelFacts {
   file_bytes: number;
   weight_bytes: number;
   complete: boolean;
+  capabilities?: string[]; // tools, thinking: what its chat template knows
 }
 
 export interface Link {
@@ -157,8 +158,51 @@ export interface Token {
   made_by: string | null;
 }
 
+// How far one machine is with what it fetches.
+export interface MachineBytes {
+  name: string;
+  done_bytes: number;
+  total_bytes: number;
+}
+
 export interface LoadProgress {
   text: string;
   done_bytes: number;
   total_bytes: number;
+  machines?: MachineBytes[]; // of a model that comes from a hub: each fetches its layers
+}
+
+export interface HubModel {
+  name: string;
+  repository: string;
+  kind: string; // short, hub
+  quants?: string[];
+}
+
+export interface HubModels {
+  models: HubModel[];
+  note?: string;
+}
+
+export interface PullProgress {
+  done_bytes: number;
+  total_bytes: number;
+  bytes_per_second: number;
+  machines?: MachineBytes[];
+}
+
+export interface Pulled {
+  name: string;
+  repository: string;
+  commit: string;
+  files: string[];
+  bytes: number;
+  fetched_bytes: number;
+}
+
+export interface PullUnderWay {
+  model: string;
+  done_bytes: number;
+  total_bytes: number;
+  bytes_per_second: number;
 }

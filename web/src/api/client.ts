@@ -46,13 +46,18 @@ export async function post<T>(path: string, body: unknown = {}): Promise<T> {
   return (await (await ask(path, { body })).json()) as T;
 }
 
-// POST whose answer is lines of JSON: {"progress": …} and at last {[result]: …} or {"error": …}.
+interface Lines<Progress> {
+  on_progress: (progress: Progress) => void;
+  on_note?: (note: string) => void;
+  signal?: AbortSignal;
+}
+
+// POST whose answer is lines of JSON: {"progress": …}, {"note": …} and at last {[result]: …} or {"error": …}.
 export async function post_lines<Progress, Result>(
   path: string,
   body: unknown,
   result: string,
-  on_progress: (progress: Progress) => void,
-  signal?: AbortSignal,
+  { on_progress, on_note, signal }: Lines<Progress>,
 ): Promise<Result> {
   const response = await ask(path, signal ? { body, signal } : { body });
   if (!response.body) throw unreachable();
@@ -62,6 +67,7 @@ export async function post_lines<Progress, Result>(
     if ('error' in said) throw error_in(said['error']);
     if (result in said) return said[result] as Result;
     if ('progress' in said) on_progress(said['progress'] as Progress);
+    if (typeof said['note'] === 'string') on_note?.(said['note']);
   }
   throw new ApiError(200, 'broken', 'The answer ended before it said how it went.');
 }

@@ -20,7 +20,7 @@ export interface Load {
 }
 
 class Loads {
-  readonly of = new SvelteMap<string, Load>(); // by model
+  readonly of = new SvelteMap<string, Load>(); // by model, or by the name that a hub knows
   readonly unloading = new SvelteMap<string, true>();
 
   async load(model: string, wishes: LoadWishes): Promise<void> {
@@ -29,7 +29,7 @@ class Loads {
     const watched = fleet.watch_closely();
     try {
       const on_progress = (progress: LoadProgress) => this.#progress(model, progress);
-      await post_lines<LoadProgress, Placement>('load', { model, ...wishes }, 'placement', on_progress);
+      await post_lines<LoadProgress, Placement>('load', { model, ...wishes }, 'placement', { on_progress });
       this.of.delete(model);
     } catch (error) {
       this.of.set(model, { steps: this.of.get(model)?.steps ?? [], trouble: message_of(error), goes_on: false });
@@ -48,6 +48,10 @@ class Loads {
     }
     this.unloading.delete(model);
     await fleet.look();
+  }
+
+  forget(model: string): void {
+    if (!this.of.get(model)?.goes_on) this.of.delete(model);
   }
 
   #progress(model: string, progress: LoadProgress): void {
