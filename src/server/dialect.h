@@ -22,6 +22,7 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
 
+  virtual ModelUse use() const { return ModelUse::generate; }
   // Checks the body once; what it keeps for later is its own.
   virtual ApiResult<GenerationOrder> read(const nlohmann::json& body) = 0;
   // Between the two, on the loop's thread: what other requests have left for it.

@@ -72,10 +72,12 @@ Json shown(const nlohmann::json& model, const ModelListing& listing) {
   put("context_length", "context_length");
   put("embedding_length", "embedding_length");
   put("block_count", "layers");
-  Json capabilities = Json::array({"completion"});
+  Json capabilities = Json::array();
   if (model.contains("capabilities")) {
     for (const auto& each : model["capabilities"]) capabilities.push_back(Json(each));
   }
+  if (std::ranges::find(capabilities, "embedding") == capabilities.end())
+    capabilities.insert(capabilities.begin(), "completion");
   return {{"modelfile", ""},
           {"parameters", ""},
           {"template", ""},
@@ -114,8 +116,6 @@ struct Refused {
   const char* words;
 };
 constexpr std::array refused_routes{
-    Refused{"/api/embed", "embeddings are not supported by this version"},
-    Refused{"/api/embeddings", "embeddings are not supported by this version"},
     Refused{"/api/pull",
             "fetching models here is not supported by this version; on the machine that is to have it: "
             "flotilla pull NAME"},

@@ -104,6 +104,7 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.added("first_shard", m.first_shard, Within{0u, shards_max});
   map.added("shards", m.shards, Within{0u, shards_max});
   map.added("exchange_bytes_per_second", m.exchange_bytes_per_second, Within{0.0, exchange_rate_max});
+  map.added("embeds", m.embeds);
   map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
            "expected first_shard and shards within shares in {} but got some beyond");
 }

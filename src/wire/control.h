@@ -60,6 +60,7 @@ struct PrepareStage {
   // Of the slowest link between two of the members, as measured: what they overlap of computing and exchanging hangs on
   // it, and they must all do alike. 0: not known.
   double exchange_bytes_per_second = 0;
+  bool embeds = false;                   // the model makes vectors of texts: one machine holds all of it, there is no ring
 };
 struct StageReady {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;

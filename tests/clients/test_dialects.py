@@ -17,6 +17,7 @@ import openai
 
 MODEL = os.environ.get("FLOTILLA_MODEL", "")
 URLS = os.environ.get("FLOTILLA_URLS", "").replace(",", " ").split()
+EMBEDDER = os.environ.get("FLOTILLA_EMBEDDER", "")  # a model that makes vectors
 IS_SCRIPTED = os.environ.get("FLOTILLA_SCRIPTED") == "1"
 
 QUESTION = [{"role": "user", "content": "Count from one to twenty in words."}]
@@ -206,10 +207,29 @@ class OllamaAtNode:
         self.assertTrue(self.client.chat(model=MODEL, messages=later, tools=self.tools, options=self.options).message)
 
 
+@unittest.skipUnless(EMBEDDER, "needs a model that makes vectors: FLOTILLA_EMBEDDER")
+class OllamaEmbeddingsAtNode:
+    url = ""
+
+    def test_texts_become_vectors_in_both_of_its_ways(self):
+        client = ollama.Client(host=self.url.removesuffix("/v1"), timeout=300)
+        answer = client.embed(model=EMBEDDER, input=["a boat", "a lantern"])
+        self.assertEqual(2, len(answer.embeddings))
+        self.assertGreater(answer.total_duration, 0)
+        self.assertGreater(answer.prompt_eval_count, 4)
+        old = client.embeddings(model=EMBEDDER, prompt="a boat")
+        self.assertEqual(len(old.embedding), len(answer.embeddings[0]))
+        for one, other in zip(old.embedding, answer.embeddings[0]):
+            self.assertAlmostEqual(one, other, 5)
+        with self.assertRaises(ollama.ResponseError) as refused:
+            client.embed(model=MODEL, input="a boat")
+        self.assertIn("generates text", refused.exception.error)
+
+
 def load_tests(loader, tests, pattern):
     suite = unittest.TestSuite()
     for index, url in enumerate(URLS):
-        for cases in (OpenAiAtNode, AnthropicAtNode, OllamaAtNode):
+        for cases in (OpenAiAtNode, AnthropicAtNode, OllamaAtNode, OllamaEmbeddingsAtNode):
             case = type(f"{cases.__name__}{index}", (cases, unittest.TestCase), {"url": url})
             suite.addTests(loader.loadTestsFromTestCase(case))
     return suite

@@ -12,7 +12,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "harness"))
 
-from flotilla import MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
+from flotilla import MINILM, MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
 
 CLIENTS = os.path.join(HERE, "..", "clients", "run")
 NOT_INSTALLED = 77
@@ -26,7 +26,13 @@ class Clients(unittest.TestCase):
             fleet.wait_joined()
             fleet["a"].load(SMOLLM2, nodes=names, context=2048, sequences=4)
             urls = ["http://127.0.0.1:%d/v1" % node.api_port for node in fleet]
-            run = subprocess.run([CLIENTS, SMOLLM2, *urls], capture_output=True, text=True, timeout=CLIENTS_SECONDS)
+            run = subprocess.run(
+                [CLIENTS, SMOLLM2, *urls],
+                capture_output=True,
+                text=True,
+                timeout=CLIENTS_SECONDS,
+                env=dict(os.environ, FLOTILLA_EMBEDDER=MINILM),
+            )
         if run.returncode == NOT_INSTALLED:
             self.fail("the clients are not installed; run tests/clients/setup")
         self.assertEqual(0, run.returncode, run.stdout[-4000:] + run.stderr[-4000:])
