@@ -122,6 +122,14 @@ ClusterView without(ClusterView view, const Placement& placement) {
   return view;
 }
 
+ClusterView without_all(const ClusterView& view, const std::string& model) {
+  ClusterView rest = view;
+  for (const Member& member : view.members)
+    for (const Placement& placement : member.info.placements)
+      if (placement.model == model) rest = without(std::move(rest), placement);
+  return rest;
+}
+
 PlanWishes wishes_from(const LoadModel& order) {
   PlanWishes wishes;
   wishes.mode = order.mode == "tensor"     ? PlanMode::tensor

@@ -42,6 +42,7 @@ std::vector<ModelInfo> models_of(const ClusterView& view);
 
 // The view with the memory of a placement given back: a plan that replaces it may use what it holds.
 ClusterView without(ClusterView view, const Placement& placement);
+ClusterView without_all(const ClusterView& view, const std::string& model);  // that of every placement of it
 
 PlanWishes wishes_from(const LoadModel& order);
 std::string name_of(const ClusterView& view, const NodeId& id);  // a short form of the id where it is unknown

@@ -192,6 +192,7 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel
   placement.fingerprint = stored.info.fingerprint;
   placement.context_tokens = plan.context_tokens;
   placement.sequences = plan.sequences;
+  placement.embeds = plan.embeds;
   placement.predicted_token_seconds = plan.token_seconds;
   placement.predicted_prompt_seconds = plan.prompt_seconds;
   placement.predicted_prompt_tokens = plan.prompt_tokens;
@@ -260,6 +261,7 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   order.stage_count = static_cast<std::uint32_t>(plan.stages.size());
   order.context_tokens = plan.context_tokens;
   order.sequences = plan.sequences;
+  order.embeds = plan.embeds;
   order.activation_type = context_.activation_type;
   const auto secret = random_secret();
   order.ring_key = to_hex(std::span(secret).first(16));  // 128 bits

@@ -1,11 +1,13 @@
 #include "app/load_desk.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "app/fleet.h"
 #include "app/wishes.h"
+#include "base/log.h"
 #include "model/shape.h"
 
 namespace flotilla {
@@ -19,6 +21,7 @@ void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
     wishes.fingerprint = stored->info.fingerprint;
     const ClusterView view = context_.view();
     const Placement* present = placement_of(view, order.model);
+    if (shape->embeds) return on_plan(flotilla::plan(without_all(view, order.model), *shape, wishes));
     on_plan(flotilla::plan(present ? without(view, *present) : view, *shape, wishes));
   });
 }
@@ -28,7 +31,8 @@ void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
 void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   const ClusterView view = context_.view();
   const Placement* present = placement_of(view, order.model);
-  if (present && (order.any_will_do || !differs(order, *present, view))) {
+  const bool may_spread = present && present->embeds && !order.any_will_do;
+  if (present && !may_spread && (order.any_will_do || !differs(order, *present, view))) {
     // Who says where it shall be is heard even where it is there: its head must not move it elsewhere.
     if (present->state == PlacementState::ready && !is_by_hand(order)) return on_done(*present);
     return ask(present->head(), std::move(order), std::move(on_progress), std::move(on_done));
@@ -36,8 +40,33 @@ void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
   const LoadModel wish = order;
   plan(wish, [this, order = std::move(order), on_progress, on_done](const Result<Plan>& plan) {
     if (!plan) return on_done(fail(plan.error()));
+    if (plan->embeds && !order.any_will_do) return spread(order, *plan, on_progress, on_done);
     replace(plan->stages.front().node, order, on_progress, on_done);
   });
+}
+
+// It went well where one copy is there. A machine that has one already answers at once.
+void LoadDesk::spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done) {
+  std::vector<PlannedStage> wanted = plan.stages;
+  wanted.insert(wanted.end(), plan.copies.begin(), plan.copies.end());
+  if (!order.nodes.empty())
+    for (const NodeId& head : heads_of(context_.view(), order.model))
+      if (!std::ranges::contains(wanted, head, &PlannedStage::node)) unload_at(head, order.model, [](const auto&) {});
+  struct Answers {
+    std::size_t missing;
+    std::optional<Result<Placement>> best;
+  };
+  const auto answers = std::make_shared<Answers>(wanted.size(), std::nullopt);
+  for (const PlannedStage& stage : wanted) {
+    LoadModel own = order;
+    own.nodes = {stage.node_name};
+    ask(stage.node, std::move(own), on_progress, [answers, on_done, name = stage.node_name](Result<Placement> result) {
+      if (!result)
+        log(LogLevel::warning, "app", "{} holds no copy of a model that was to be there: {}", name, result.error().message);
+      if (!answers->best || (result && !*answers->best)) answers->best = std::move(result);
+      if (--answers->missing == 0) on_done(*std::move(answers->best));
+    });
+  }
 }
 
 // The head of the present placement replaces it by itself; another head can begin only once it is gone.

@@ -1,4 +1,6 @@
-// The asker's side of loading: which node should head the model, and what it answered.
+// The asker's side of loading: which node should head the model, and what it answered. A model that makes vectors of texts
+// is loaded on one machine where a request wants it, and on all that are worth it where somebody loads it by hand: each then
+// heads a placement of its own.
 // In: load and unload wishes of this node's clients, load_progress, load_result.  Out: load_model, unload_model.
 // Thread: the loop's.
 #pragma once
@@ -39,6 +41,8 @@ class LoadDesk {
     OnProgress on_progress;
     OnDone on_done;
   };
+  // The copies of an embedding model, as planned: those that are missing, and where machines were named no others.
+  void spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done);
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void unload_at(const NodeId& head, const std::string& model, OnDone on_done);
   void add_origin(LoadModel& order) const;

@@ -14,10 +14,12 @@ ModelDesks::ModelDesks(NodeContext& shared, std::uint64_t memory_offered_bytes, 
       heads(shared, headers,
             [this](PlacementId id, const Error& cause, GoesOn goes_on) {
               requests.on_placement_ended(id, cause, goes_on);
+              embeds.on_placement_ended(id, cause, goes_on);
             }),
       loads(shared, headers),
       reloads(shared, loads),
       requests(shared, heads, stages, reloads),
+      embeds(shared, heads, stages, reloads),
       moves(shared, headers, heads, loads, [this](PlacementId id) { return requests.running(id); }) {}
 
 bool ModelDesks::on_frame(const NodeId& from, Frame& frame) {
@@ -71,6 +73,12 @@ bool ModelDesks::on_frame(const NodeId& from, Frame& frame) {
     case FrameKind::token_event:
       requests.on_token_event(from, std::move(frame));
       return true;
+    case FrameKind::embed:
+      embeds.on_embed(from, std::move(frame));
+      return true;
+    case FrameKind::embedding:
+      embeds.on_embedding(from, std::move(frame));
+      return true;
     default:
       return false;
   }
@@ -81,6 +89,7 @@ void ModelDesks::on_lost(const NodeId& peer, const Error& cause) {
   stages.on_node_lost(peer);
   loads.on_node_lost(peer, cause);
   requests.on_node_lost(peer, cause);
+  embeds.on_node_lost(peer, cause);
 }
 
 void ModelDesks::describe(NodeInfo& info, std::uint64_t offered_bytes) const {

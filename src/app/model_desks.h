@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "app/embed_desk.h"
 #include "app/head_desk.h"
 #include "app/header_desk.h"
 #include "app/load_desk.h"
@@ -35,6 +36,7 @@ struct ModelDesks {
   LoadDesk loads;
   ReloadDesk reloads;
   RequestDesk requests;
+  EmbedDesk embeds;
   MoveDesk moves;
 };
 

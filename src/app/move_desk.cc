@@ -37,7 +37,8 @@ void MoveDesk::stop() { ticker_.stop(); }
 
 void MoveDesk::look() {
   for (const Placement& placement : heads_.placements())
-    if (placement.state == PlacementState::ready && !watched_.contains(placement.id)) begin_watching(placement);
+    if (placement.state == PlacementState::ready && !placement.embeds && !watched_.contains(placement.id))
+      begin_watching(placement);
   // One that is not here any more was unloaded, replaced or lost; what is being loaded for it answers to on_loaded().
   std::erase_if(watched_, [&](const auto& entry) { return heads_.find(entry.first) == nullptr; });
   std::vector<PlacementId> ids;

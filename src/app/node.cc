@@ -16,11 +16,13 @@
 #include "app/rates_json.h"
 #include "app/unpack.h"
 #include "app/version.h"
+#include "base/embed_limits.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "cluster/bulk.h"
 #include "hub/hub_settings.h"
 #include "hub/ollama_store.h"
+#include "model/spec.h"
 #include "wire/joining.h"
 
 namespace flotilla {
@@ -405,6 +407,11 @@ std::uint32_t trained_context(const std::vector<StoredModel>& stored, const std:
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(tokens.value_or(0), limits::context_tokens_max));
 }
 
+std::uint32_t vector_length_of(const Gguf& gguf) {
+  const auto length = gguf.number(gguf.architecture() + ".embedding_length");
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(length.value_or(0), limits::vector_length_max));
+}
+
 }  // namespace
 
 std::vector<ModelListing> Node::models() {
@@ -427,10 +434,26 @@ std::vector<ModelListing> Node::models() {
   return list;
 }
 
-void Node::open(const std::string& model, OnOpen on_open) {
+// Nothing is loaded for a use that it is not for. Of what is loaded, the placement says which it is; else the header.
+void Node::open(const std::string& model, ModelUse use, OnOpen on_open) {
+  const auto answer = [this, model, use, on_open](bool embeds) {
+    if (use != ModelUse::text_only && embeds != (use == ModelUse::embed)) return on_open(fail(wrong_use(model, use)));
+    open_anyway(model, on_open);
+  };
+  const ClusterView view = this->view();
+  if (const Placement* placement = placement_of(view, model); placement && placement->state == PlacementState::ready)
+    return answer(placement->embeds);
+  desks_.headers.want(model, "", [this, model, answer, on_open](const Result<StoredModel>& stored) {
+    if (!stored) return open_anyway(model, on_open);  // it may be waited for, and knows its errors best
+    answer(is_embedder(*stored->gguf));
+  });
+}
+
+void Node::open_anyway(const std::string& model, const OnOpen& on_open) {
   desks_.reloads.open(model, [this, model, on_open](const Result<Placement>& placement) {
     if (!placement) return on_open(fail(placement.error()));
     desks_.requests.on_opened(*placement);
+    desks_.embeds.on_opened(*placement);
     on_ready_model(model, *placement, on_open);
   });
 }
@@ -438,10 +461,15 @@ void Node::open(const std::string& model, OnOpen on_open) {
 void Node::on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open) {
   desks_.headers.want(model, placement.fingerprint, [this, placement, on_open](const Result<StoredModel>& stored) {
     if (!stored) return on_open(fail(stored.error()));
-    texts_.want(*stored, [placement, on_open](const Result<ModelText>& text) {
+    const std::uint32_t vector_length = placement.embeds ? vector_length_of(*stored->gguf) : 0;
+    texts_.want(*stored, [placement, vector_length, on_open](const Result<ModelText>& text) {
       if (!text) return on_open(fail(text.error()));
-      on_open(std::make_shared<const OpenModel>(
-          OpenModel{placement.model, placement.id, placement.context_tokens, text->tokenizer, text->chat_template}));
+      on_open(std::make_shared<const OpenModel>(OpenModel{.name = placement.model,
+                                                          .placement = placement.id,
+                                                          .context_tokens = placement.context_tokens,
+                                                          .tokenizer = text->tokenizer,
+                                                          .chat_template = text->chat_template,
+                                                          .vector_length = vector_length}));
     });
   });
 }
@@ -451,6 +479,10 @@ void Node::generate(GenerateRequest request, OnToken on_token) {
 }
 void Node::cancel(RequestId id) { desks_.requests.cancel(id); }
 bool Node::waits(RequestId id) { return desks_.requests.waits(id); }
+void Node::embed(EmbedRequest request, OnVectors on_vectors) {
+  desks_.embeds.embed(std::move(request), std::move(on_vectors));
+}
+void Node::cancel_embedding(RequestId id) { desks_.embeds.cancel(id); }
 
 bool Node::ready() {
   const ClusterView view = this->view();

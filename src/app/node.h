@@ -92,10 +92,12 @@ class Node : public Backend {
 
   // Backend
   std::vector<ModelListing> models() override;
-  void open(const std::string& model, OnOpen on_open) override;
+  void open(const std::string& model, ModelUse use, OnOpen on_open) override;
   void generate(GenerateRequest request, OnToken on_token) override;
   void cancel(RequestId id) override;
   bool waits(RequestId id) override;
+  void embed(EmbedRequest request, OnVectors on_vectors) override;
+  void cancel_embedding(RequestId id) override;
   bool ready() override;
   nlohmann::json cluster() override;
   void metrics(MetricsText& text) override;
@@ -133,6 +135,7 @@ class Node : public Backend {
   void on_frame(const NodeId& from, Frame frame);
   void on_lost(const NodeId& peer, const Error& cause);
   void on_bulk(const NodeId& peer, SecureSocket socket);
+  void open_anyway(const std::string& model, const OnOpen& on_open);
   void on_ready_model(const std::string& model, const Placement& placement, const OnOpen& on_open);
 
   Home home_;

@@ -129,6 +129,7 @@ json capabilities_of(const Gguf& gguf) {
   json capabilities = json::array();
   if (format.calls != CallFormat::none) capabilities.push_back("tools");
   if (format.thinks) capabilities.push_back("thinking");
+  if (is_embedder(gguf)) capabilities.push_back("embedding");
   return capabilities;
 }
 
@@ -153,6 +154,7 @@ json placement_json(const Placement& placement, const ClusterView& view) {
             {"context_tokens", placement.context_tokens},
             {"sequences", placement.sequences},
             {"stages", stages}};
+  if (placement.embeds) body["embeds"] = true;
   json on_disk = json::array();
   for (const std::string& name : whole_file_names(view, placement.fingerprint)) on_disk.push_back(name);
   body["on_disk_of"] = on_disk;
@@ -219,10 +221,13 @@ json waiting_json(const ClusterView& view) {
 json plan_json(const Plan& plan, const LoadModel& order) {
   json stages = json::array(), left_out = json::array();
   for (const PlannedStage& stage : plan.stages) stages.push_back(stage_json(stage));
+  json copies = json::array();
+  for (const PlannedStage& stage : plan.copies) copies.push_back(stage_json(stage));
   for (const LeftOut& left : plan.left_out) left_out.push_back({{"node", left.node_name}, {"reason", left.reason}});
   json body{{"model", order.model},        {"summary", plan.summary}, {"context_tokens", plan.context_tokens},
             {"sequences", plan.sequences}, {"stages", stages},        {"left_out", left_out},
             {"notes", plan.notes}};
+  if (plan.embeds) body["copies"] = copies;
   if (plan.token_seconds > 0)
     body["predicted"] = predicted_json(plan.token_seconds, plan.prompt_seconds, plan.prompt_tokens);
   return body;

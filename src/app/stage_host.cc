@@ -269,6 +269,7 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       return;
     case FrameKind::ring_connected:
     case FrameKind::token_event:
+    case FrameKind::embedding:
       context_.send(held->head, std::move(frame));
       return;
     default:

@@ -40,6 +40,12 @@ constexpr Part layer_parts[] = {
     {"ffn_up.weight", &LayerWeights::up, Use::multiply, Cut::hidden_rows},
     {"ffn_down.weight", &LayerWeights::down, Use::multiply, Cut::hidden_columns},
     {"post_ffw_norm.weight", &LayerWeights::post_feed_forward_norm, Use::read},
+    {"ffn_up.bias", &LayerWeights::up_bias, Use::read, Cut::hidden_rows},
+    {"ffn_down.bias", &LayerWeights::down_bias, Use::read},
+    {"attn_output_norm.weight", &LayerWeights::attention_output_norm, Use::read},
+    {"attn_output_norm.bias", &LayerWeights::attention_output_norm_bias, Use::read},
+    {"layer_output_norm.weight", &LayerWeights::layer_output_norm, Use::read},
+    {"layer_output_norm.bias", &LayerWeights::layer_output_norm_bias, Use::read},
 };
 
 constexpr std::size_t read_bytes_max = 4u << 20;  // of rows that are cut
@@ -203,12 +209,21 @@ class WeightsLoader {
   // only one, and EmbeddingTable reads its rows from the file.
   void describe_head(const ModelSpec& spec) {
     HeadWeights& head = weights_.head_;
+    if (spec.embeds()) return describe_inputs(head);
     head.output_norm = add("output_norm.weight", Use::read);
     head.output = add(spec.tied_output ? "token_embd.weight" : "output.weight", Use::multiply, Cut::vocabulary_rows);
     if (!spec.tied_output)
       head.embedding = add("token_embd.weight", Use::read);
     else if (entries_.back().type == backend_.plain() && entries_.back().held.rows == spec.vocabulary)
       head.embedding = head.output;
+  }
+
+  void describe_inputs(HeadWeights& head) {
+    head.embedding = add("token_embd.weight", Use::read);
+    head.token_kinds = add("token_types.weight", Use::read);
+    head.positions = add("position_embd.weight", Use::read);
+    head.embedding_norm = add("token_embd_norm.weight", Use::read);
+    head.embedding_norm_bias = add("token_embd_norm.bias", Use::read);
   }
 
   ggml_backend_buffer_type_t best_type(const TensorPlace& place, const Rectangle& held) const {

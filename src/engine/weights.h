@@ -24,6 +24,10 @@ struct LayerWeights {
   ggml_tensor *query_norm = nullptr, *key_norm = nullptr;
   ggml_tensor *feed_forward_norm = nullptr, *post_feed_forward_norm = nullptr;
   ggml_tensor *gate = nullptr, *up = nullptr, *down = nullptr;
+  // An embedder's: norms behind attention and feed-forward, and biases.
+  ggml_tensor *up_bias = nullptr, *down_bias = nullptr;
+  ggml_tensor *attention_output_norm = nullptr, *attention_output_norm_bias = nullptr;
+  ggml_tensor *layer_output_norm = nullptr, *layer_output_norm_bias = nullptr;
 };
 
 struct HeadWeights {
@@ -31,6 +35,9 @@ struct HeadWeights {
   ggml_tensor* output = nullptr;  // of a shard: its rows of the vocabulary
   // [embedding_length, vocabulary], in memory the host can read: == output where tied; null where tied and rearranged.
   ggml_tensor* embedding = nullptr;
+  // An embedder's: added to a token's row by its kind and its position, and the norm of their sum.
+  ggml_tensor *token_kinds = nullptr, *positions = nullptr;
+  ggml_tensor *embedding_norm = nullptr, *embedding_norm_bias = nullptr;
 };
 
 class Weights {

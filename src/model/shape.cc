@@ -23,7 +23,9 @@ std::vector<const TensorPlace*> tensors_where(const Gguf& gguf, auto wanted) {
 }
 
 bool is_head_tensor(std::string_view name) {
-  return name == "token_embd.weight" || name == "output_norm.weight" || name == "output.weight";
+  return name == "token_embd.weight" || name == "output_norm.weight" || name == "output.weight" ||
+         name == "token_types.weight" || name == "position_embd.weight" || name == "token_embd_norm.weight" ||
+         name == "token_embd_norm.bias";
 }
 
 bool is_shared_tensor(std::string_view name) { return name == "rope_freqs.weight"; }
@@ -107,17 +109,18 @@ Result<ModelShape> read_shape(const Gguf& gguf) {
   shape.context_length = spec.context_length;
   shape.embedding_length = spec.embedding_length;
   shape.vocabulary = spec.vocabulary;
-  constexpr std::uint64_t f16_bytes = 2;
+  shape.embeds = spec.embeds();
+  const std::uint64_t cached_bytes = spec.embeds() ? 0 : 2;  // F16, of what is kept from step to step
   for (const BlockSpec& block : spec.blocks) {
     const std::uint64_t values_per_token = std::uint64_t{block.kv_heads} * (block.key_length + block.value_length);
-    shape.layers.push_back({.cache = {.bytes_per_token = values_per_token * f16_bytes, .window = block.window}});
+    shape.layers.push_back({.cache = {.bytes_per_token = values_per_token * cached_bytes, .window = block.window}});
     shape.attention_length =
         std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
     shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
   }
   shape.shards_max = UINT32_MAX;
   for (std::uint32_t layer = 0; layer < spec.blocks.size(); ++layer)
-    shape.shards_max = std::min(shape.shards_max, shards_of(gguf, spec.blocks[layer], layer));
+    shape.shards_max = spec.embeds() ? 1 : std::min(shape.shards_max, shards_of(gguf, spec.blocks[layer], layer));
   const TensorPlace* output = gguf.find(spec.tied_output ? "token_embd.weight" : "output.weight");
   if (output) shape.output_matrix = {ggml_type_name(static_cast<ggml_type>(output->type)), output->bytes};
   for (const TensorPlace& place : gguf.tensors()) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "base/embed_limits.h"
 #include "base/limits.h"
 #include "model/excerpt.h"
 #include "model/hyper_keys.h"
@@ -27,6 +28,7 @@ struct Family {
   bool scaled_embedding = false;    // by sqrt(embedding_length)
   bool scaled_query = false;        // the query carries 1/sqrt(key_length), not the attention
   std::uint32_t window_period = 0;  // with a sliding window: each period's last layer is global; 0: no windows
+  bool embeds = false;              // makes vectors of texts (ModelSpec::embeds)
 };
 
 constexpr std::array families = {
@@ -42,6 +44,7 @@ constexpr std::array families = {
            .scaled_embedding = true,
            .scaled_query = true,
            .window_period = 6},
+    Family{.name = "bert", .rope = RopeMode::none, .activation = Activation::gelu, .embeds = true},
 };
 
 Result<const Family*> find_family(const Gguf& gguf) {
@@ -55,7 +58,7 @@ Result<const Family*> find_family(const Gguf& gguf) {
 }
 
 // Things other programs would do for this file and we do not: better refused than computed wrongly.
-Status refuse_unsupported(const Gguf& gguf, const HyperKeys& keys) {
+Status refuse_unsupported(const Gguf& gguf, const HyperKeys& keys, const Family& family) {
   struct Feature {
     std::string_view key, name;
   };
@@ -73,7 +76,11 @@ Status refuse_unsupported(const Gguf& gguf, const HyperKeys& keys) {
   }
   if (!keys.has("attention.causal")) return {};
   FLOTILLA_TRY(const bool causal, gguf.flag(keys.full("attention.causal")));
-  if (causal) return {};
+  if (causal != family.embeds) return {};
+  if (causal)
+    return fail(Code::unsupported,
+                "[model] expected a model that looks both ways but '{}' sees only what came before ({} = true)",
+                gguf.name(), keys.full("attention.causal"));
   return fail(Code::unsupported, "[model] expected a model that generates text but '{}' looks both ways ({} = false)",
               gguf.name(), keys.full("attention.causal"));
 }
@@ -105,6 +112,7 @@ Status read_rope_scaling(const HyperKeys& keys, std::string_view file, std::uint
 Result<RopeSpec> read_rope(const Gguf& gguf, const HyperKeys& keys, const Family& family, const ModelSpec& model,
                            std::uint32_t key_length) {
   RopeSpec rope{.mode = family.rope};
+  if (rope.mode == RopeMode::none) return rope;
   FLOTILLA_TRY(rope.dimensions, keys.number("rope.dimension_count", 2, key_length, key_length));
   if (rope.dimensions % 2 != 0) {
     return fail(Code::corrupt, "[model] expected {} to be even in '{}' but got {}", keys.full("rope.dimension_count"),
@@ -214,6 +222,8 @@ Status read_blocks(const Gguf& gguf, const HyperKeys& keys, const Family& family
              .bias_k = has_bias("k"),
              .bias_v = has_bias("v"),
              .bias_output = has_bias("output"),
+             .bias_up = family.embeds && gguf.find(std::format("blk.{}.ffn_up.bias", layer)) != nullptr,
+             .bias_down = family.embeds && gguf.find(std::format("blk.{}.ffn_down.bias", layer)) != nullptr,
              .rope = rope,
              .activation = family.activation};
     FLOTILLA_TRY_STATUS(check_heads(gguf, block, layer));
@@ -247,22 +257,56 @@ Status read_vocabulary(const Gguf& gguf, const HyperKeys& keys, ModelSpec& model
               gguf.name(), model.vocabulary, keys.full("vocab_size"), said, tokens);
 }
 
+// What an embedder has beside: how it pools, and how many positions and kinds of tokens it knows.
+Status read_embedder(const Gguf& gguf, const HyperKeys& keys, ModelSpec& model) {
+  enum : std::uint32_t { by_mean = 1, by_first = 2 };
+  FLOTILLA_TRY(const std::uint32_t pooling, keys.number("pooling_type", 0, UINT32_MAX, 0u));
+  if (pooling != by_mean && pooling != by_first)
+    return fail(Code::unsupported,
+                "[model] expected '{}' to pool its rows by their mean ({} = 1) or by the first (2) but got {}; this "
+                "version computes neither rankings nor other poolings",
+                gguf.name(), keys.full("pooling_type"), pooling);
+  model.pooling = pooling == by_mean ? Pooling::mean : Pooling::cls;
+  if (model.embedding_length > limits::vector_length_max)
+    return fail(Code::unsupported, "[model] expected vectors of at most {} values but those of '{}' have {}",
+                limits::vector_length_max, gguf.name(), model.embedding_length);
+  const auto rows_of = [&](const char* name) {
+    const TensorPlace* place = gguf.find(name);
+    return place == nullptr ? std::int64_t{0} : place->shape.size() == 2 ? place->shape[1] : 1;
+  };
+  model.token_kinds = static_cast<std::uint32_t>(std::clamp<std::int64_t>(rows_of("token_types.weight"), 1, 256));
+  // A text has at least what stands at both of its ends, and a token.
+  constexpr std::int64_t positions_min = 3;
+  const std::int64_t positions = rows_of("position_embd.weight");
+  if (positions < positions_min || positions < model.context_length)
+    return fail(Code::corrupt, "[model] expected position_embd.weight of '{}' to have a row for each of {} positions but got {}",
+                gguf.name(), std::max<std::int64_t>(model.context_length, positions_min), positions);
+  return {};
+}
+
 }  // namespace
+
+bool is_embedder(const Gguf& gguf) {
+  const auto family = find_family(gguf);
+  return family && (*family)->embeds;
+}
 
 Result<ModelSpec> read_spec(const Gguf& gguf) {
   FLOTILLA_TRY(const Family* family, find_family(gguf));
   const HyperKeys keys(gguf);
-  FLOTILLA_TRY_STATUS(refuse_unsupported(gguf, keys));
+  FLOTILLA_TRY_STATUS(refuse_unsupported(gguf, keys, *family));
   ModelSpec model;
   model.name = gguf.name();
   model.architecture = gguf.architecture();
   FLOTILLA_TRY(model.embedding_length, keys.number("embedding_length", 1, limits::embedding_length_max));
   FLOTILLA_TRY(model.context_length, keys.number("context_length", 1, UINT32_MAX));
   model.context_length = std::min(model.context_length, limits::context_tokens_max);
-  FLOTILLA_TRY(model.norm_epsilon, keys.real("attention.layer_norm_rms_epsilon", 0, 1));
+  FLOTILLA_TRY(model.norm_epsilon,
+               keys.real(family->embeds ? "attention.layer_norm_epsilon" : "attention.layer_norm_rms_epsilon", 0, 1));
   FLOTILLA_TRY(model.logit_softcap, keys.real("final_logit_softcapping", 0, 1e6, 0.0f));
   if (family->scaled_embedding) model.embedding_scale = std::sqrt(static_cast<float>(model.embedding_length));
-  model.tied_output = gguf.find("output.weight") == nullptr;
+  model.tied_output = !family->embeds && gguf.find("output.weight") == nullptr;
+  if (family->embeds) FLOTILLA_TRY_STATUS(read_embedder(gguf, keys, model));
   FLOTILLA_TRY_STATUS(read_vocabulary(gguf, keys, model));
   FLOTILLA_TRY_STATUS(read_blocks(gguf, keys, *family, model));
   FLOTILLA_TRY_STATUS(check_tensors(gguf, model));

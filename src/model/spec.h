@@ -15,7 +15,8 @@
 namespace flotilla {
 
 enum class RopeMode { none, normal, neox };  // adjacent pairs; halves (RoFormer, GPT-NeoX)
-enum class Activation { silu, gelu };        // of a gated feed-forward: SwiGLU, GeGLU
+enum class Activation { silu, gelu };        // of a gated feed-forward: SwiGLU, GeGLU; of a plain one: itself
+enum class Pooling { none, mean, cls };      // of a text's rows one vector: their mean, or its first; none: it generates
 
 struct RopeSpec {
   RopeMode mode = RopeMode::normal;
@@ -32,6 +33,7 @@ struct BlockSpec {
   float norm_epsilon = 1e-5f;
   bool qk_norm = false, post_attention_norm = false, post_feed_forward_norm = false;
   bool bias_q = false, bias_k = false, bias_v = false, bias_output = false;
+  bool bias_up = false, bias_down = false;  // embedders only
   RopeSpec rope;
   std::uint32_t window = 0;  // sliding window in tokens, the current one included; 0: global
   float query_scale = 1, attention_scale = 1, attention_softcap = 0;
@@ -44,16 +46,22 @@ struct ModelSpec {
   float embedding_scale = 1;  // gemma: sqrt(embedding_length)
   float norm_epsilon = 1e-5f, logit_softcap = 0, logit_scale = 1;
   bool tied_output = false;  // the output head is the embedding table
+  Pooling pooling = Pooling::none;
+  std::uint32_t token_kinds = 0;  // rows of an embedder's token_types
   std::vector<BlockSpec> blocks;
+  // It looks both ways over a text and makes one vector of it (BERT, Devlin et al. 2018): no cache, no output head; norms
+  // with a mean and a bias, behind what they follow; a feed-forward without a gate.
+  bool embeds() const { return pooling != Pooling::none; }
 };
 
 // unsupported for a family we do not know or a file that needs what we do not do (named); corrupt for contradictions
 // between keys and tensor shapes. After success every tensor a stage will load exists with the shape the graphs assume.
 Result<ModelSpec> read_spec(const Gguf& gguf);
+bool is_embedder(const Gguf& gguf);  // by its family alone
 
 // Tensors of one layer, or of the head's parts, in file order.
 std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer);
-std::vector<const TensorPlace*> head_tensors(const Gguf& gguf);    // token_embd, output_norm, output
+std::vector<const TensorPlace*> head_tensors(const Gguf& gguf);    // token_embd, output_norm, output; an embedder's inputs
 std::vector<const TensorPlace*> shared_tensors(const Gguf& gguf);  // needed by every stage: rope_freqs
 
 Result<ModelShape> read_shape(const Gguf& gguf);

@@ -83,11 +83,10 @@ class TensorCheck {
   std::unordered_set<std::string> expected_;
 };
 
-Status check_attention(TensorCheck& check, const BlockSpec& block, std::int64_t width, const std::string& layer) {
+Status check_projections(TensorCheck& check, const BlockSpec& block, std::int64_t width, const std::string& layer) {
   const std::int64_t queries = std::int64_t{block.heads} * block.key_length;
   const std::int64_t keys = std::int64_t{block.kv_heads} * block.key_length;
   const std::int64_t values = std::int64_t{block.kv_heads} * block.value_length;
-  FLOTILLA_TRY_STATUS(check.vector(layer + "attn_norm.weight", width));
   FLOTILLA_TRY_STATUS(check.matrix(layer + "attn_q.weight", width, queries));
   FLOTILLA_TRY_STATUS(check.matrix(layer + "attn_k.weight", width, keys));
   FLOTILLA_TRY_STATUS(check.matrix(layer + "attn_v.weight", width, values));
@@ -97,6 +96,12 @@ Status check_attention(TensorCheck& check, const BlockSpec& block, std::int64_t 
   if (block.bias_k) FLOTILLA_TRY_STATUS(check.vector(layer + "attn_k.bias", keys));
   if (block.bias_v) FLOTILLA_TRY_STATUS(check.vector(layer + "attn_v.bias", values));
   if (block.bias_output) FLOTILLA_TRY_STATUS(check.vector(layer + "attn_output.bias", width));
+  return {};
+}
+
+Status check_attention(TensorCheck& check, const BlockSpec& block, std::int64_t width, const std::string& layer) {
+  FLOTILLA_TRY_STATUS(check.vector(layer + "attn_norm.weight", width));
+  FLOTILLA_TRY_STATUS(check_projections(check, block, width, layer));
   if (block.qk_norm) {
     FLOTILLA_TRY_STATUS(check.vector(layer + "attn_q_norm.weight", block.key_length));
     FLOTILLA_TRY_STATUS(check.vector(layer + "attn_k_norm.weight", block.key_length));
@@ -114,12 +119,40 @@ Status check_feed_forward(TensorCheck& check, const BlockSpec& block, std::int64
   return {};
 }
 
+// A norm with a bias, which an embedder's are.
+Status check_norm(TensorCheck& check, const std::string& name, std::int64_t width) {
+  FLOTILLA_TRY_STATUS(check.vector(name + ".weight", width));
+  return check.vector(name + ".bias", width);
+}
+
+Status check_embedder_block(TensorCheck& check, const BlockSpec& block, std::int64_t width, const std::string& layer) {
+  FLOTILLA_TRY_STATUS(check_projections(check, block, width, layer));
+  FLOTILLA_TRY_STATUS(check_norm(check, layer + "attn_output_norm", width));
+  FLOTILLA_TRY_STATUS(check.matrix(layer + "ffn_up.weight", width, block.feed_forward_length));
+  FLOTILLA_TRY_STATUS(check.matrix(layer + "ffn_down.weight", block.feed_forward_length, width));
+  if (block.bias_up) FLOTILLA_TRY_STATUS(check.vector(layer + "ffn_up.bias", block.feed_forward_length));
+  if (block.bias_down) FLOTILLA_TRY_STATUS(check.vector(layer + "ffn_down.bias", width));
+  return check_norm(check, layer + "layer_output_norm", width);
+}
+
+Status check_embedder(TensorCheck& check, const ModelSpec& model, std::int64_t positions) {
+  const std::int64_t width = model.embedding_length;
+  FLOTILLA_TRY_STATUS(check.matrix("token_embd.weight", width, model.vocabulary));
+  FLOTILLA_TRY_STATUS(check.matrix("token_types.weight", width, model.token_kinds));
+  FLOTILLA_TRY_STATUS(check.matrix("position_embd.weight", width, positions));
+  FLOTILLA_TRY_STATUS(check_norm(check, "token_embd_norm", width));
+  for (std::size_t i = 0; i < model.blocks.size(); ++i)
+    FLOTILLA_TRY_STATUS(check_embedder_block(check, model.blocks[i], width, std::format("blk.{}.", i)));
+  return check.nothing_else();
+}
+
 }  // namespace
 
 Status check_tensors(const Gguf& gguf, const ModelSpec& model) {
   TensorCheck check(gguf);
   const std::int64_t width = model.embedding_length;
   FLOTILLA_TRY_STATUS(check.no_experts());
+  if (model.embeds()) return check_embedder(check, model, gguf.find("position_embd.weight")->shape[1]);
   FLOTILLA_TRY_STATUS(check.matrix("token_embd.weight", width, model.vocabulary));
   FLOTILLA_TRY_STATUS(check.vector("output_norm.weight", width));
   if (!model.tied_output) FLOTILLA_TRY_STATUS(check.matrix("output.weight", width, model.vocabulary));

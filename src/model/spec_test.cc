@@ -239,5 +239,53 @@ TEST(Spec, GemmasWindowsFollowThePatternOfTheFile) {
   EXPECT_EQ(none.blocks[0].window, 0u);
 }
 
+TEST(Spec, AnEmbedderIsReadAsItsFileSays) {
+  const auto gguf = TinyEmbedder{.pooling = 2}.parse();
+  ASSERT_TRUE(gguf) << gguf.error().message;
+  const auto spec = read_spec(**gguf);
+  ASSERT_TRUE(spec) << spec.error().message;
+  EXPECT_TRUE(is_embedder(**gguf) && spec->embeds());
+  EXPECT_EQ(spec->pooling, Pooling::cls);
+  EXPECT_EQ(spec->blocks[1].rope.mode, RopeMode::none);
+  EXPECT_TRUE(spec->blocks[1].bias_q && spec->blocks[1].bias_up && spec->blocks[1].bias_down);
+  EXPECT_FLOAT_EQ(spec->norm_epsilon, 1e-12f);
+  EXPECT_FALSE(spec->tied_output);
+  const auto shape = read_shape(**gguf);
+  ASSERT_TRUE(shape) << shape.error().message;
+  EXPECT_TRUE(shape->embeds);
+  EXPECT_EQ(shape->layers[0].cache.bytes_per_token, 0u);  // nothing is kept of a text
+  EXPECT_EQ(stage_ranges(**gguf, {0, 2}, true).size(), 1u);  // all of the file
+  const auto unbiased = TinyEmbedder{.leave_out = "blk.0.ffn_up.bias"}.parse();
+  const auto without = read_spec(**unbiased);
+  ASSERT_TRUE(without) << without.error().message;
+  EXPECT_FALSE(without->blocks[0].bias_up);
+}
+
+TEST(Spec, AnEmbeddersContradictionsAreRefusedByName) {
+  struct Case {
+    TinyEmbedder model;
+    Code code;
+    std::string says;
+  };
+  const std::vector<Case> cases = {
+      {{.pooling = 0}, Code::unsupported, "bert.pooling_type"},
+      {{.pooling = 4}, Code::unsupported, "rankings"},
+      {{.context = 17}, Code::corrupt, "a row for each of 17 positions but got 16"},
+      {{.causal = 1}, Code::unsupported, "looks both ways"},
+      {{.leave_out = "position_embd.weight"}, Code::corrupt, "position_embd.weight"},
+      {{.leave_out = "token_types.weight"}, Code::corrupt, "token_types.weight"},
+      {{.leave_out = "blk.1.layer_output_norm.bias"}, Code::corrupt, "blk.1.layer_output_norm.bias"},
+      {{.more = [](TestGguf& g) { g.tensor("cls.weight", {32, 32}); }}, Code::unsupported, "cls.weight"},
+  };
+  for (const auto& [model, code, says] : cases) {
+    const auto gguf = model.parse();
+    ASSERT_TRUE(gguf) << gguf.error().message;
+    const auto spec = read_spec(**gguf);
+    ASSERT_FALSE(spec) << says;
+    EXPECT_EQ(spec.error().code, code) << spec.error().message;
+    EXPECT_THAT(spec.error().message, testing::HasSubstr(says));
+  }
+}
+
 }  // namespace
 }  // namespace flotilla

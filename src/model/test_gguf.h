@@ -175,4 +175,53 @@ struct TinyModel {
   }
 };
 
+// The same of a model that makes vectors of texts: 2 layers, 4 heads of 8, vocabulary 10, 16 positions.
+struct TinyEmbedder {
+  std::uint32_t pooling = 1, context = 16, width = 32;
+  std::uint8_t causal = 0;
+  std::string leave_out;                                  // a tensor
+  std::function<void(TestGguf&)> more = [](TestGguf&) {};  // further keys and tensors
+
+  TestGguf build() const {
+    TestGguf gguf;
+    gguf.key("general.architecture", "bert");
+    gguf.key("bert.block_count", 2u).key("bert.context_length", context).key("bert.embedding_length", width);
+    gguf.key("bert.feed_forward_length", 2 * width).key("bert.attention.head_count", 4u);
+    gguf.key("bert.attention.layer_norm_epsilon", 1e-12f).flag("bert.attention.causal", causal);
+    gguf.key("bert.pooling_type", pooling);
+    matrix(gguf, "token_embd.weight", width, 10);
+    matrix(gguf, "token_types.weight", width, 2);
+    matrix(gguf, "position_embd.weight", width, 16);
+    norm(gguf, "token_embd_norm");
+    for (int layer = 0; layer < 2; ++layer) {
+      const std::string block = "blk." + std::to_string(layer) + ".";
+      for (const char* part : {"attn_q", "attn_k", "attn_v", "attn_output"}) {
+        matrix(gguf, block + part + ".weight", width, width);
+        vector(gguf, block + part + ".bias", width);
+      }
+      norm(gguf, block + "attn_output_norm");
+      matrix(gguf, block + "ffn_up.weight", width, 2 * width);
+      vector(gguf, block + "ffn_up.bias", 2 * width);
+      matrix(gguf, block + "ffn_down.weight", 2 * width, width);
+      vector(gguf, block + "ffn_down.bias", width);
+      norm(gguf, block + "layer_output_norm");
+    }
+    more(gguf);
+    return gguf;
+  }
+  Result<std::shared_ptr<const Gguf>> parse() const { return build().parse("tiny-embedder"); }
+
+ private:
+  void matrix(TestGguf& gguf, const std::string& name, std::int64_t columns, std::int64_t rows) const {
+    if (name != leave_out) gguf.tensor(name, {columns, rows});
+  }
+  void vector(TestGguf& gguf, const std::string& name, std::int64_t elements) const {
+    if (name != leave_out) gguf.tensor(name, {elements});
+  }
+  void norm(TestGguf& gguf, const std::string& name) const {
+    vector(gguf, name + ".weight", width);
+    vector(gguf, name + ".bias", width);
+  }
+};
+
 }  // namespace flotilla

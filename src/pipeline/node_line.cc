@@ -105,6 +105,10 @@ Status NodeLine::handle(const Frame& frame) {
       FLOTILLA_TRY(auto cancel, decode_cancel(frame.body));
       return commands_.push(cancel);
     }
+    case FrameKind::embed: {
+      FLOTILLA_TRY(auto request, decode_embed_request(frame.body));
+      return commands_.push(std::move(request));
+    }
     default:
       return fail(Code::unsupported, "[pipeline] expected a command for a runner but got {}",
                   to_string(frame.header.kind));

@@ -20,11 +20,12 @@
 #include "base/result.h"
 #include "io/link.h"
 #include "wire/control.h"
+#include "wire/embedding.h"
 #include "wire/generate.h"
 
 namespace flotilla {
 
-using Command = std::variant<PrepareStage, ConnectRing, GenerateRequest, CancelRequest>;
+using Command = std::variant<PrepareStage, ConnectRing, GenerateRequest, CancelRequest, EmbedRequest>;
 
 class NodeLine {
  public:

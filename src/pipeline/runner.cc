@@ -6,13 +6,14 @@
 
 #include "base/limits.h"
 #include "base/log.h"
-#include "model/gguf.h"
+#include "pipeline/embedding.h"
 #include "pipeline/group.h"
 #include "pipeline/group_stage.h"
 #include "pipeline/head.h"
 #include "pipeline/link_collective.h"
 #include "pipeline/member.h"
 #include "pipeline/node_line.h"
+#include "pipeline/plan_files.h"
 #include "pipeline/pulse.h"
 #include "pipeline/ring.h"
 #include "pipeline/worker.h"
@@ -31,15 +32,8 @@ constexpr std::chrono::milliseconds node_may_explain{250};
 
 Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const LoadProgressFn& progress,
                                                std::unique_ptr<Collective> others) {
-  if (plan.files.empty())
-    return fail(Code::invalid_argument, "[pipeline] expected the model's files but got none for {}", plan.model);
   FLOTILLA_TRY_STATUS(start_engine());
-  FLOTILLA_TRY(auto gguf, Gguf::open_parts({plan.files.begin(), plan.files.end()}, plan.model));
-  if (!plan.fingerprint.empty() && gguf->fingerprint() != plan.fingerprint)
-    return fail(
-        Code::corrupt,
-        "[pipeline] expected {} to be the file the placement means but its header differs; remove {} and load again",
-        plan.model, plan.files.front());
+  FLOTILLA_TRY(auto gguf, open_files(plan));
   StageOptions options{
       .layers = plan.layers,
       .is_head = plan.is_head,
@@ -51,7 +45,7 @@ Result<std::unique_ptr<Stage>> load_from_files(const PrepareStage& plan, const L
       .context_tokens = plan.context_tokens,
       .sequences = plan.sequences,
       .step_rows_max = limits::step_rows_max};
-  const std::vector<std::filesystem::path> files(plan.files.begin(), plan.files.end());
+  const std::vector<std::filesystem::path> files = files_of(plan);
   if (plan.members > 1) return Stage::load(std::move(gguf), files, options, progress, std::move(others));
   auto stage = Stage::load(gguf, files, options, progress);
   if (stage || stage.error().code != Code::unsupported || options.shards == 1) return stage;
@@ -100,6 +94,8 @@ class Runner {
   LoadProgressFn progress_to_node();
   Result<Descriptor> listen_where_needed();
   void send_ready(const StageMemory& memory, std::uint16_t port);
+  Status run_as_embedder();
+  void send_connected();
   Result<std::unique_ptr<Stage>> load();
   Result<std::optional<Ring>> form_ring(Descriptor listener);
   Constraints::LoadTokenizer load_tokenizer() const;
@@ -115,6 +111,7 @@ class Runner {
 Status Runner::run() {
   FLOTILLA_TRY(plan_, wait_for<PrepareStage>());
   FLOTILLA_TRY_STATUS(check_plan(plan_));
+  if (plan_.embeds) return run_as_embedder();
   group_ = std::make_shared<Group>(plan_, &clock_);
   FLOTILLA_TRY(const auto stage, load());
   FLOTILLA_TRY(auto listener, listen_where_needed());
@@ -124,15 +121,28 @@ Status Runner::run() {
     group_->close(cause);
     if (ring) ring->close(cause);
   });
-  const RingConnected connected{
-      .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
-  node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
+  send_connected();
   const Pulse pulse(node_, clock_, plan_.epoch);
   if (!ring) return run_member(*stage, *group_, node_, clock_, plan_);
   auto status = plan_.is_head ? run_head(*stage, *ring, *group_, node_, clock_, plan_, load_tokenizer())
                               : run_worker(*stage, *ring, *group_, node_, clock_, plan_);
   if (!status) group_->send_lost(status.error());
   return status;
+}
+
+Status Runner::run_as_embedder() {
+  FLOTILLA_TRY(const auto embedder, load_embedder(plan_, progress_to_node()));
+  send_ready(embedder->memory(), 0);
+  send_connected();
+  const Pulse pulse(node_, clock_, plan_.epoch);
+  return run_embedder(*embedder, node_, clock_, plan_);
+}
+
+// It says so too where there is no ring to connect.
+void Runner::send_connected() {
+  const RingConnected connected{
+      .placement = plan_.placement, .epoch = plan_.epoch, .stage_index = plan_.stage_index, .member = plan_.member};
+  node_.send(FrameKind::ring_connected, encode(connected), plan_.epoch);
 }
 
 Result<std::unique_ptr<Stage>> Runner::load() {
@@ -153,12 +163,15 @@ Result<Wanted> Runner::wait_for() {
 
 // A request may come before the ring stands; it is answered all the same.
 void Runner::pass_over(const Command& command) {
+  const Error loading{Code::unavailable, "[pipeline] the model is still loading; try again in a moment"};
+  if (const auto* texts = std::get_if<EmbedRequest>(&command))
+    return node_.send(FrameKind::embedding, encode(EmbedResult{.id = texts->id, .vectors = {}, .error = loading}), plan_.epoch);
   const auto* request = std::get_if<GenerateRequest>(&command);
   if (!request) return log(LogLevel::warning, "pipeline", "a command that comes before its time is passed over");
   TokenEvent refused;
   refused.id = request->id;
   refused.finish = FinishReason::failed;
-  refused.error = Error{Code::unavailable, "[pipeline] the model is still loading; try again in a moment"};
+  refused.error = loading;
   node_.send(FrameKind::token_event, encode(refused), plan_.epoch);
 }
 

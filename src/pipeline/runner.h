@@ -1,14 +1,14 @@
 // Decides the life of a runner: one stage of one placement in a process of its own. It speaks with its node over one
 // link (a socketpair) and with its neighbours over the ring.
 //
-//   node → runner: prepare_stage, connect_ring, generate, cancel, stop_stage
-//   runner → node: load_progress, stage_ready, ring_connected, token_event, stage_stats, runner_pulse, stage_failed
+//   node → runner: prepare_stage, connect_ring, generate, embed, cancel, stop_stage
+//   runner → node: load_progress, stage_ready, ring_connected, token_event, embedding, stage_stats, runner_pulse, stage_failed
 //
 // The head runs the loop scheduler → embed → stage → ring → output head → sampler; every other stage takes a frame,
 // runs its layers and sends it on. A ring of length one is the same loop over an in-memory link: there is no special
 // case. Its runner listens nowhere (stage_ready names port 0), needs no connect_ring and says ring_connected by itself.
 // A stage that several machines compute together (group.h) has a runner on each: the first stands in the ring, the
-// others follow it (member.h).
+// others follow it (member.h). A model that makes vectors of texts has no ring: its runner holds all of it (embedding.h).
 // Where a stage fails, each runner of the ring sends one stage_failed with the first cause, the head after it has ended
 // every request.
 // Threads: one reads the node's link into a bounded queue; one computes and owns stage, ring and scheduler; one tells

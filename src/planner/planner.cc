@@ -10,43 +10,16 @@
 #include "base/units.h"
 #include "planner/capacity.h"
 #include "planner/chooser.h"
+#include "planner/copies.h"
+#include "planner/members.h"
 #include "planner/split.h"
 #include "planner/timed_fleet.h"
 
 namespace flotilla {
 namespace {
 
-// Always in GiB, so that machines and what is missing compare at a glance.
-std::string in_gib(std::uint64_t bytes) {
-  const double value = static_cast<double>(bytes) / static_cast<double>(gib);
-  return std::format("{:.{}f} GiB", value, value >= 99.5 ? 0 : value >= 0.95 ? 1 : value >= 0.095 ? 2 : 3);
-}
-
 std::string plural(std::size_t count, std::string_view noun) {
   return std::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-template <class Items, class Name>
-std::string joined(const Items& items, std::string_view separator, Name name) {
-  std::string text;
-  for (const auto& item : items) text += (text.empty() ? "" : std::string(separator)) + name(item);
-  return text;
-}
-
-std::string names_of(const ClusterView& view) {
-  std::vector<const Member*> here;
-  for (const auto& member : view.members)
-    if (member.state != MemberState::seen) here.push_back(&member);
-  return joined(here, ", ", [](const Member* member) { return member->info.name; });
-}
-
-bool may_compute(const Member& member) {
-  return member.state == MemberState::self || member.state == MemberState::joined;
-}
-
-std::string why_not_usable(const Member& member) {
-  if (member.state == MemberState::seen) return "seen, but not joined: " + member.reason;
-  return "has been silent for some seconds; planned again once it answers";
 }
 
 Result<Workload> workload_of(const ModelShape& shape, const PlanWishes& wishes) {
@@ -65,23 +38,6 @@ Result<Workload> workload_of(const ModelShape& shape, const PlanWishes& wishes) 
     return fail(Code::invalid_argument, "[planner] expected at most {} sequences at once but got {}",
                 limits::sequences_max, work.sequences);
   return work;
-}
-
-Result<std::vector<const Member*>> wished_members(const ClusterView& view, const PlanWishes& wishes) {
-  std::vector<const Member*> members;
-  for (const auto& name : wishes.nodes) {
-    const auto* member = view.find(name);
-    if (member == nullptr)
-      return fail(Code::not_found,
-                  "[planner] expected a machine called {} but there are only: {}; check --nodes or `flotilla nodes`",
-                  name, names_of(view));
-    if (!may_compute(*member))
-      return fail(Code::unavailable, "[planner] expected to use {} but it is {}", name, why_not_usable(*member));
-    if (std::ranges::contains(members, member))
-      return fail(Code::invalid_argument, "[planner] expected each machine once in --nodes but got {} twice", name);
-    members.push_back(member);
-  }
-  return members;
 }
 
 Status check_wishes(const PlanWishes& wishes, const ClusterView& view, const Workload& work) {
@@ -452,6 +408,7 @@ std::string on_battery(const NodeInfo& info) {
 }
 
 Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes) {
+  if (shape.embeds) return plan_copies(view, shape, wishes);
   FLOTILLA_TRY(const auto work, workload_of(shape, wishes));
   FLOTILLA_TRY_STATUS(check_wishes(wishes, view, work));
   FLOTILLA_TRY(auto members, wished_members(view, wishes));

@@ -72,6 +72,9 @@ struct Plan {
   double token_seconds = 0, prompt_seconds = 0;
   std::uint32_t prompt_tokens = 0;
   std::vector<std::string> notes;  // sentences: what was not measured, what was assumed
+  // The model makes vectors of texts: one stage holds all of it, and each of these as well (copies.h).
+  bool embeds = false;
+  std::vector<PlannedStage> copies;
 };
 
 // With measurements of the machines: the plan that answers soonest, of more machines only where that is 10 % better

@@ -380,5 +380,71 @@ TEST(Planner, WindowsAndUnevenLayersKeepWithinEveryOffer) {
   expect_sound(*result, shape);
 }
 
+// --- Models that make vectors ---
+
+ModelShape embedder() {
+  ModelShape shape = model_of(6, 4 * mib, 24 * mib);
+  shape.context_length = 512;
+  shape.embeds = true;
+  for (LayerShape& layer : shape.layers) layer.cache.bytes_per_token = 0;
+  return shape;
+}
+
+MachineRates rates_of(double seconds_per_gib) {
+  MachineRates rates;
+  rates.kernels.push_back({.type = "F16", .seconds_per_gib = std::vector<double>(kernel_rows.size(), seconds_per_gib)});
+  return rates;
+}
+
+std::vector<std::string> copies(const Plan& plan) {
+  std::vector<std::string> out;
+  for (const auto& stage : plan.copies) out.push_back(stage.node_name);
+  return out;
+}
+
+TEST(Copies, AreOnEveryMachineWithRoomTheQuickestFirst) {
+  Fleet fleet;
+  fleet.with("slow", 8 * gib).with("quick", 8 * gib).with("full", 80 * mib).with("crawling", 8 * gib).with("new", 8 * gib);
+  const double seconds[] = {2, 1, 1, 9};
+  for (std::size_t i = 0; i < std::size(seconds); ++i) fleet.view.members[i].info.rates = rates_of(seconds[i]);
+  const auto made = plan(fleet.view, embedder(), {});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_TRUE(made->embeds);
+  EXPECT_THAT(names(*made), ElementsAre("quick"));
+  EXPECT_THAT(counts(*made), ElementsAre(6));
+  EXPECT_THAT(copies(*made), ElementsAre("slow"));
+  EXPECT_EQ(made->context_tokens, 512u);
+  std::string why;
+  for (const auto& left : made->left_out) why += left.node_name + ": " + left.reason + "\n";
+  EXPECT_THAT(why, HasSubstr("crawling: takes"));
+  EXPECT_THAT(why, HasSubstr("full: offers 80 MiB"));
+  EXPECT_THAT(why, HasSubstr("new: has not measured itself yet"));
+}
+
+TEST(Copies, AreWhereTheyWereWishedAndNowhereElse) {
+  Fleet fleet;
+  fleet.with("a", 8 * gib).with("b", 8 * gib).with("c", 8 * gib).with("full", 80 * mib);
+  const auto made = plan(fleet.view, embedder(), {.nodes = {"c", "a"}});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_THAT(names(*made), ElementsAre("c"));
+  EXPECT_THAT(copies(*made), ElementsAre("a"));
+  const auto crowded = plan(fleet.view, embedder(), {.nodes = {"a", "full"}});
+  ASSERT_FALSE(crowded);
+  EXPECT_EQ(crowded.error().code, Code::no_memory);
+  EXPECT_THAT(crowded.error().message, HasSubstr("full offers"));
+  const auto parted = plan(fleet.view, embedder(), {.nodes = {"a", "b"}, .layers = {3, 3}});
+  ASSERT_FALSE(parted);
+  EXPECT_THAT(parted.error().message, HasSubstr("every machine holds all of it"));
+}
+
+TEST(Copies, AHeadPlansForItselfAlone) {
+  Fleet fleet;
+  fleet.with("a", 8 * gib).with("b", 8 * gib);
+  const auto made = plan(fleet.view, embedder(), {.head = fleet.id("b")});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_THAT(names(*made), ElementsAre("b"));
+  EXPECT_THAT(copies(*made), testing::IsEmpty());
+}
+
 }  // namespace
 }  // namespace flotilla

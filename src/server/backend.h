@@ -15,6 +15,7 @@
 #include "base/result.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
+#include "wire/embedding.h"
 #include "wire/generate.h"
 
 namespace flotilla {
@@ -26,6 +27,12 @@ struct ModelListing {
   std::uint32_t context_tokens = 0;  // of the placement, else trained; 0 where only other nodes have the file
 };
 
+// What a request wants of a model: one that generates text makes no vectors, nor the other way round.
+enum class ModelUse : std::uint8_t { generate, embed, text_only };  // text_only: its tokens
+
+// The refusal of a model for another use than its own.
+Error wrong_use(const std::string& model, ModelUse use);
+
 // A model that can answer now.
 struct OpenModel {
   std::string name;
@@ -33,6 +40,7 @@ struct OpenModel {
   std::uint32_t context_tokens = 0;
   std::shared_ptr<const Tokenizer> tokenizer;
   std::shared_ptr<const ChatTemplate> chat_template;
+  std::uint32_t vector_length = 0;  // of a model that makes vectors of texts, in values; 0: it generates text
 };
 
 class Backend {
@@ -40,9 +48,10 @@ class Backend {
   virtual ~Backend() = default;
   virtual std::vector<ModelListing> models() = 0;
 
-  // Loads the model where no placement holds it. not_found (lists what there is), no_memory, unavailable.
+  // Loads the model where no placement holds it. not_found (lists what there is), no_memory, unavailable; unsupported,
+  // before anything is loaded, where it is none for this use.
   using OnOpen = std::function<void(Result<std::shared_ptr<const OpenModel>>)>;
-  virtual void open(const std::string& model, OnOpen on_open) = 0;
+  virtual void open(const std::string& model, ModelUse use, OnOpen on_open) = 0;
 
   // Events of one request in order, the last with a finish reason. After cancel() none follows, not even that one.
   using OnToken = std::function<void(TokenEvent)>;
@@ -50,6 +59,11 @@ class Backend {
   virtual void cancel(RequestId id) = 0;
   // Its model was lost, and it goes on once that is loaded again.
   virtual bool waits(RequestId id) = 0;
+
+  // Vectors of all texts, once, later. After cancel_embedding() nothing comes.
+  using OnVectors = std::function<void(Result<TextVectors>)>;
+  virtual void embed(EmbedRequest request, OnVectors on_vectors) = 0;
+  virtual void cancel_embedding(RequestId id) = 0;
 
   virtual bool ready() = 0;              // a model can answer
   virtual nlohmann::json cluster() = 0;  // the body of GET /cluster (docs/api.md)

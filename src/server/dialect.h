@@ -23,6 +23,7 @@ class Dialect {
  public:
   virtual ~Dialect() = default;
 
+  virtual ModelUse use() const { return ModelUse::generate; }
   // Checks the body once; what it keeps for later is its own.
   virtual ApiResult<GenerationOrder> read(const nlohmann::json& body) = 0;
   // Right after read(), where that was well: the same body as the client wrote it, for what must keep the order of its

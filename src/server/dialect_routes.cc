@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/anthropic_messages.h"
+#include "server/embedding_dialects.h"
 #include "server/generation.h"
 #include "server/key_scope.h"
 #include "server/ollama_dialect.h"
@@ -53,6 +54,7 @@ void add_dialect_routes(Router& router, Backend& backend, const std::shared_ptr<
              [&backend](const Exchange& exchange) { retrieve_model(*exchange, backend); });
   router.add("POST", "/api/chat", infers, answered_by<OllamaChat>(host), ollama_error_answer);
   router.add("POST", "/api/generate", infers, answered_by<OllamaGenerate>(host), ollama_error_answer);
+  add_embedding_routes(router, host);
   add_ollama_model_routes(router, backend, host->limits.json_depth_max);
   router.add("POST", "/tokenize", infers, answered_by<Tokenize>(host));
   router.add("POST", "/detokenize", infers, answered_by<Detokenize>(host));

@@ -13,7 +13,6 @@
 #include "wire/frame.h"
 
 namespace flotilla {
-namespace {
 
 ApiError open_error(Error error, const std::string& model) {
   ApiError api = ApiError::from(std::move(error));
@@ -26,7 +25,14 @@ ApiError open_error(Error error, const std::string& model) {
   return api;
 }
 
-}  // namespace
+ApiError GenerationHost::full() {
+  const auto wait = turns.next(ReturnTurns::Clock::now());
+  ApiError full = ApiError::from(
+      {Code::busy, std::format("[server] expected at most {} answers at a time but {} are under way; try again in {} s",
+                               limits.choices_running_max, choices_running, wait.count())});
+  full.retry_after = wait;
+  return full;
+}
 
 void GenerationHost::give_back(std::size_t choices) {
   choices_running -= choices;
@@ -85,7 +91,7 @@ void Generation::open_model() {
     });
   }
   facts_.model = order_->model;  // what the client called it, until we know better
-  host_->backend.open(order_->model, [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
+  host_->backend.open(order_->model, dialect_->use(), [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
     if (self->ended_) return;
     if (!model) return self->fail(open_error(std::move(model).error(), self->order_->model));
     self->make_prompts(std::move(*model));
@@ -174,14 +180,7 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   return request;
 }
 
-void Generation::turn_away() {
-  const auto wait = host_->turns.next(ReturnTurns::Clock::now());
-  ApiError full = ApiError::from(
-      {Code::busy, std::format("[server] expected at most {} answers at a time but {} are under way; try again in {} s",
-                               host_->limits.choices_running_max, host_->choices_running, wait.count())});
-  full.retry_after = wait;
-  fail(full);
-}
+void Generation::turn_away() { fail(host_->full()); }
 
 void Generation::submit() {
   const auto count = prompts_->size() * order_->choices;

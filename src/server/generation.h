@@ -33,8 +33,12 @@ struct GenerationHost {
   std::shared_ptr<ServerTraffic> traffic = std::make_shared<ServerTraffic>();
 
   bool is_full_for(std::size_t choices) const { return choices_running + choices > limits.choices_running_max; }
+  ApiError full();  // for the next client to be turned away
   void give_back(std::size_t choices);
 };
+
+// Of a model that could not be opened.
+ApiError open_error(Error error, const std::string& model);
 
 class Generation : public std::enable_shared_from_this<Generation> {
  public:

@@ -72,10 +72,12 @@ Json shown(const nlohmann::json& model, const ModelListing& listing) {
   put("context_length", "context_length");
   put("embedding_length", "embedding_length");
   put("block_count", "layers");
-  Json capabilities = Json::array({"completion"});
+  Json capabilities = Json::array();
   if (model.contains("capabilities")) {
     for (const auto& each : model["capabilities"]) capabilities.push_back(Json(each));
   }
+  if (std::ranges::find(capabilities, "embedding") == capabilities.end())
+    capabilities.insert(capabilities.begin(), "completion");
   return {{"modelfile", ""},
           {"parameters", ""},
           {"template", ""},
@@ -114,8 +116,6 @@ struct Refused {
   const char* words;
 };
 constexpr std::array refused_routes{
-    Refused{"/api/embed", "embeddings are not supported by this version"},
-    Refused{"/api/embeddings", "embeddings are not supported by this version"},
     Refused{"/api/push", "pushing models is not supported"},
     Refused{"/api/create", "creating models is not supported; put a GGUF file into a folder of models"},
     Refused{"/api/copy", "copying models is not supported; machines of a cluster copy what they need by themselves"},

@@ -164,7 +164,7 @@ TEST(Ollama, ErrorsAreWords) {
   EXPECT_EQ(unknown.status, 404);
   EXPECT_THAT(words(unknown), HasSubstr("llama9"));
   EXPECT_THAT(words(client.post("/api/push", {{"model", "llama9"}})), HasSubstr("not supported"));
-  EXPECT_THAT(words(client.post("/api/embed", {{"model", "tiny"}})), HasSubstr("embeddings"));
+  EXPECT_THAT(words(client.post("/api/embed", {{"model", "tiny"}})), HasSubstr("generates text"));
   for (const auto& more : {json{{"format", 5}}, json{{"options", {{"mirostat", 2}}}}, json{{"think", 5}},
                            json{{"options", 5}}, json{{"options", {{"temperature", "hot"}}}},
                            json{{"messages", {{{"role", "user"}, {"content", "x"}, {"images", {"eA=="}}}}}}})

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
@@ -75,6 +76,7 @@ class LineTemplate : public ChatTemplate {
   AnswerFormat format_{.calls = CallFormat::hermes, .thinks = true};
 };
 
+constexpr std::uint32_t scripted_vector_length = 4;
 constexpr std::string_view words[] = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"};
 
 std::string counting(std::size_t bytes) {
@@ -142,7 +144,14 @@ std::shared_ptr<const OpenModel> ScriptedBackend::model(const std::string& name)
                                                      .chat_template = scripted_template()});
 }
 
-void ScriptedBackend::open(const std::string& name, OnOpen on_open) {
+void ScriptedBackend::open(const std::string& name, ModelUse use, OnOpen on_open) {
+  const bool embeds = name == "vectors";
+  if (use != ModelUse::text_only && embeds != (use == ModelUse::embed)) return on_open(fail(wrong_use(name, use)));
+  if (embeds) {
+    OpenModel opened = *model(name);
+    opened.vector_length = scripted_vector_length;
+    return on_open(std::make_shared<const OpenModel>(std::move(opened)));
+  }
   const auto known = models();
   if (std::ranges::find(known, name, &ModelListing::name) == known.end()) {
     return on_open(fail(Code::not_found, "[hub] expected a model we have but got {}; there are tiny, org/tiny", name));
@@ -220,6 +229,29 @@ void ScriptedBackend::step(const std::shared_ptr<Script>& script) {
   }
   script->on_token(token_event(request, index, static_cast<unsigned char>(script->text[script->next++])));
   if (scripts_.contains(id)) play(script);
+}
+
+void ScriptedBackend::embed(EmbedRequest request, OnVectors on_vectors) {
+  TextVectors vectors{.length = scripted_vector_length, .values = {}};
+  for (const TextTokens& text : request.texts) {
+    if (scripted_tokenizer()->decode(text, false).contains("[held]")) {
+      held_vectors_[request.id] = std::move(on_vectors);
+      return count(held_count_);
+    }
+    const float values[] = {static_cast<float>(text.size()), static_cast<float>(text.front()),
+                            static_cast<float>(text.back()), 1};
+    float squares = 0;
+    for (const float value : values) squares += value * value;
+    for (const float value : values) vectors.values.push_back(value / std::sqrt(squares));
+  }
+  asio::post(loop_, [on_vectors = std::move(on_vectors), vectors = std::move(vectors)]() mutable {
+    on_vectors(std::move(vectors));
+  });
+}
+
+void ScriptedBackend::cancel_embedding(RequestId id) {
+  held_vectors_.erase(id);
+  count(cancelled_count_);
 }
 
 void ScriptedBackend::cancel(RequestId id) {

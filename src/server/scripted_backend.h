@@ -1,6 +1,7 @@
 // A Backend that answers by script, for tests and for scripted_server: no model, tokens are bytes.
 //
-// Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()). Words in the prompt say
+// Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()); "vectors", not listed, makes
+// of each text (tokens, first token, last token, 1), at length 1, and of one with "[held]" in it nothing at all. Words in the prompt say
 // how it is answered: by default with "one two three four five"; "forever" counts on until the budget is spent;
 // "[manual]" answers when the test says so (emit(), end()); "[full]" is refused as busy; "[broken]" fails after three
 // tokens; "[say]" is answered with what the last message says behind it. Tools are called as Hermes does, thoughts
@@ -35,10 +36,12 @@ class ScriptedBackend : public Backend {
   ~ScriptedBackend() override;
 
   std::vector<ModelListing> models() override;
-  void open(const std::string& model, OnOpen on_open) override;
+  void open(const std::string& model, ModelUse use, OnOpen on_open) override;
   void generate(GenerateRequest request, OnToken on_token) override;
   void cancel(RequestId id) override;
   bool waits(RequestId) override { return is_waiting; }
+  void embed(EmbedRequest request, OnVectors on_vectors) override;
+  void cancel_embedding(RequestId id) override;
   bool ready() override { return is_ready; }
   nlohmann::json cluster() override;
   void load(const nlohmann::json& arguments, std::function<void(nlohmann::json)> on_progress, OnJson on_done) override;
@@ -90,6 +93,7 @@ class ScriptedBackend : public Backend {
   std::chrono::milliseconds token_pause_;
   boost::asio::thread_pool helper_{1};
   std::map<RequestId, std::shared_ptr<Script>> scripts_;
+  std::map<RequestId, OnVectors> held_vectors_;
   std::vector<std::pair<std::string, OnOpen>> opening_;
   std::vector<OnJson> unanswered_;
   std::mutex mutex_;

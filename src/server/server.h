@@ -5,6 +5,7 @@
 //   POST /v1/chat/completions  POST /v1/completions  POST /v1/responses  GET /v1/models  GET /v1/models/{id}
 //   POST /v1/messages  POST /v1/messages/count_tokens                           (these and the former also without /v1)
 //   POST /api/chat  POST /api/generate  POST /api/show  GET /api/tags  GET /api/ps  GET /api/version
+//   POST /v1/embeddings  POST /v1/rerank (also without /v1)  POST /api/embed  POST /api/embeddings
 //   POST /tokenize  POST /detokenize
 //   GET /health  GET /ready  GET /metrics  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
 //   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve

@@ -14,6 +14,7 @@ namespace flotilla {
 // What both have in common: the answer is found where others make their prompts.
 class TextDialect : public Dialect {
  public:
+  ModelUse use() const override { return ModelUse::text_only; }
   std::string whole(const AnswerFacts&, std::span<const ChoicePiece>) override { return dump(answer_); }
   std::string piece(const AnswerFacts&, const ChoicePiece&) override { return {}; }
   std::string end(const AnswerFacts&) override { return {}; }

@@ -64,11 +64,12 @@ void ServerTraffic::write_tokens(MetricsText& text) const {
     const char *name, *help;
     std::uint64_t ModelTraffic::* count;
   };
-  static constexpr std::array<Column, 3> columns{
-      {{"flotilla_prompt_tokens_total", "Tokens of prompts.", &ModelTraffic::prompt_tokens},
+  static constexpr std::array<Column, 4> columns{
+      {{"flotilla_prompt_tokens_total", "Tokens of prompts, and of texts that became vectors.", &ModelTraffic::prompt_tokens},
        {"flotilla_prefix_cache_hits_total", "Tokens of prompts that were computed for an earlier one already.",
         &ModelTraffic::reused_tokens},
-       {"flotilla_generation_tokens_total", "Tokens generated.", &ModelTraffic::generated_tokens}}};
+       {"flotilla_generation_tokens_total", "Tokens generated.", &ModelTraffic::generated_tokens},
+       {"flotilla_embedded_texts_total", "Texts that clients asked vectors of.", &ModelTraffic::embedded_texts}}};
   for (const Column& column : columns) {
     text.family(column.name, Kind::counter, column.help);
     for (const auto& [model, counts] : models_)

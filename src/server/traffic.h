@@ -19,7 +19,7 @@ inline constexpr unsigned status_client_gone = 499;  // of those that hung up be
 
 // What the answers of one model cost and how quick they were.
 struct ModelTraffic {
-  std::uint64_t prompt_tokens = 0, reused_tokens = 0, generated_tokens = 0;
+  std::uint64_t prompt_tokens = 0, reused_tokens = 0, generated_tokens = 0, embedded_texts = 0;
   std::uint64_t running = 0;                           // answers under way, one per choice
   std::map<std::string_view, std::uint64_t> finished;  // by reason; of static storage
   Histogram first_token{first_token_bounds()}, between_tokens{between_tokens_bounds()}, whole{answer_bounds()};

@@ -76,6 +76,8 @@ constexpr Corpus with_special_parsed = {"special_lines.txt", ".parsed.ids", fals
 
 TEST(Conformance, ByteLevelBpeTokenizesTheCorpusAsLlamaCppDoes) { compare(smollm2_file, plain); }
 TEST(Conformance, SentencePieceTokenizesTheCorpusAsLlamaCppDoes) { compare(gemma3_file, plain); }
+// By the published tokenizer itself (tests/oracle/record_embeddings.py): llama.cpp's drops other characters.
+TEST(Conformance, WordPieceTokenizesTheCorpusAsThePublishedOneDoes) { compare(minilm_file, plain); }
 TEST(Conformance, ByteLevelBpeAddsSpecialTokensAsLlamaCppDoes) { compare(smollm2_file, with_special_added); }
 TEST(Conformance, SentencePieceAddsSpecialTokensAsLlamaCppDoes) { compare(gemma3_file, with_special_added); }
 TEST(Conformance, ByteLevelBpeParsesSpecialTokensAsLlamaCppDoes) { compare(smollm2_file, with_special_parsed); }

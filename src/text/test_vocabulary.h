@@ -10,6 +10,7 @@ namespace flotilla {
 
 inline constexpr const char* smollm2_file = "SmolLM2-135M-Instruct.Q4_1.gguf";
 inline constexpr const char* gemma3_file = "gemma-3-270m.Q4_K_M.gguf";
+inline constexpr const char* minilm_file = "all-MiniLM-L6-v2.F16.gguf";
 
 // Fails the test (and gives an empty vocabulary) where the file is not in the models folder.
 VocabularyData read_test_vocabulary(const std::string& file);

@@ -7,6 +7,7 @@
 #include "text/sentencepiece.h"
 #include "text/special_tokens.h"
 #include "text/vocabulary.h"
+#include "text/wordpiece.h"
 
 namespace flotilla {
 namespace {
@@ -50,7 +51,7 @@ class VocabularyTokenizer final : public Tokenizer {
 
 Status VocabularyTokenizer::set_family() {
   const std::string& model = vocabulary_.data().model;
-  bool adds_bos = false;
+  bool adds_bos = false, adds_eos = false;
   if (model == "gpt2") {
     FLOTILLA_TRY(auto pretokenizer, Pretokenizer::create(vocabulary_.data().pre));
     adds_bos = pretokenizer.adds_bos();
@@ -60,14 +61,18 @@ Status VocabularyTokenizer::set_family() {
     FLOTILLA_TRY(auto family, SentencePiece::create(vocabulary_));
     strips_leading_space_ = family->adds_space();
     segmenter_ = std::move(family);
+  } else if (model == "bert") {
+    adds_bos = adds_eos = true;
+    strips_leading_space_ = true;
+    FLOTILLA_TRY(segmenter_, WordPiece::create(vocabulary_));
   } else {
     return fail(
         Code::unsupported,
-        "[text] expected a tokenizer model we know (gpt2, llama) but got \"{}\"; try another file of this model",
+        "[text] expected a tokenizer model we know (gpt2, llama, bert) but got \"{}\"; try another file of this model",
         model);
   }
   adds_bos_ = vocabulary_.flag("add_bos", adds_bos) && bos() >= 0;
-  adds_eos_ = vocabulary_.flag("add_eos", false) && eos() >= 0;
+  adds_eos_ = vocabulary_.flag("add_eos", adds_eos) && eos() >= 0;
   return {};
 }
 

@@ -1,4 +1,4 @@
-// Decides how text becomes tokens and back: byte-level BPE and SentencePiece vocabularies read from GGUF metadata.
+// Decides how text becomes tokens and back: BPE, SentencePiece and WordPiece vocabularies read from GGUF metadata.
 // In: metadata, text.  Out: token ids, pieces.  Owns: the vocabulary.  Thread: immutable after construction; any.
 // Never: parses a special token in text that came from a user.
 #pragma once
@@ -20,7 +20,7 @@ enum class TokenKind : std::uint8_t { normal = 1, unknown = 2, control = 3, user
 
 // The vocabulary as it stands in a file (app reads it out of a Gguf; text knows no file format).
 struct VocabularyData {
-  std::string model;  // tokenizer.ggml.model: "gpt2" or "llama"
+  std::string model;  // tokenizer.ggml.model: "gpt2", "llama" or "bert"
   std::string pre;    // tokenizer.ggml.pre: "smollm", "llama-bpe", "qwen2", ...
   std::vector<std::string> tokens;
   std::vector<float> scores;        // SentencePiece
@@ -47,7 +47,7 @@ class Tokenizer {
 
   // add_special: begin with BOS (and end with EOS) where the file asks for it. too_large never: length is the caller's.
   // The pieces are one text: where one ends and the next begins matters to special tokens only, which never span two.
-  // Bytes that are no UTF-8 are read as U+FFFD (byte-level BPE) or become byte tokens (SentencePiece).
+  // Bytes that are no UTF-8 are read as U+FFFD (byte-level BPE), become byte tokens (SentencePiece) or go (WordPiece).
   virtual std::vector<TokenId> encode(std::span<const TextPiece> pieces, bool add_special) const = 0;
   std::vector<TokenId> encode(std::string_view text, bool add_special, bool parse_special) const;
 

@@ -121,8 +121,13 @@ Status Vocabulary::read_kinds() {
   return {};
 }
 
-// Old SentencePiece files name no special tokens: there it is always the same three.
+// Old SentencePiece files name no special tokens: there it is always the same three. BERT's begin and end with tokens that
+// are called otherwise.
 void Vocabulary::set_defaults() {
+  if (data_.model == "bert") {
+    for (const auto& [role, other] : {std::pair("bos", "cls"), std::pair("eos", "sep")})
+      if (special(other) >= 0) data_.special[role] = special(other);
+  }
   if (data_.model != "llama") return;
   const std::pair<const char*, TokenId> defaults[] = {{"unk", 0}, {"bos", 1}, {"eos", 2}};
   for (const auto& [role, token] : defaults) {

@@ -133,6 +133,7 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.added("origin", m.origin);
   map.added_list("downloads", m.downloads, Count{0, downloads_max});
   map.added_list("others", m.others, Count{0, limits::nodes_max});
+  map.added("embeds", m.embeds);
   map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
            "expected first_shard and shards within shares in {} but got some beyond");
 }

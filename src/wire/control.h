@@ -89,6 +89,7 @@ struct PrepareStage {
   HubOrigin origin = {};
   std::vector<ByteRange> downloads = {};
   std::vector<NodeId> others = {};
+  bool embeds = false;                   // the model makes vectors of texts: one machine holds all of it, there is no ring
 };
 struct StageReady {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;

@@ -191,6 +191,10 @@ std::string_view to_string(FrameKind kind) {
       return "cancel";
     case FrameKind::stage_stats:
       return "stage_stats";
+    case FrameKind::embed:
+      return "embed";
+    case FrameKind::embedding:
+      return "embedding";
     case FrameKind::runner_pulse:
       return "runner_pulse";
     case FrameKind::range_request:

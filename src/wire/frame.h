@@ -34,6 +34,8 @@ enum class FrameKind : std::uint16_t {
   prepare_stage = 24, stage_ready = 25, connect_ring = 26, ring_connected = 27, stop_stage = 28, stage_failed = 29,
   // Node to head's node, node to runner, and back (generate.h).
   generate = 40, token_event = 41, cancel = 42, stage_stats = 43, runner_pulse = 44,
+  // The same three for texts that become vectors (embedding.h).
+  embed = 45, embedding = 46,
   // Joining (joining.h): newcomer and member; and what members tell each other of who belongs to them.
   join_request = 70, join_nonce = 71, join_reveal = 72, join_granted = 73,
   trust_order = 74, trust_answer = 75, revocations = 76,

@@ -3,6 +3,7 @@
 #include <climits>
 
 #include "base/limits.h"
+#include "wire/error_fields.h"
 #include "wire/fields.h"
 
 namespace flotilla {
@@ -25,12 +26,6 @@ template <class Map>
 void describe(Map& map, Is<TokenLogprob> auto& m) {
   map.field("token", m.token, Within{0, token_max});
   map.field("logprob", m.logprob);
-}
-
-template <class Map>
-void describe(Map& map, Is<Error> auto& m) {
-  map.field("code", m.code);
-  map.field("message", m.message, Text::prose);
 }
 
 template <class Map>

@@ -8,8 +8,10 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "base/embed_limits.h"
 #include "base/limits.h"
 #include "wire/control.h"
+#include "wire/embedding.h"
 #include "wire/generate.h"
 #include "wire/joining.h"
 #include "wire/node_info.h"
@@ -493,6 +495,35 @@ TEST(Messages, RandomAndDamagedBodiesDoNoHarm) {
     const auto read = decode_generate_request(body);
     EXPECT_TRUE(!read || (std::isfinite(read->sampling.temperature) && read->choice < limits::choices_max));
   }
+}
+
+TEST(Embedding, TextsAndVectorsReadBackAsTheyWereWritten) {
+  const EmbedRequest request{.id = {3}, .placement = {4}, .texts = {{101, 30521, 102}, {0}}};
+  EXPECT_EQ(decode_embed_request(encode(request)), request);
+  const EmbedResult result{.id = {3}, .length = 2, .vectors = Bytes(16, std::byte{7}), .error = {}};
+  const auto vectors = decode_embed_result(encode(result));
+  ASSERT_TRUE(vectors) << vectors.error().message;
+  EXPECT_EQ(encode(*vectors), encode(result));
+  const EmbedResult failed{
+      .id = {3}, .vectors = {}, .error = Error{Code::busy, "full"}, .goes_on = GoesOn::not_begun};
+  const auto read = decode_embed_result(encode(failed));
+  ASSERT_TRUE(read && read->error) << read.error().message;
+  EXPECT_EQ(read->error->message, "full");
+  EXPECT_EQ(read->goes_on, GoesOn::not_begun);
+}
+
+TEST(Embedding, ABatchWithoutTokensAndVectorsThatAreCutOffAreRefused) {
+  const auto why = [](const auto& read) { return read ? std::string() : read.error().message; };
+  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = {{5}, {}}}))), HasSubstr("a token at least"));
+  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = {}}))), HasSubstr("texts"));
+  const std::vector<TextTokens> many(limits::embed_batch_texts_max + 1, TextTokens{1});
+  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = many}))), HasSubstr("a list of 1 to 128"));
+  EXPECT_THAT(why(decode_embed_result(encode(EmbedResult{.id = {1}, .length = 3, .vectors = Bytes(16), .error = {}}))),
+              HasSubstr("cut off"));
+  EXPECT_THAT(why(decode_embed_result(encode(EmbedResult{.id = {1}, .vectors = Bytes(16), .error = {}}))),
+              HasSubstr("cut off"));
+  EXPECT_THAT(why(decode_embed_result(encode(EmbedResult{.id = {1}, .vectors = {}, .error = {}}))),
+              HasSubstr("vectors or an error"));
 }
 
 }  // namespace

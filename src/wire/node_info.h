@@ -84,6 +84,7 @@ struct Placement {
   std::string detail;  // "copying 41 of 98 MB to laptop", or why it failed
   std::vector<PlacedStage> stages;
   std::uint32_t context_tokens = 0, sequences = 0;
+  bool embeds = false;  // makes vectors of texts; of such a model there may be several placements, each a whole copy
   // What the planner expected of one user: between tokens, and for prompt_tokens of a prompt; 0: it had no
   // measurements.
   double predicted_token_seconds = 0, predicted_prompt_seconds = 0;

@@ -40,6 +40,7 @@ void describe(Map& map, Is<Placement> auto& m) {
   map.list("stages", m.stages, Count{1, limits::nodes_max});  // at least one, so that it has a head
   map.field("context_tokens", m.context_tokens, Within{0u, limits::context_tokens_max});
   map.field("sequences", m.sequences, Within{0u, limits::sequences_max});
+  map.added("embeds", m.embeds);
   map.added("predicted_token_seconds", m.predicted_token_seconds, Within{0.0, 1e6});
   map.added("predicted_prompt_seconds", m.predicted_prompt_seconds, Within{0.0, 1e6});
   map.added("predicted_prompt_tokens", m.predicted_prompt_tokens);

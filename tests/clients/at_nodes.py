@@ -1,7 +1,7 @@
 """What the tests of real clients share: where the nodes are, and that each test runs at every one of them.
 
 In the environment, set by tests/clients/run: FLOTILLA_MODEL, FLOTILLA_URLS (each with its /v1), FLOTILLA_TOOL_MODEL (one whose
-template knows tools), FLOTILLA_SCRIPTED=1 where both are a script that answers with what stands behind "[say]".
+template knows tools), FLOTILLA_EMBEDDER (one that makes vectors), FLOTILLA_SCRIPTED=1 where both are a script that answers with what stands behind "[say]".
 """
 
 import os
@@ -11,6 +11,7 @@ import unittest
 MODEL = os.environ.get("FLOTILLA_MODEL", "")
 URLS = os.environ.get("FLOTILLA_URLS", "").replace(",", " ").split()
 TOOL_MODEL = os.environ.get("FLOTILLA_TOOL_MODEL", "")
+EMBEDDER = os.environ.get("FLOTILLA_EMBEDDER", "")
 IS_SCRIPTED = os.environ.get("FLOTILLA_SCRIPTED") == "1"
 
 only_scripted = unittest.skipUnless(IS_SCRIPTED, "needs a model that says what it is told to")

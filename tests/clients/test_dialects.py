@@ -8,11 +8,12 @@ says so; the other calls what it must.
 """
 
 import json
+import unittest
 
 import anthropic
 import ollama
 import openai
-from at_nodes import IS_SCRIPTED, MODEL, TOOL_MODEL, at_every_node, main, only_real, only_scripted, with_tools
+from at_nodes import EMBEDDER, IS_SCRIPTED, MODEL, TOOL_MODEL, at_every_node, main, only_real, only_scripted, with_tools
 
 QUESTION = [{"role": "user", "content": "Count from one to twenty in words."}]
 SCHEMA = {"type": "object", "properties": {"city": {"enum": ["Paris", "Rome"]}}, "required": ["city"], "additionalProperties": False}
@@ -253,7 +254,26 @@ class OllamaAtNode:
         self.assertTrue(self.client.chat(model=MODEL, messages=later, tools=self.tools, options=self.options).message)
 
 
-load_tests = at_every_node(OpenAiAtNode, AnthropicAtNode, OllamaAtNode)
+@unittest.skipUnless(EMBEDDER, "needs a model that makes vectors: FLOTILLA_EMBEDDER")
+class OllamaEmbeddingsAtNode:
+    url = ""
+
+    def test_texts_become_vectors_in_both_of_its_ways(self):
+        client = ollama.Client(host=self.url.removesuffix("/v1"), timeout=300)
+        answer = client.embed(model=EMBEDDER, input=["a boat", "a lantern"])
+        self.assertEqual(2, len(answer.embeddings))
+        self.assertGreater(answer.total_duration, 0)
+        self.assertGreater(answer.prompt_eval_count, 4)
+        old = client.embeddings(model=EMBEDDER, prompt="a boat")
+        self.assertEqual(len(old.embedding), len(answer.embeddings[0]))
+        for one, other in zip(old.embedding, answer.embeddings[0]):
+            self.assertAlmostEqual(one, other, 5)
+        with self.assertRaises(ollama.ResponseError) as refused:
+            client.embed(model=MODEL, input="a boat")
+        self.assertIn("generates text", refused.exception.error)
+
+
+load_tests = at_every_node(OpenAiAtNode, AnthropicAtNode, OllamaAtNode, OllamaEmbeddingsAtNode)
 
 if __name__ == "__main__":
     main()

@@ -9,7 +9,7 @@ import time
 import unittest
 
 import openai
-from at_nodes import MODEL, URLS, at_every_node, main
+from at_nodes import EMBEDDER, MODEL, URLS, at_every_node, main
 
 MESSAGES = [
     {"role": "developer", "content": "You are a helpful assistant."},
@@ -151,7 +151,37 @@ class AtEveryNode(unittest.TestCase):
         self.assertEqual(tokens, tokens[:1] * len(URLS))
 
 
-load_tests = at_every_node(AtOneNode, once=[AtEveryNode])
+@unittest.skipUnless(EMBEDDER, "needs a model that makes vectors: FLOTILLA_EMBEDDER")
+class Embeddings(unittest.TestCase):
+    def test_every_node_gives_the_same_vectors_in_every_form(self):
+        texts = ["a boat", "a lantern in the harbour", ""]
+        for url in URLS:
+            with openai.OpenAI(base_url=url, api_key="any", max_retries=0, timeout=300) as client:
+                usual = client.embeddings.create(model=EMBEDDER, input=texts)  # the client asks for base64
+                floats = client.embeddings.create(model=EMBEDDER, input=texts, encoding_format="float")
+                one = client.embeddings.create(model=EMBEDDER, input=texts[1])
+                tokens = client.embeddings.create(model=EMBEDDER, input=[[101, 102], [101, 102]])
+                self.assertEqual([each.index for each in usual.data], [0, 1, 2])
+                self.assertEqual(usual.usage.total_tokens, usual.usage.prompt_tokens)
+                self.assertEqual(tokens.usage.prompt_tokens, 4)
+                self.assertAlmostEqual(sum(value * value for value in usual.data[0].embedding), 1, 5)
+                for a, b in zip(usual.data, floats.data):
+                    self.assertEqual(len(a.embedding), len(b.embedding))
+                    for x, y in zip(a.embedding, b.embedding):
+                        self.assertAlmostEqual(x, y, 5)
+                for x, y in zip(one.data[0].embedding, usual.data[1].embedding):
+                    self.assertAlmostEqual(x, y, 5)
+
+    def test_a_chat_with_it_is_refused_and_so_are_vectors_of_a_model_that_generates(self):
+        with openai.OpenAI(base_url=URLS[0], api_key="any", max_retries=0, timeout=300) as client:
+            with self.assertRaises(openai.BadRequestError) as refused:
+                client.chat.completions.create(model=EMBEDDER, messages=MESSAGES)
+            self.assertIn("/v1/embeddings", str(refused.exception))
+            with self.assertRaises(openai.BadRequestError):
+                client.embeddings.create(model=MODEL, input="a boat")
+
+
+load_tests = at_every_node(AtOneNode, once=[AtEveryNode, Embeddings])
 
 if __name__ == "__main__":
     main()

@@ -1,9 +1,11 @@
 // Every message whose body is a CBOR map: control, generation, joining, node info. The first byte chooses the message.
 #include <array>
 
+#include "base/embed_limits.h"
 #include "base/limits.h"
 #include "fuzz.h"
 #include "wire/control.h"
+#include "wire/embedding.h"
 #include "wire/generate.h"
 #include "wire/handshake.h"
 #include "wire/joining.h"
@@ -33,6 +35,13 @@ void check_limits(const GenerateRequest& m) {
 void check_limits(const Placement& m) {
   claim(!m.stages.empty() && m.stages.size() <= limits::nodes_max, "a placement has stages");
   for (const PlacedStage& stage : m.stages) claim(!stage.nodes.empty(), "a stage has a node");
+}
+void check_limits(const EmbedRequest& m) {
+  claim(!m.texts.empty() && m.texts.size() <= limits::embed_batch_texts_max, "a batch has texts, and not too many");
+  for (const TextTokens& text : m.texts) claim(!text.empty(), "a text has a token");
+}
+void check_limits(const EmbedResult& m) {
+  claim(m.error || (m.length > 0 && m.vectors.size() % (4 * std::size_t{m.length}) == 0), "vectors are whole, or an error is");
 }
 void check_limits(const LoadResult& m) {
   claim(!m.ok || !m.placement.stages.empty(), "a load that went well has a placement");
@@ -78,6 +87,7 @@ constexpr std::array readers{
     &round_trip<decode_join_granted>,   &round_trip<decode_trust_order>,
     &round_trip<decode_trust_answer>,   &round_trip<decode_revocations>,
     &round_trip<decode_node_info>,      &read_refused,
+    &round_trip<decode_embed_request>,  &round_trip<decode_embed_result>,
 };
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "scripted_node.h"
+#include "server/embedding.h"
 #include "server/generation.h"
 
 namespace flotilla::fuzz {
@@ -67,19 +68,34 @@ class RecordedExchange : public HttpExchange {
   std::function<void(ExchangeEnd)> on_end_;
 };
 
-template <class SomeDialect, class... Arguments>
-void run_request(std::string_view body, Arguments... arguments) {
+// `start`: has the exchange answered by a host.
+template <class Start>
+void run_exchange(std::string_view body, Start start) {
   static boost::asio::io_context loop;
   static ScriptedNode node(loop);
   static const auto host = std::make_shared<GenerationHost>(GenerationHost{loop.get_executor(), node, {}});
   const auto exchange = std::make_shared<RecordedExchange>(body);
-  Generation::start(exchange, std::make_unique<SomeDialect>(std::move(arguments)...), host);
+  start(exchange, host);
   run_until_idle(loop);
   exchange->hang_up();
   node.forget();
   run_until_idle(loop);
   claim(host->choices_running == 0, "nothing goes on that nobody reads");
   claim(exchange.use_count() == 1, "nothing keeps an exchange that has ended");
+}
+
+template <class SomeDialect, class... Arguments>
+void run_request(std::string_view body, Arguments... arguments) {
+  run_exchange(body, [&](const auto& exchange, const auto& host) {
+    Generation::start(exchange, std::make_unique<SomeDialect>(std::move(arguments)...), host);
+  });
+}
+
+template <class SomeDialect>
+void run_embedding(std::string_view body) {
+  run_exchange(body, [](const auto& exchange, const auto& host) {
+    Embedding::start(exchange, std::make_unique<SomeDialect>(), host);
+  });
 }
 
 }  // namespace flotilla::fuzz

@@ -34,6 +34,7 @@ ORACLE_KERNELS = os.path.join(os.path.dirname(os.path.realpath(BINARY)), "oracle
 SANITIZED = bool(os.environ.get("FLOTILLA_SANITIZE"))  # built with a sanitizer: slower, and larger than it should be
 THOROUGH = bool(os.environ.get("FLOTILLA_THOROUGH"))  # scripts/test --full: minutes where the suite takes seconds
 SMOLLM2, GEMMA3 = "SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"
+MINILM = "all-MiniLM-L6-v2.F16"  # makes vectors
 START_SECONDS = 30  # a busy two-core machine; a healthy start takes a fraction of a second
 LOAD_SECONDS = 120
 

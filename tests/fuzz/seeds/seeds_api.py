@@ -211,7 +211,35 @@ def api_seeds():
             },
         ),
     )
+    embedding_seeds()
     dictionary_of_requests(chat, completion)
+
+
+def embedding_seeds():
+    bodies = {
+        "sound": (0, {"input": "hi"}),
+        "texts": (0, {"input": ["a", "", "b"], "encoding_format": "base64"}),
+        "tokens": (0, {"input": [1, 2, 257]}),
+        "token_lists": (0, {"input": [[1], [2, 3]], "dimensions": 4}),
+        "token_of_another_vocabulary": (0, {"input": [[1], [100257]]}),
+        "token_negative": (0, {"input": [-1]}),
+        "mixed": (0, {"input": ["a", 5]}),
+        "empty": (0, {"input": []}),
+        "lists_empty": (0, {"input": [[], []]}),
+        "too_long": (0, {"input": "x" * 200}),
+        "dimensions_huge": (0, {"input": "a", "dimensions": 1 << 63}),
+        "of_a_model_that_generates": (0, {"model": "tiny", "input": "a"}),
+        "held": (0, {"input": "[held]"}),
+        "ollama": (1, {"input": ["a", "b"], "truncate": False}),
+        "ollama_cut": (1, {"input": "x" * 200}),
+        "ollama_load": (1, {"input": ""}),
+        "ollama_tokens": (1, {"input": [1, 2]}),
+        "ollama_old": (2, {"prompt": "hi"}),
+    }
+    seeds(
+        "embedding_request",
+        **{name: bytes([which]) + json.dumps({"model": "vectors", **body}).encode() for name, (which, body) in bodies.items()},
+    )
 
 
 def dictionary_of_requests(chat, completion):

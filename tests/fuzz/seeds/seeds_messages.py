@@ -226,6 +226,8 @@ MESSAGES = [  # in the order of `readers` in messages.cc
             "peer": {"node": NODE, "name": "a", "release": "0.1.0", "cluster_port": 1, "trust": 0, "class": 0},
         },
     ),
+    ("embed", {"id": 1, "placement": 2, "texts": [b"\x65\0\0\x66\0\0", b"\x01\0\0"]}),
+    ("embedding", {"id": 1, "length": 2, "vectors": b"\0\0\x80\x3f\0\0\0\0", "goes_on": 0}),
 ]
 BY_NAME = dict(MESSAGES)
 
@@ -248,6 +250,9 @@ def message_seeds():
         "nested_deep": b"\0" + b"\x81" * 3000,
         "list_longer_than_the_body": b"\0\xa1\x65nodes\x9b" + b"\xff" * 8,
         "object_of_another_language": b"\0\x80\x04\x95\x17\0\0\0\0\0\0\0\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+        "text_of_no_token": message("embed", texts=[b"\x65\0\0", b""]),
+        "vector_cut_off": message("embedding", vectors=b"\0\0\x80\x3f\0"),
+        "vectors_of_no_length": message("embedding", length=0),
         "name_of_a_terminals_orders": message("unload_model", model="\x1b]0;x\x07"),
     }
     seeds("messages", **files)

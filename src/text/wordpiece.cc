@@ -1,0 +1,161 @@
+#include "text/wordpiece.h"
+
+#include <utf8proc.h>
+
+#include <algorithm>
+#include <array>
+
+#include "text/utf8.h"
+
+namespace flotilla {
+namespace {
+
+constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581
+constexpr std::size_t word_characters_max = 100;
+
+struct CodeRange {
+  char32_t first, last;
+};
+// What the published tokenizer takes for words of their own. The gap before U+2B920 is its.
+constexpr std::array ideographs = {CodeRange{0x3400, 0x4DBF},   CodeRange{0x4E00, 0x9FFF},   CodeRange{0xF900, 0xFAFF},
+                                   CodeRange{0x20000, 0x2A6DF}, CodeRange{0x2A700, 0x2B73F}, CodeRange{0x2B740, 0x2B81F},
+                                   CodeRange{0x2B920, 0x2CEAF}, CodeRange{0x2F800, 0x2FA1F}};
+
+utf8proc_category_t category(char32_t code) { return utf8proc_category(static_cast<utf8proc_int32_t>(code)); }
+
+bool is_ideograph(char32_t code) {
+  return std::ranges::any_of(ideographs, [code](const CodeRange& range) { return code >= range.first && code <= range.last; });
+}
+
+// White_Space in Unicode: the separators, and these controls.
+bool is_space(char32_t code) {
+  if ((code >= 0x09 && code <= 0x0D) || code == 0x20 || code == 0x85) return true;
+  const auto kind = category(code);
+  return kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
+}
+
+// Controls, formats, what is unassigned or private; U+FFFD stands for bytes that were no character.
+bool is_dropped(char32_t code) {
+  if (code == '\t' || code == '\n' || code == '\r') return false;
+  if (code == 0xFFFD) return true;
+  switch (category(code)) {
+    case UTF8PROC_CATEGORY_CC:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_CN:
+    case UTF8PROC_CATEGORY_CO:
+    case UTF8PROC_CATEGORY_CS:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// All of ASCII that is neither letter nor digit, beside what Unicode calls so.
+bool is_punctuation(char32_t code) {
+  if (code < 0x80) return code > 0x20 && code < 0x7F && !(code >= '0' && code <= '9') && !((code | 0x20) >= 'a' && (code | 0x20) <= 'z');
+  switch (category(code)) {
+    case UTF8PROC_CATEGORY_PC:
+    case UTF8PROC_CATEGORY_PD:
+    case UTF8PROC_CATEGORY_PS:
+    case UTF8PROC_CATEGORY_PE:
+    case UTF8PROC_CATEGORY_PI:
+    case UTF8PROC_CATEGORY_PF:
+    case UTF8PROC_CATEGORY_PO:
+      return true;
+    default:
+      return false;
+  }
+}
+
+// The text's characters with their marks taken apart and put in order (NFD).
+std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  const auto size = static_cast<utf8proc_ssize_t>(text.size());
+  constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
+  const utf8proc_ssize_t needed = utf8proc_decompose(bytes, size, nullptr, 0, options);
+  if (needed <= 0) return {};  // empty; valid text does not fail
+  std::vector<utf8proc_int32_t> codes(static_cast<std::size_t>(needed));
+  utf8proc_decompose(bytes, size, codes.data(), needed, options);
+  return codes;
+}
+
+// Ideographs are set apart before marks are taken off, as in the original: some are spelled by others then.
+std::string cleaned(std::string_view text) {
+  std::string out;
+  out.reserve(text.size() + text.size() / 8);
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    const std::string_view character = text.substr(0, step.bytes);
+    text.remove_prefix(step.bytes);
+    if (!step.valid || is_dropped(step.code)) continue;
+    if (is_space(step.code))
+      out += ' ';
+    else if (is_ideograph(step.code))
+      out.append(" ").append(character).append(" ");
+    else
+      out += character;
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<WordPiece>> WordPiece::create(const Vocabulary& vocabulary) {
+  if (vocabulary.special("unk") < 0)
+    return fail(Code::corrupt, "[text] expected a WordPiece vocabulary with an unknown token but the file names none");
+  return std::unique_ptr<WordPiece>(new WordPiece(vocabulary));
+}
+
+void WordPiece::encode(std::string_view text, bool, std::vector<TokenId>& out) const {
+  std::string word(space_mark);
+  std::size_t characters = 0;
+  const auto end_word = [&] {
+    if (characters > 0) spell(word, characters, out);
+    word = space_mark;
+    characters = 0;
+  };
+  for (const utf8proc_int32_t each : decomposed(cleaned(text))) {
+    if (category(static_cast<char32_t>(each)) == UTF8PROC_CATEGORY_MN) continue;
+    const auto code = static_cast<char32_t>(utf8proc_tolower(each));
+    const bool stands_alone = is_punctuation(code);
+    if (stands_alone || code == ' ') end_word();
+    if (code == ' ') continue;
+    word += utf8_of(code);
+    ++characters;
+    if (stands_alone) end_word();
+  }
+  end_word();
+}
+
+// `word` begins with the mark of a beginning. Nothing of a word is kept that cannot be spelled to its end.
+void WordPiece::spell(std::string_view word, std::size_t characters, std::vector<TokenId>& out) const {
+  const std::size_t before = out.size();
+  std::string_view rest = word;
+  while (characters <= word_characters_max && !rest.empty()) {
+    const Piece piece = longest(rest, rest.size() == word.size() ? space_mark.size() : 0);
+    if (piece.token < 0) break;
+    out.push_back(piece.token);
+    rest.remove_prefix(piece.bytes);
+  }
+  if (rest.empty()) return;
+  out.resize(before);
+  out.push_back(unknown_);
+}
+
+// Of more than so many bytes, and whole characters.
+WordPiece::Piece WordPiece::longest(std::string_view rest, std::size_t more_than) const {
+  for (std::size_t bytes = rest.size(); bytes > more_than; --bytes) {
+    const bool ends_within = bytes < rest.size() && (static_cast<unsigned char>(rest[bytes]) & 0xC0) == 0x80;
+    if (ends_within) continue;
+    if (const TokenId token = vocabulary_.find_ordinary(rest.substr(0, bytes)); token >= 0) return {token, bytes};
+  }
+  return {};
+}
+
+std::string WordPiece::decode(TokenId token) const {
+  const std::string_view text = vocabulary_.text(token);
+  if (!text.starts_with(space_mark)) return std::string(text);
+  return " " + std::string(text.substr(space_mark.size()));
+}
+
+}  // namespace flotilla
