@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "base/words.h"
 #include "hub/hub_client.h"
+#include "hub/hub_model.h"
 #include "hub/origin.h"
 #include "hub/partial_blob.h"
 #include "hub/piece.h"
@@ -112,7 +113,7 @@ class Gathering {
   // True where a byte came. One that has not got a piece yet says so at once.
   Result<bool> take_from_neighbours(const FileRanges& ranges) {
     bool came = false;
-    for (const FileRange& piece : in_pieces(ranges, piece_bytes_)) {
+    for (const FileRange& piece : pieces(ranges)) {
       for (Peer& peer : peers_) {
         if (stop_) return fail(Code::cancelled, "[hub] the copy was cancelled");
         if (!is_connected(peer)) continue;
@@ -128,6 +129,18 @@ class Gathering {
       }
     }
     return came;
+  }
+
+  // Who read the header has what came along behind it, which is less than a piece.
+  FileRanges pieces(const FileRanges& ranges) const {
+    FileRanges beside_headers;
+    for (std::uint32_t index = 0; const GgufPart& each : part_.gguf()->parts()) {
+      const std::uint64_t read = header_read_bytes(each.header.size(), each.file_bytes);
+      beside_headers.push_back({.file_index = index++, .offset = 0, .bytes = read});
+    }
+    FileRanges cut = common(ranges, beside_headers);
+    for (const FileRange& rest : without(ranges, beside_headers)) cut.push_back(rest);
+    return in_pieces(cut, piece_bytes_);
   }
 
   // A refusal leaves the connection as it was; whatever else happened ended it. The disk's errors are this machine's.

@@ -100,7 +100,7 @@ Status HubClient::fetch_once(const FilePlace& place, ByteSink& sink, std::uint64
                                          path_for_address(place.file.path)),
                   .offset = sink.offset(),
                   .end = end};
-  request.on_head = [&](const HubAnswer& answer) {
+  request.on_head = [&](const HubAnswer& answer) -> Status {
     if (end > 0) return check_range_head(answer, place, sink.offset(), end);
     FLOTILLA_TRY_STATUS(check_head(answer, place, sink.offset()));
     return answer.status == 200 && sink.offset() > 0 ? sink.restart() : Status{};

@@ -35,6 +35,10 @@ class Beginning final : public ByteSink {
   Bytes bytes;
 };
 
+std::uint64_t next_want(std::uint64_t want, std::uint64_t bytes_max) {
+  return std::min(bytes_max, want + (want < large_from_bytes ? step_bytes : large_step_bytes));
+}
+
 struct FetchedHeader {
   GgufPart part;
   Bytes rest;  // what came behind it
@@ -54,7 +58,7 @@ Result<FetchedHeader> fetch_header(HubClient& client, const FilePlace& place) {
     if (want == bytes_max)
       return fail(Code::corrupt, "[hub] expected the header of '{}' in {} to end but it goes on after {}; it is no model",
                   excerpt(place.file.path), place.repository, format_bytes(want));
-    want = std::min(bytes_max, want + (want < large_from_bytes ? step_bytes : large_step_bytes));
+    want = next_want(want, bytes_max);
   }
 }
 
@@ -117,6 +121,13 @@ Result<StoredModel> begin(Store& store, HubClient& client, const HubOrigin& orig
 }
 
 }  // namespace
+
+std::uint64_t header_read_bytes(std::uint64_t header_bytes, std::uint64_t file_bytes) {
+  const std::uint64_t bytes_max = std::min<std::uint64_t>(file_bytes, limits::header_bytes_max);
+  std::uint64_t want = std::min(bytes_max, first_bytes);
+  while (want < header_bytes && want < bytes_max) want = next_want(want, bytes_max);
+  return want;
+}
 
 Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model) {
   HubOrigin origin{.repository = model.repository};

@@ -174,7 +174,10 @@ class OnThree(RangesTest):
         self.error_of(fleet["b"], model="nobody/nothing")
         fleet["a"].load(SMOLLM2, **THREE)
         fleet["a"].unload(SMOLLM2)
-        freed = fleet["c"].post("/delete", {"model": REFERENCE}).json()["freed_bytes"]
+        wait_until(lambda: not fleet["c"].placements(), 20, "c to hear of it")
+        answer = fleet["c"].post("/delete", {"model": REFERENCE})
+        self.assertEqual(200, answer.status, answer)
+        freed = answer.json()["freed_bytes"]
         self.assertGreaterEqual(freed, part_bytes(LAYERS["c"], False))
         self.assertEqual(None, self.part_folder(fleet["c"]))
 
