@@ -77,20 +77,13 @@ class LangChainAtNode:
             self.model().invoke("word " * 200_000)
         self.assertEqual(caught.exception.code, "context_length_exceeded")
 
-    def test_a_stream_can_be_cancelled(self):
+    def test_a_stream_can_be_left_in_the_middle(self):
         async def leave():
             model = self.model(max_tokens=2000, extra_body={"ignore_eos": True})
-            begun = asyncio.Event()
-
-            async def read():
-                async for _ in model.astream(LONG_QUESTION):
-                    begun.set()
-
-            task = asyncio.create_task(read())
-            await begun.wait()
-            task.cancel()
-            with self.assertRaises(asyncio.CancelledError):
-                await task
+            for _ in range(8):  # more than there are places: each must have been freed
+                stream = model.astream(LONG_QUESTION)
+                await anext(stream)
+                await stream.aclose()
             self.assertTrue((await self.model(max_tokens=2).ainvoke(QUESTION)).content)
 
         asyncio.run(leave())
