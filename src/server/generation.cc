@@ -121,13 +121,16 @@ void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
 // What could not be checked before the model was known.
 ApiResult<void> Generation::check_order() const {
   for (const auto& prompt : *prompts_) {
-    // The clients' own name for this case is what lets them shorten the conversation and try again.
+    // The clients' own name for this case, or OpenAI's words in its message, are what lets them shorten the
+    // conversation and try again.
     if (prompt.tokens.size() + 1 > model_->context_tokens) {
       return api_fail(
           Code::context_length, dialect_->prompt_field(),
           "[server] expected a prompt and an answer that fit {}'s context of {} tokens but got a prompt of {} tokens "
-          "and a wish for {}; shorten the prompt or load the model with a larger context",
-          model_->name, model_->context_tokens, prompt.tokens.size(), order_->tokens_max.value_or(1));
+          "and a wish for {}; shorten the prompt or load the model with a larger context: this model's maximum context "
+          "length is {} tokens",
+          model_->name, model_->context_tokens, prompt.tokens.size(), order_->tokens_max.value_or(1),
+          model_->context_tokens);
     }
   }
   for (const auto& [token, bias] : order_->sampling.logit_bias) {

@@ -228,6 +228,23 @@ TEST(Http, OnlyJsonIsTakenSoThatNoPageCanPost) {
   EXPECT_EQ(client.read().status, 415);
 }
 
+// As programs of Ollama's send them, and never a page.
+TEST(Http, ABodyOfNoTypeIsJsonOnOllamasPathsFromNoPage) {
+  ServerUnderTest server;
+  const auto status = [&](std::string_view path, std::string_view more) {
+    TestClient client(server.port());
+    const auto body = chat("hi", {{"stream", false}}).dump();
+    client.send(std::format("POST {} HTTP/1.1\r\nHost: localhost\r\n{}Content-Length: {}\r\n\r\n{}", path, more,
+                            body.size(), body));
+    return client.read().status;
+  };
+  EXPECT_EQ(status("/api/chat", ""), 200);
+  EXPECT_EQ(status("/api/chat", "Content-Type: text/plain\r\n"), 415);
+  EXPECT_EQ(status("/api/chat", "Origin: http://localhost\r\n"), 415);
+  EXPECT_EQ(status("/api/chat", "Sec-Fetch-Site: same-origin\r\n"), 415);
+  EXPECT_EQ(status("/v1/chat/completions", ""), 415);
+}
+
 TEST(Http, ATooLargeBodyIs413AlsoWhenItComesInChunks) {
   ServerUnderTest server({.body_bytes_max = 1000});
   {

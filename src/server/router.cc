@@ -49,6 +49,14 @@ bool is_json(std::string_view type) {
   return type == "application/json" || (type.starts_with("application/") && type.ends_with("+json"));
 }
 
+// Programs of Ollama's name none. A page of another site could do the same, but its browser says where it comes from,
+// and this must not say so at all.
+bool is_taken_for_json(const HttpRequest& request) {
+  const bool is_page = !request.origin.empty() || !request.fetch_site.empty();
+  const bool is_nameless = request.content_type.empty() && !is_page && request.path.starts_with("/api/");
+  return is_nameless || is_json(request.content_type);
+}
+
 }  // namespace
 
 void Router::add(std::string method, std::string path, Access access, Handler handler, ErrorForm errors) {
@@ -106,7 +114,7 @@ void Router::serve(std::shared_ptr<HttpExchange> exchange) const {
   auto& request = exchange->request();
   if (auto refused = refusal(request)) return exchange->answer(std::move(*refused));
   if (const auto* route = route_of(request)) {
-    if (route->method == "POST" && !is_json(request.content_type)) {
+    if (route->method == "POST" && !is_taken_for_json(request)) {
       return exchange->answer(route->errors(wrong_media_type(request.content_type)));
     }
     if (route->path.ends_with('}')) request.path_rest = request.path.substr(prefix(route->path).size());

@@ -19,12 +19,12 @@ only_real = unittest.skipIf(IS_SCRIPTED, "needs a model whose template knows no 
 with_tools = unittest.skipUnless(TOOL_MODEL, "needs a model whose template knows tools")
 
 
-def at_every_node(*cases, once=()):
+def at_every_node(*cases, once=(), urls=URLS):
     """A load_tests for classes with a `url`, which run at each node, and for those that look at all of them `once`."""
 
     def load_tests(loader, tests, pattern):
         suite = unittest.TestSuite(loader.loadTestsFromTestCase(case) for case in once)
-        for index, url in enumerate(URLS):
+        for index, url in enumerate(urls):
             for case in cases:
                 there = type(f"{case.__name__}{index}", (case, unittest.TestCase), {"url": url})
                 suite.addTests(loader.loadTestsFromTestCase(there))

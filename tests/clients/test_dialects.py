@@ -178,7 +178,7 @@ class AnthropicAtNode:
 
     @with_tools
     def test_a_tool_that_must_be_called_is(self):
-        for choice in ({"type": "any"}, {"type": "tool", "name": "weather", "disable_parallel_tool_use": True}):
+        for choice in ({"type": "any", "disable_parallel_tool_use": True}, {"type": "tool", "name": "weather"}):
             message = self.create(model=TOOL_MODEL, max_tokens=500, messages=NOTHING_SAID, tools=self.tools, tool_choice=choice)
             self.assertEqual(message.stop_reason, "tool_use")
             self.assertEqual({block.type for block in message.content}, {"tool_use"})
