@@ -71,6 +71,13 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
 
   test('a machine dies while it computes: the view tells it, and the answer goes on', () =>
     with_nodes(together, async (harbour, pier) => {
+      const planner = await Visitor.come(browser, `${harbour.page}#/models`, { width: 768 });
+      await planner.page.getByRole('button', { name: 'Load…', exact: true }).click();
+      await planner.page.getByText('It fits.').waitFor();
+      await planner.page.getByLabel('Division').waitFor();
+      await planner.fits('a preview with a choice of machines');
+      await planner.leave();
+
       const loaded = await harbour.post('load', {
         model,
         nodes: ['harbour', 'pier'],

@@ -38,6 +38,9 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       .first()
       .waitFor();
     await visitor.accessible('preview');
+    await page.setViewportSize({ width: 360, height: 740 });
+    await visitor.fits('preview in a narrow window');
+    await page.setViewportSize({ width: 1280, height: 800 });
     await card.getByRole('button', { name: 'Load', exact: true }).click();
     await card.getByText('ready').waitFor();
     assert.equal((await node.get('placements')).placements[0].context_tokens, 2048);
