@@ -58,7 +58,7 @@ Embedder& minilm() {
     EXPECT_TRUE(start_engine());
     const auto gguf = Gguf::open(FLOTILLA_SOURCE_DIR "/.cache/models/all-MiniLM-L6-v2.F16.gguf");
     EXPECT_TRUE(gguf) << gguf.error().message << "; run scripts/models, which makes it";
-    auto loaded = Embedder::load(**gguf, (*gguf)->files(), 2, nullptr);
+    auto loaded = Embedder::load(**gguf, (*gguf)->files(), 1, nullptr);
     EXPECT_TRUE(loaded) << loaded.error().message;
     return *std::move(loaded);
   }();

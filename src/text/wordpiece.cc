@@ -34,16 +34,14 @@ bool is_space(char32_t code) {
   return kind == UTF8PROC_CATEGORY_ZS || kind == UTF8PROC_CATEGORY_ZL || kind == UTF8PROC_CATEGORY_ZP;
 }
 
-// Controls, formats, what is unassigned or private; U+FFFD stands for bytes that were no character.
+// Controls, formats and what is private; U+FFFD stands for bytes that were no character.
 bool is_dropped(char32_t code) {
   if (code == '\t' || code == '\n' || code == '\r') return false;
   if (code == 0xFFFD) return true;
   switch (category(code)) {
     case UTF8PROC_CATEGORY_CC:
     case UTF8PROC_CATEGORY_CF:
-    case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_CO:
-    case UTF8PROC_CATEGORY_CS:
       return true;
     default:
       return false;
@@ -142,8 +140,9 @@ void WordPiece::spell(std::string_view word, std::size_t characters, std::vector
   out.push_back(unknown_);
 }
 
-// Of more than so many bytes, and whole characters.
+// Of more than so many bytes, and whole characters. A mark within a word is no beginning of one.
 WordPiece::Piece WordPiece::longest(std::string_view rest, std::size_t more_than) const {
+  if (more_than == 0 && rest.starts_with(space_mark)) return {};
   for (std::size_t bytes = rest.size(); bytes > more_than; --bytes) {
     const bool ends_within = bytes < rest.size() && (static_cast<unsigned char>(rest[bytes]) & 0xC0) == 0x80;
     if (ends_within) continue;

@@ -95,6 +95,7 @@ def main():
     model, tokenizer = Model(folder), tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_truncation()
     tokenizer.no_padding()
+    tokenizer.encode_special_tokens = True  # a user's "[CLS]" is five characters to us
     lines = read_cases(os.path.join(DATA, "tokens", "lines.txt"))
     texts = [each["text"] for each in json.loads((DATA / "prompts.json").read_text())] + lines[::LINES_EVERY]
     recorded = []
