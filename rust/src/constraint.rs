@@ -34,6 +34,7 @@ const WHITE_SPACE: &str = r"\x20|\x0A[\x20\x09]{0,40}";
 const LEXER_STATES_MAX: usize = 20_000; // 1 to 2 KiB each
 const GRAMMAR_SYMBOLS_MAX: usize = 30_000; // alternatives in one place cost time by their square: a second
 const NESTING_MAX: i32 = 200; // of a grammar's parentheses, which are read by recursion
+const ALTERNATIVES_MAX: usize = 4_000; // of a grammar: their square is a tenth of a second, in loops that allocate nothing
 const REASON_BYTES_MAX: usize = 400;
 
 pub struct Vocabulary {
@@ -91,7 +92,7 @@ impl Constraint {
             }
             Kind::Regex => TopLevelGrammar::from_regex(text),
             Kind::Lark => {
-                check_nesting(text)?;
+                check_shape(text)?;
                 TopLevelGrammar::from_lark(text.to_string())
             }
         };
@@ -139,7 +140,11 @@ fn with_options(schema: Value) -> Result<Value, Failure> {
     }
 }
 
-fn check_nesting(grammar: &str) -> Result<(), Failure> {
+fn check_shape(grammar: &str) -> Result<(), Failure> {
+    let bars = grammar.bytes().filter(|byte| *byte == b'|').count();
+    if bars > ALTERNATIVES_MAX {
+        return Err(syntax(&format!("expected at most {ALTERNATIVES_MAX} alternatives but it has {bars}")));
+    }
     let mut depth = 0;
     for byte in grammar.bytes() {
         match byte {
