@@ -48,7 +48,9 @@ nlohmann::json random_json(std::mt19937& random, int depth) {
 void expect_same(const JsonText& text, const nlohmann::json& value) {
   ASSERT_EQ(nlohmann::json::parse(text.text()), value);
   EXPECT_EQ(text.without_space(), value.dump());
-  if (value.is_structured()) EXPECT_EQ(text.is_empty(), value.empty());
+  if (value.is_structured()) {
+    EXPECT_EQ(text.is_empty(), value.empty());
+  }
   if (value.is_array()) {
     const auto items = text.items();
     ASSERT_EQ(items.size(), value.size());

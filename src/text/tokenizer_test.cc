@@ -225,7 +225,9 @@ TEST(Tokenizer, AVocabularyThatContradictsItselfIsCorrupt) {
     VocabularyData longest = small_sentencepiece();
     special(std::string(256, 'x'))(longest);
     EXPECT_TRUE(Tokenizer::create(std::move(longest)));
-    if (kind != TokenKind::user_defined) EXPECT_EQ(broken(special("half of \xF0\x9F")), Code::corrupt);
+    if (kind != TokenKind::user_defined) {
+      EXPECT_EQ(broken(special("half of \xF0\x9F")), Code::corrupt);
+    }
   }
   VocabularyData data = small_bpe("gpt-2", {"a b"}, {});
   data.merges.push_back("nospace");
