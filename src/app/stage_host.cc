@@ -195,6 +195,7 @@ void StageHost::fetch_layers(const std::shared_ptr<Held>& held, const StoredMode
     boost::asio::post(context->loop, [this, held, brought = std::move(brought)] {
       if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // stopped meanwhile
       if (!brought) return fail_stage(held, brought.error());
+      context_.changed();  // the file may be whole here now
       for (const auto& file : brought->files) held->order.files.push_back(file.string());
       start_runner(held);
     });
