@@ -48,19 +48,22 @@ void EmbedDesk::embed(EmbedRequest request, OnVectors on_vectors) {
   const auto known = opened_.find(request.placement);
   // Answered by the loop, not from inside this call: the caller is not ready for it yet.
   const auto refuse = [&](Error cause) {
-    boost::asio::post(context_.loop, [on_vectors = std::move(on_vectors), cause = std::move(cause)] { on_vectors(fail(cause)); });
+    boost::asio::post(context_.loop,
+                      [on_vectors = std::move(on_vectors), cause = std::move(cause)] { on_vectors(fail(cause)); });
   };
   if (known == opened_.end())
-    return refuse({Code::unavailable,
-                   "[app] the model was unloaded just now; send the request again and it will be loaded"});
+    return refuse(
+        {Code::unavailable, "[app] the model was unloaded just now; send the request again and it will be loaded"});
   if (waiting + tokens > limits::embed_tokens_waiting_max)
-    return refuse({Code::busy, std::format("[app] expected at most {} tokens of texts to wait on this node but {} do and "
-                                           "{} came; try again in a moment",
-                                           limits::embed_tokens_waiting_max, waiting, tokens)});
+    return refuse(
+        {Code::busy, std::format("[app] expected at most {} tokens of texts to wait on this node but {} do and "
+                                 "{} came; try again in a moment",
+                                 limits::embed_tokens_waiting_max, waiting, tokens)});
   const Placement& placement = known->second;
   const Key model{placement.model, placement.fingerprint};
   Pool& pool = pools_[model];
-  pool.model = {placement.model, placement.fingerprint, placement.head(), placement.context_tokens, placement.sequences};
+  pool.model = {placement.model, placement.fingerprint, placement.head(), placement.context_tokens,
+                placement.sequences};
   pool.found = placement;
   ++pool.requests;
   const RequestId id = request.id;
@@ -148,9 +151,10 @@ Status EmbedDesk::send(const Key& model, Pool& pool, const Placement& placement)
 void EmbedDesk::search(const Key& model, Pool& pool) {
   pool.search = {context_.random()};
   const std::string why = pool.why.empty() ? "[app] its placement ended as the request came" : pool.why;
-  reloads_.want(pool.model,
-                {.request = pool.search, .gone = pool.last_gone, .why = why, .until = context_.now() + limits::resume_wait_max},
-                [this, model](const Result<Placement>& found) { on_found(model, found); });
+  reloads_.want(
+      pool.model,
+      {.request = pool.search, .gone = pool.last_gone, .why = why, .until = context_.now() + limits::resume_wait_max},
+      [this, model](const Result<Placement>& found) { on_found(model, found); });
 }
 
 void EmbedDesk::on_found(const Key& model, const Result<Placement>& found) {
@@ -170,8 +174,8 @@ void EmbedDesk::on_found(const Key& model, const Result<Placement>& found) {
 
 void EmbedDesk::deliver(const Batch& batch, const EmbedResult& result) {
   if (result.error) {
-    const bool may_elsewhere = result.goes_on != GoesOn::no ||
-                               (result.error->code == Code::unavailable && others_hold(batch));
+    const bool may_elsewhere =
+        result.goes_on != GoesOn::no || (result.error->code == Code::unavailable && others_hold(batch));
     if (may_elsewhere) return lose(batch, *result.error, result.goes_on);
     return fail_texts(batch, *result.error);
   }
@@ -203,8 +207,8 @@ void EmbedDesk::take(const TextQueue::Text& text, std::span<const std::byte> vec
     vectors.values.resize(entered.request.texts.size() * length);
   }
   if (vectors.length != length)
-    return finish(text.request, fail(Code::corrupt, "[app] expected vectors of {} values but got one of {}",
-                                     vectors.length, length));
+    return finish(text.request,
+                  fail(Code::corrupt, "[app] expected vectors of {} values but got one of {}", vectors.length, length));
   std::memcpy(vectors.values.data() + text.index * length, vector.data(), vector.size());
   entered.losses = 0;
   if (--entered.missing == 0) finish(text.request, std::move(vectors));
@@ -311,7 +315,8 @@ void EmbedDesk::on_node_lost(const NodeId& node, const Error& cause) {
     if (current->second.holder == node) lost.push_back(std::move(batches_.extract(current).mapped()));
   }
   // Where only the connection was lost, its placements come back with it.
-  const Error why{Code::unavailable, std::format("[app] the machine that made these vectors is gone ({})", cause.message)};
+  const Error why{Code::unavailable,
+                  std::format("[app] the machine that made these vectors is gone ({})", cause.message)};
   std::set<Key> models;
   for (const Batch& batch : lost) {
     lose(batch, why, GoesOn::broken_off);

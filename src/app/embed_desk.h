@@ -1,15 +1,16 @@
 // Decides which machine makes which texts into vectors. Two roles, often on one node:
 //
-//   entry  the node the client entered: parts requests into batches, sends each to the machine with the least work, keeps
+//   entry  the node the client entered: parts requests into batches, sends each to the machine with the least work,
+//   keeps
 //          it until it is answered
 //   holder a node that holds the model: passes batches to its runner and what comes of them back
 //
-// An embedding model may be loaded on several machines, a placement each. Where one is lost, its batches are made by the
-// others; where it was the only one, they wait until the model is loaded again (ReloadDesk).
+// An embedding model may be loaded on several machines, a placement each. Where one is lost, its batches are made by
+// the others; where it was the only one, they wait until the model is loaded again (ReloadDesk).
 //
-// In: requests of the server, embed and embedding frames, lost nodes, ended placements.  Out: the same frames to the other
-// role.  Owns: requests that entered here.  Thread: the loop's.
-// Never: gives a text's vector twice, or a request's before all of them are there.
+// In: requests of the server, embed and embedding frames, lost nodes, ended placements.  Out: the same frames to the
+// other role.  Owns: requests that entered here.  Thread: the loop's. Never: gives a text's vector twice, or a
+// request's before all of them are there.
 #pragma once
 
 #include <functional>
@@ -72,9 +73,9 @@ class EmbedDesk {
     std::optional<Placement> found;  // before the view has it
     std::set<PlacementId> gone;      // their nodes said so, the view may not know yet
     PlacementId last_gone;
-    std::string why;  // the last one was lost, a sentence
-    RequestId search;                // its number with ReloadDesk; {}: none is under way
-    std::unique_ptr<Alarm> alarm;    // to look again
+    std::string why;               // the last one was lost, a sentence
+    RequestId search;              // its number with ReloadDesk; {}: none is under way
+    std::unique_ptr<Alarm> alarm;  // to look again
     std::size_t requests = 0;
   };
   struct Batch {

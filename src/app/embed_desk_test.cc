@@ -36,7 +36,8 @@ class EmbedDesks : public Desks {
       request.texts.emplace_back(length, 0);
       request.texts.back().front() = first + static_cast<TokenId>(i);
     }
-    embeds_.embed(std::move(request), [this, id](Result<TextVectors> vectors) { answers_[id].push_back(std::move(vectors)); });
+    embeds_.embed(std::move(request),
+                  [this, id](Result<TextVectors> vectors) { answers_[id].push_back(std::move(vectors)); });
   }
 
   struct Sent {

@@ -174,8 +174,7 @@ Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredMod
   return {};
 }
 
-void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel& stored,
-                     std::vector<Asker> askers) {
+void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel& stored, std::vector<Asker> askers) {
   lost_.erase(order.model);
   auto headed = std::make_shared<Headed>();
   headed->order = order;

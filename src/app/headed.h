@@ -12,7 +12,7 @@ struct HeadDesk::Headed {
   Placement placement;
   LoadModel order;
   Plan plan;
-  StoredModel stored;  // its header, and the hub it comes from
+  StoredModel stored;                                         // its header, and the hub it comes from
   bool is_empty = false;                                      // its stages are gone, it lives on for those who wait
   bool has_successor = false;                                 // it has moved, and answers those who came before
   std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member

@@ -11,15 +11,17 @@ Error no_such_model(const ClusterView& view, const std::string& model) {
   for (const ModelInfo& info : models_of(view)) known += (known.empty() ? "" : ", ") + info.name;
   const auto reference = parse_model_reference(model);
   const bool is_of_hub = reference && reference->file.empty();
-  return {Code::not_found,
-          std::format("[app] no machine here has a model named '{}'{}{}{}", model,
-                      known.empty()
-                          ? ", nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)"
-                          : "; there are: ",
-                      known, is_of_hub ? std::format("; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine "
-                                              "fetches only its layers",
-                                              model, model)
-                                : "")};
+  return {
+      Code::not_found,
+      std::format(
+          "[app] no machine here has a model named '{}'{}{}{}", model,
+          known.empty() ? ", nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)"
+                        : "; there are: ",
+          known,
+          is_of_hub ? std::format("; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine "
+                                  "fetches only its layers",
+                                  model, model)
+                    : "")};
 }
 
 }  // namespace

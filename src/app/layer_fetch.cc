@@ -23,9 +23,8 @@ bool has_some(const Member& member, const std::string& fingerprint) {
 }
 
 bool has_all(const Member& member, const std::string& fingerprint) {
-  return std::ranges::any_of(member.info.models, [&](const ModelInfo& model) {
-    return model.fingerprint == fingerprint && model.complete;
-  });
+  return std::ranges::any_of(
+      member.info.models, [&](const ModelInfo& model) { return model.fingerprint == fingerprint && model.complete; });
 }
 
 void warn(const std::string& sentence) { log(LogLevel::warning, "app", "{}", without_room(sentence)); }
@@ -40,8 +39,9 @@ GatherOrder gather_order(NodeContext& context, const PrepareStage& order, std::s
 Status gather_and_tell(NodeContext& context, const GatherOrder& order, const std::atomic<bool>& stop) {
   FLOTILLA_TRY(const Gathered gathered, gather(order, stop));
   if (gathered.hub_bytes + gathered.neighbour_bytes > 0)
-    log(LogLevel::info, "app", "{} has its layers of {}: {} from the hub, {} from other machines", context.identity.name,
-        order.part->gguf()->name(), format_bytes(gathered.hub_bytes), format_bytes(gathered.neighbour_bytes));
+    log(LogLevel::info, "app", "{} has its layers of {}: {} from the hub, {} from other machines",
+        context.identity.name, order.part->gguf()->name(), format_bytes(gathered.hub_bytes),
+        format_bytes(gathered.neighbour_bytes));
   return {};
 }
 

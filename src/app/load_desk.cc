@@ -62,7 +62,8 @@ void LoadDesk::spread(const LoadModel& order, const Plan& plan, const OnProgress
     own.nodes = {stage.node_name};
     ask(stage.node, std::move(own), on_progress, [answers, on_done, name = stage.node_name](Result<Placement> result) {
       if (!result)
-        log(LogLevel::warning, "app", "{} holds no copy of a model that was to be there: {}", name, result.error().message);
+        log(LogLevel::warning, "app", "{} holds no copy of a model that was to be there: {}", name,
+            result.error().message);
       if (!answers->best || (result && !*answers->best)) answers->best = std::move(result);
       if (--answers->missing == 0) on_done(*std::move(answers->best));
     });

@@ -1,8 +1,7 @@
-// The asker's side of loading: which node should head the model, and what it answered. A model that makes vectors of texts
-// is loaded on one machine where a request wants it, and on all that are worth it where somebody loads it by hand: each then
-// heads a placement of its own.
-// In: load and unload wishes of this node's clients, load_progress, load_result.  Out: load_model, unload_model.
-// Thread: the loop's.
+// The asker's side of loading: which node should head the model, and what it answered. A model that makes vectors of
+// texts is loaded on one machine where a request wants it, and on all that are worth it where somebody loads it by
+// hand: each then heads a placement of its own. In: load and unload wishes of this node's clients, load_progress,
+// load_result.  Out: load_model, unload_model. Thread: the loop's.
 #pragma once
 
 #include <functional>

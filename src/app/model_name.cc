@@ -45,9 +45,10 @@ Result<std::string> resolve_model_name(ApiClient& client, const std::string& typ
   const auto shown = client.get("/models/" + ApiClient::escaped(typed));
   if (!shown && shown.error().code == Code::corrupt) return fail(shown.error());
   if (!is_of_hub) return name;
-  return fail(Code::not_found,
-              "{}; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine fetches only its layers",
-              name.error().message, typed, typed);
+  return fail(
+      Code::not_found,
+      "{}; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine fetches only its layers",
+      name.error().message, typed, typed);
 }
 
 Result<std::string> resolve_name_to_load(ApiClient& client, const std::string& typed) {

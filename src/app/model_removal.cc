@@ -109,8 +109,7 @@ Result<Removal> find_removal(const fs::path& home, const std::string& typed) {
                                        cache.string()),
                    .remove = [model = *cached, cache] { return HubCache(cache).remove(model); }};
   if (cached.error().code != Code::not_found) return fail(cached.error());
-  if (const auto linked = choose_cached(linked_models(home / "models"), typed))
-    return removal_of_link(*linked);
+  if (const auto linked = choose_cached(linked_models(home / "models"), typed)) return removal_of_link(*linked);
   if (auto part = removal_of_part(home / "parts", typed)) return *std::move(part);
   if (const auto reference = parse_model_reference(typed); reference && !reference->repository.empty())
     if (const HubCache hub(cache); hub.unfinished_bytes(reference->repository) > 0)

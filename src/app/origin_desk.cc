@@ -50,25 +50,25 @@ void OriginDesk::resolve(LoadModel order, OnNote on_note, OnOrder on_order) {
   const bool is_of_hub = reference && reference->file.empty();
   if (is_known(order.model) || !is_of_hub) return on_order(std::move(order));
   on_note(std::format("asking the hub for {}", reference->text()));
-  context_.downloads.post([this, context = &context_, order = std::move(order), reference = *reference, on_note,
-                           on_order, stop = stop_] {
-    const PullWatch watch{
-        .on_note =
-            [&](const std::string& sentence) {
-              boost::asio::post(context->loop, [on_note, stop, sentence = std::string(without_room(sentence))] {
-                if (!*stop) on_note(sentence);
-              });
-            },
-        .stop = [stop] { return stop->load(); }};
-    const auto settings = context->hub_settings();
-    auto found = settings ? find_hub_model(context->store, {.model = reference, .settings = *settings}, watch)
-                          : Result<StoredModel>(fail(settings.error()));
-    boost::asio::post(context->loop, [this, context, order, on_order, stop, found = std::move(found)] {
-      if (*stop) return;
-      context->changed();  // a part more is here
-      on_order(as_found(order, found));
-    });
-  });
+  context_.downloads.post(
+      [this, context = &context_, order = std::move(order), reference = *reference, on_note, on_order, stop = stop_] {
+        const PullWatch watch{.on_note =
+                                  [&](const std::string& sentence) {
+                                    boost::asio::post(context->loop,
+                                                      [on_note, stop, sentence = std::string(without_room(sentence))] {
+                                                        if (!*stop) on_note(sentence);
+                                                      });
+                                  },
+                              .stop = [stop] { return stop->load(); }};
+        const auto settings = context->hub_settings();
+        auto found = settings ? find_hub_model(context->store, {.model = reference, .settings = *settings}, watch)
+                              : Result<StoredModel>(fail(settings.error()));
+        boost::asio::post(context->loop, [this, context, order, on_order, stop, found = std::move(found)] {
+          if (*stop) return;
+          context->changed();  // a part more is here
+          on_order(as_found(order, found));
+        });
+      });
 }
 
 Result<LoadModel> OriginDesk::as_found(LoadModel order, const Result<StoredModel>& found) const {

@@ -67,8 +67,9 @@ std::uint64_t PullDesk::pull(const std::string& model, const std::string& revisi
   const auto reference = parse_model_reference(model);
   if (!reference) return on_done(fail(reference.error())), 0;
   if (!reference->file.empty() || !is_revision(revision))
-    return on_done(fail(Code::invalid_argument, "[app] expected a model of a hub, and a branch or tag of it, but got "
-                                                "'{}' at '{}'",
+    return on_done(fail(Code::invalid_argument,
+                        "[app] expected a model of a hub, and a branch or tag of it, but got "
+                        "'{}' at '{}'",
                         model, revision)),
            0;
   const std::string key = lower_case(reference->text()) + "@" + revision;

@@ -107,9 +107,8 @@ void Embedder::write(const EmbedGraph& graph, std::span<const TextTokens* const>
   positions_.clear();
   seen_.clear();
   for (const TextTokens* text : texts) {
-    const AttendingRow own{.slot = static_cast<std::int32_t>(tokens_.size()),
-                           .first = 0,
-                           .end = static_cast<std::int32_t>(text->size())};
+    const AttendingRow own{
+        .slot = static_cast<std::int32_t>(tokens_.size()), .first = 0, .end = static_cast<std::int32_t>(text->size())};
     for (std::size_t position = 0; position < text->size(); ++position) {
       positions_.push_back(static_cast<std::int32_t>(position));
       seen_.push_back(own);

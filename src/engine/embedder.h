@@ -1,7 +1,7 @@
-// Makes vectors of texts: all layers of a model that looks both ways, over several texts at once without a row of padding,
-// and of each text's rows one vector of length 1. In: tokens.  Out: vectors.  Owns: weights, compute buffers (ggml).
-// Thread: one uses it; ggml's own work beneath it.
-// Never: keeps anything of one call for the next; aborts on tokens that came from a peer (they are checked first).
+// Makes vectors of texts: all layers of a model that looks both ways, over several texts at once without a row of
+// padding, and of each text's rows one vector of length 1. In: tokens.  Out: vectors.  Owns: weights, compute buffers
+// (ggml). Thread: one uses it; ggml's own work beneath it. Never: keeps anything of one call for the next; aborts on
+// tokens that came from a peer (they are checked first).
 #pragma once
 
 #include <filesystem>

@@ -141,7 +141,8 @@ TEST(Embedder, AModelThatGeneratesIsNoneAndThisOneGeneratesNothing) {
   EXPECT_THAT(refused.error().message, HasSubstr("generates text"));
   const auto own = Gguf::open(FLOTILLA_SOURCE_DIR "/.cache/models/all-MiniLM-L6-v2.F16.gguf");
   ASSERT_TRUE(own);
-  const auto stage = Stage::load(*own, {}, {.layers = {0, 6}, .is_head = true, .shares = {}, .context_tokens = 64}, nullptr);
+  const auto stage =
+      Stage::load(*own, {}, {.layers = {0, 6}, .is_head = true, .shares = {}, .context_tokens = 64}, nullptr);
   ASSERT_FALSE(stage);
   EXPECT_EQ(stage.error().code, Code::unsupported);
 }

@@ -37,7 +37,8 @@ Result<std::unique_ptr<Stage>> Stage::load(std::shared_ptr<const Gguf> gguf, std
                                            std::unique_ptr<Collective> others) {
   FLOTILLA_TRY(const ModelSpec spec, read_spec(*gguf));
   if (spec.embeds())
-    return fail(Code::unsupported, "[engine] expected a model that generates text but {} makes vectors of it", spec.name);
+    return fail(Code::unsupported, "[engine] expected a model that generates text but {} makes vectors of it",
+                spec.name);
   FLOTILLA_TRY_STATUS(check_options(options, spec));
   if (files.empty()) files = gguf->files();
   std::unique_ptr<Stage> stage;

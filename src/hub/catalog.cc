@@ -72,7 +72,7 @@ std::vector<std::shared_ptr<const Gguf>> Catalog::scan() {
     auto gguf = load(path, fresh, name);
     if (gguf && names.insert(gguf->name()).second) models.push_back(std::move(gguf));
   };
-  for (const fs::path& folder : folders_) 
+  for (const fs::path& folder : folders_)
     for (const fs::path& path : first_parts(folder)) take(path);
   for (const CachedModel& model : cached_models(hub_cache_)) take(model.first_file());
   for (const OllamaModel& model : ollama_models(ollama_)) take(model.file, model.name);

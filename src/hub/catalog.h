@@ -1,5 +1,6 @@
-// The complete model files in the user's folders, in the hub cache (hub_cache.h) and in Ollama's store (ollama_store.h). Reads a file's header again only
-// where its size or time changed. Thread: one at a time (the store's mutex).
+// The complete model files in the user's folders, in the hub cache (hub_cache.h) and in Ollama's store
+// (ollama_store.h). Reads a file's header again only where its size or time changed. Thread: one at a time (the store's
+// mutex).
 #pragma once
 
 #include <cstdint>
@@ -22,11 +23,10 @@ class Catalog {
   static Result<Catalog> open(std::vector<std::filesystem::path> folders, std::filesystem::path hub_cache = {},
                               std::filesystem::path ollama = {});
 
-  // One model per name; where two folders have one, the first folder's, a folder's rather than the hub cache's, and that
-  // rather than Ollama's. A
-  // file that is no GGUF, or whose name no message could carry (wire/plain_text.h), is skipped and a warning says why,
-  // once per state of the file. A file that changes from one scan to the next is read when it has come to rest. A
-  // folder that went away is empty.
+  // One model per name; where two folders have one, the first folder's, a folder's rather than the hub cache's, and
+  // that rather than Ollama's. A file that is no GGUF, or whose name no message could carry (wire/plain_text.h), is
+  // skipped and a warning says why, once per state of the file. A file that changes from one scan to the next is read
+  // when it has come to rest. A folder that went away is empty.
   std::vector<std::shared_ptr<const Gguf>> scan();
 
   // What the last scan skipped, and why.

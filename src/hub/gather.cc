@@ -62,8 +62,7 @@ class Gathering {
     FLOTILLA_TRY_STATUS(compare_kept());
     const FileRanges missing = part_.missing(order_.wanted);
     total_bytes_ = bytes_in(missing);
-    FLOTILLA_TRY_STATUS(
-        check_space(part_.folder(), total_bytes_, std::format("layers of '{}'", part_.gguf()->name())));
+    FLOTILLA_TRY_STATUS(check_space(part_.folder(), total_bytes_, std::format("layers of '{}'", part_.gguf()->name())));
     while (true) {
       const FileRanges rest = part_.missing(order_.wanted);
       if (rest.empty()) return gathered_;
@@ -191,10 +190,11 @@ class Gathering {
                   format_bytes(bytes), part_.gguf()->name());
     FLOTILLA_TRY(auto settings, order_.settings());
     if (settings.offline)
-      return fail(Code::unavailable,
-                  "[hub] expected to fetch {} of {} from {} but HF_HUB_OFFLINE is set here; unset it, or load with other "
-                  "machines",
-                  format_bytes(bytes), origin_.repository, settings.endpoint);
+      return fail(
+          Code::unavailable,
+          "[hub] expected to fetch {} of {} from {} but HF_HUB_OFFLINE is set here; unset it, or load with other "
+          "machines",
+          format_bytes(bytes), origin_.repository, settings.endpoint);
     client_.emplace(std::move(settings), order_.tries,
                     PullWatch{.on_note = order_.on_note, .stop = [this] { return stop_.load(); }});
     return {};
@@ -208,7 +208,8 @@ class Gathering {
       const Peer* other = kept.from_hub ? contradicting(kept) : nullptr;
       if (!other) continue;
       note(std::format("{} at {} of {} differ here and on {}; they are thrown away and fetched again",
-                       format_bytes(kept.range.bytes), kept.range.offset, part_.gguf()->name(), other->neighbour->name));
+                       format_bytes(kept.range.bytes), kept.range.offset, part_.gguf()->name(),
+                       other->neighbour->name));
       doubted.push_back(kept.range);
       if (!other->neighbour->is_whole) again.push_back(kept.range);
       doubted_.push_back(kept);
@@ -224,13 +225,15 @@ class Gathering {
     for (const KeptRange& kept : part_.kept(again)) {
       const Peer* other = contradicting(kept);
       if (!other) continue;
-      const bool same_as_before = std::ranges::any_of(
-          doubted_, [&](const KeptRange& before) { return before.range == kept.range && before.sha256 == kept.sha256; });
+      const bool same_as_before = std::ranges::any_of(doubted_, [&](const KeptRange& before) {
+        return before.range == kept.range && before.sha256 == kept.sha256;
+      });
       if (!same_as_before)
-        return fail(Code::corrupt,
-                    "[hub] expected the bytes at {} of '{}' to be those that {} has but the hub sends others each time; "
-                    "is the connection with it sound, and HF_ENDPOINT right?",
-                    kept.range.offset, part_.gguf()->name(), other->neighbour->name);
+        return fail(
+            Code::corrupt,
+            "[hub] expected the bytes at {} of '{}' to be those that {} has but the hub sends others each time; "
+            "is the connection with it sound, and HF_ENDPOINT right?",
+            kept.range.offset, part_.gguf()->name(), other->neighbour->name);
       note(std::format("the hub sends the same again: what {} has at {} of {} is wrong, and it should load it anew",
                        other->neighbour->name, kept.range.offset, part_.gguf()->name()));
     }
@@ -306,10 +309,11 @@ Status check_whole(Part& part, const std::atomic<bool>& stop) {
     for (std::uint32_t index = 0; const GgufPart& each : part.gguf()->parts())
       all.push_back({.file_index = index++, .offset = 0, .bytes = each.file_bytes});
     FLOTILLA_TRY_STATUS(part.forget(all));
-    return fail(Code::corrupt,
-                "[hub] expected '{}' of {} with the SHA-256 {}… but all of its bytes together have {}…; they were thrown "
-                "away. Load it again, and where that does not help tell who keeps the repository",
-                file.path, origin.repository, file.sha256.substr(0, 12), hash.substr(0, 12));
+    return fail(
+        Code::corrupt,
+        "[hub] expected '{}' of {} with the SHA-256 {}… but all of its bytes together have {}…; they were thrown "
+        "away. Load it again, and where that does not help tell who keeps the repository",
+        file.path, origin.repository, file.sha256.substr(0, 12), hash.substr(0, 12));
   }
   return {};
 }

@@ -1,8 +1,8 @@
-// Decides from where each byte of a stage comes, and brings it: from another machine that has it verified, else from the
-// hub where it is this machine's to fetch, else it waits for the machine whose it is (docs/hub.md, "A part of a model").
-// In: what is wanted, and of that what is to be fetched here.  Out: verified ranges of a part; at last, where these are
-// all of the file, a model in the hub's cache.  Thread: one; blocks.  Never: asks the hub for a byte that is here or at
-// a neighbour, calls a file whole whose SHA-256 is not that of the hub's listing.
+// Decides from where each byte of a stage comes, and brings it: from another machine that has it verified, else from
+// the hub where it is this machine's to fetch, else it waits for the machine whose it is (docs/hub.md, "A part of a
+// model"). In: what is wanted, and of that what is to be fetched here.  Out: verified ranges of a part; at last, where
+// these are all of the file, a model in the hub's cache.  Thread: one; blocks.  Never: asks the hub for a byte that is
+// here or at a neighbour, calls a file whole whose SHA-256 is not that of the hub's listing.
 #pragma once
 
 #include <atomic>
@@ -45,8 +45,8 @@ struct Gathered {
   std::uint64_t hub_bytes = 0, neighbour_bytes = 0;
 };
 
-// What a stage with these layers keeps of a model that comes from a hub. Who needs all of it keeps the few bytes between
-// tensors too, so that the whole file's hash can be compared.
+// What a stage with these layers keeps of a model that comes from a hub. Who needs all of it keeps the few bytes
+// between tensors too, so that the whole file's hash can be compared.
 FileRanges stage_keeps(const Gguf& gguf, LayerRange layers, bool is_head);
 
 // Until all that is wanted is here. What was verified stays after any failure, and is not fetched again. Errors as of
@@ -54,8 +54,8 @@ FileRanges stage_keeps(const Gguf& gguf, LayerRange layers, bool is_head);
 // other, and the hub with them), cancelled.
 Result<Gathered> gather(const GatherOrder& order, const std::atomic<bool>& stop);
 
-// Every byte of the part is here: compares each file with the SHA-256 of the listing. corrupt names the file; then all of
-// the part's ranges are forgotten.
+// Every byte of the part is here: compares each file with the SHA-256 of the listing. corrupt names the file; then all
+// of the part's ranges are forgotten.
 Status check_whole(Part& part, const std::atomic<bool>& stop);
 
 // After check_whole(): the files become those of a model in the cache, by links, and the part goes. A cache on another

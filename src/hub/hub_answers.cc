@@ -15,7 +15,7 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr int json_depth_max = 8;  // a listing needs 3; what lies deeper is passed over
+constexpr int json_depth_max = 8;              // a listing needs 3; what lies deeper is passed over
 constexpr auto rate_limit_wait_default = 60s;  // where the hub does not say
 constexpr std::size_t commit_digits = 40;
 
@@ -91,7 +91,8 @@ Result<std::vector<std::string>> read_search(const std::string& body, std::size_
                                              const std::string& address) {
   FLOTILLA_TRY(const json found, parse_json(body, address));
   if (!found.is_array())
-    return fail(Code::corrupt, "[hub] expected a list of repositories from {} but got something else", excerpt(address));
+    return fail(Code::corrupt, "[hub] expected a list of repositories from {} but got something else",
+                excerpt(address));
   std::vector<std::string> repositories;
   for (const json& item : found) {
     const std::string name = item.is_object() ? text_of(item, "id") : "";
@@ -153,8 +154,8 @@ Status check_range_head(const HubAnswer& answer, const FilePlace& place, std::ui
     return fail(Code::corrupt, "[hub] expected '{}' of '{}' but the hub sends '{}'; nothing of it was kept", expected,
                 excerpt(place.file.path), excerpt(range));
   if (length.empty() || number_in(length) == end - begin) return {};
-  return fail(Code::corrupt, "[hub] expected {} bytes of '{}' but the hub sends {}; nothing of it was kept", end - begin,
-              excerpt(place.file.path), excerpt(length));
+  return fail(Code::corrupt, "[hub] expected {} bytes of '{}' but the hub sends {}; nothing of it was kept",
+              end - begin, excerpt(place.file.path), excerpt(length));
 }
 
 // What a hub says of a large file beside the address of its bytes.

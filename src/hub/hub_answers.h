@@ -23,7 +23,7 @@ struct FilePlace {
 Result<std::string> read_commit(const std::string& body, const std::string& repository, const std::string& address);
 
 struct ListingPage {
-  std::size_t items = 0;  // of any kind
+  std::size_t items = 0;          // of any kind
   std::vector<RemoteFile> files;  // GGUF files: their paths stay within a folder, sizes are ones that files can have
 };
 Result<ListingPage> read_listing_page(const std::string& body, const std::string& repository,

@@ -56,7 +56,8 @@ Result<FetchedHeader> fetch_header(HubClient& client, const FilePlace& place) {
                            .rest = Bytes(end, beginning.bytes.end())};
     }
     if (want == bytes_max)
-      return fail(Code::corrupt, "[hub] expected the header of '{}' in {} to end but it goes on after {}; it is no model",
+      return fail(Code::corrupt,
+                  "[hub] expected the header of '{}' in {} to end but it goes on after {}; it is no model",
                   excerpt(place.file.path), place.repository, format_bytes(want));
     want = next_want(want, bytes_max);
   }
@@ -148,10 +149,10 @@ Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model) {
 
 Result<StoredModel> find_hub_model(Store& store, const HubModelOrder& order, const PullWatch& watch) {
   if (order.settings.offline)
-    return remembered(store, order.model,
-                      {Code::unavailable,
-                       std::format("[hub] expected to ask {} for {} but HF_HUB_OFFLINE is set; unset it",
-                                   order.settings.endpoint, order.model.repository)});
+    return remembered(
+        store, order.model,
+        {Code::unavailable, std::format("[hub] expected to ask {} for {} but HF_HUB_OFFLINE is set; unset it",
+                                        order.settings.endpoint, order.model.repository)});
   HubClient client(order.settings, order.tries, watch);
   const auto origin = find_origin(client, order.model);
   const bool no_answer = !origin && (origin.error().code == Code::closed || origin.error().code == Code::timeout);

@@ -1,7 +1,7 @@
 // Decides what model of a hub a name means, and brings its header here: enough to plan, and for machines to fetch what
-// they will hold of it (gather.h). In: a ModelReference.  Out: a part in the store, with its origin and no more bytes than
-// a header needs.  Thread: one; blocks.  Never: believes a size, an offset or a place that the header does not prove
-// within the size that the listing says.
+// they will hold of it (gather.h). In: a ModelReference.  Out: a part in the store, with its origin and no more bytes
+// than a header needs.  Thread: one; blocks.  Never: believes a size, an offset or a place that the header does not
+// prove within the size that the listing says.
 #pragma once
 
 #include "base/result.h"

@@ -14,7 +14,8 @@ namespace flotilla {
 // corrupt names what is none: a repository, a commit, a path within it, a size, a hash.
 Status check_origin(const HubOrigin& origin);
 
-// Whether these are that origin's files: a part that says so, or files of the hub's cache, which lie under their hashes.
+// Whether these are that origin's files: a part that says so, or files of the hub's cache, which lie under their
+// hashes.
 bool is_of(const StoredModel& model, const HubOrigin& origin);
 
 // As it may be typed: "org/name:file.gguf".

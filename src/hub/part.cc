@@ -179,8 +179,7 @@ HubOrigin Part::origin() const {
 
 Status Part::set_origin(const HubOrigin& origin) {
   FLOTILLA_TRY_STATUS(check_origin(origin));
-  const bool fits =
-      std::ranges::equal(origin.files, gguf_->parts(), {}, &HubFile::bytes, &GgufPart::file_bytes);
+  const bool fits = std::ranges::equal(origin.files, gguf_->parts(), {}, &HubFile::bytes, &GgufPart::file_bytes);
   if (!fits)
     return fail(Code::invalid_argument, "[hub] expected the files of '{}' at {} but they have other sizes",
                 gguf_->name(), origin.repository);
@@ -232,8 +231,7 @@ Status Part::load_index(std::string_view text) {
         log(LogLevel::warning, "hub", "an entry of '{}/ranges.json' makes no sense and is left out", folder_.string());
         continue;
       }
-      verified_.push_back(
-          {.range = range, .sha256 = to_hex(*digest), .from_hub = entry.value("from_hub", false)});
+      verified_.push_back({.range = range, .sha256 = to_hex(*digest), .from_hub = entry.value("from_hub", false)});
       std::ranges::sort(verified_, before, &KeptRange::range);
     }
     if (index.contains("origin")) origin_ = read_origin(index["origin"], *gguf_);

@@ -52,8 +52,8 @@ class Part {
   // Counts no longer what meets one of `ranges`.
   Status forget(const std::vector<FileRange>& ranges);
 
-  // The hub that has the whole of it; not known where it came from other machines only. invalid_argument where its files
-  // are others than this header's.
+  // The hub that has the whole of it; not known where it came from other machines only. invalid_argument where its
+  // files are others than this header's.
   HubOrigin origin() const;
   Status set_origin(const HubOrigin& origin);
 

@@ -1,5 +1,5 @@
-// Bytes on their way into a part: by a bulk connection, piece by piece, or from a hub, as they come. A piece counts once
-// it is on the disk and hashed. Thread: one for each; blocks.
+// Bytes on their way into a part: by a bulk connection, piece by piece, or from a hub, as they come. A piece counts
+// once it is on the disk and hashed. Thread: one for each; blocks.
 #pragma once
 
 #include <atomic>

@@ -260,8 +260,8 @@ Status FolderStore::serve(Link& link, const OnOtherFn& on_other) {
 std::vector<FileRange> Store::whole(const StoredModel& model) { return all_but_header(*model.gguf); }
 
 Result<std::unique_ptr<Store>> Store::open(StoreOptions options) {
-  FLOTILLA_TRY(auto catalog, Catalog::open(std::move(options.folders), std::move(options.hub_cache),
-                                          std::move(options.ollama)));
+  FLOTILLA_TRY(auto catalog,
+               Catalog::open(std::move(options.folders), std::move(options.hub_cache), std::move(options.ollama)));
   const fs::path parts_folder = options.home / "parts";
   FLOTILLA_TRY_STATUS(make_folder(parts_folder));
   auto store = std::make_unique<FolderStore>(parts_folder, std::move(catalog));

@@ -41,8 +41,8 @@ struct ModelShape {
   TypedBytes output_matrix;                                     // the output head, also where it is the embedding
   std::uint32_t experts = 0, experts_used = 0;                  // of a layer with experts: all, and those a row takes
   std::uint32_t shards_max = 1;                                 // into how many slices every layer can be cut
-  bool embeds = false;  // makes vectors of texts: held whole, by any number of machines side by side
-  std::uint64_t weight_bytes() const;                           // of everything
+  bool embeds = false;                 // makes vectors of texts: held whole, by any number of machines side by side
+  std::uint64_t weight_bytes() const;  // of everything
 };
 
 // Bytes one stage needs beyond its weights.

@@ -279,7 +279,8 @@ Status read_embedder(const Gguf& gguf, const HyperKeys& keys, ModelSpec& model) 
   constexpr std::int64_t positions_min = 3;
   const std::int64_t positions = rows_of("position_embd.weight");
   if (positions < positions_min || positions < model.context_length)
-    return fail(Code::corrupt, "[model] expected position_embd.weight of '{}' to have a row for each of {} positions but got {}",
+    return fail(Code::corrupt,
+                "[model] expected position_embd.weight of '{}' to have a row for each of {} positions but got {}",
                 gguf.name(), std::max<std::int64_t>(model.context_length, positions_min), positions);
   return {};
 }

@@ -253,7 +253,7 @@ TEST(Spec, AnEmbedderIsReadAsItsFileSays) {
   const auto shape = read_shape(**gguf);
   ASSERT_TRUE(shape) << shape.error().message;
   EXPECT_TRUE(shape->embeds);
-  EXPECT_EQ(shape->layers[0].cache.bytes_per_token, 0u);  // nothing is kept of a text
+  EXPECT_EQ(shape->layers[0].cache.bytes_per_token, 0u);     // nothing is kept of a text
   EXPECT_EQ(stage_ranges(**gguf, {0, 2}, true).size(), 1u);  // all of the file
   const auto unbiased = TinyEmbedder{.leave_out = "blk.0.ffn_up.bias"}.parse();
   const auto without = read_spec(**unbiased);

@@ -179,7 +179,7 @@ struct TinyModel {
 struct TinyEmbedder {
   std::uint32_t pooling = 1, context = 16, width = 32;
   std::uint8_t causal = 0;
-  std::string leave_out;                                  // a tensor
+  std::string leave_out;                                   // a tensor
   std::function<void(TestGguf&)> more = [](TestGguf&) {};  // further keys and tensors
 
   TestGguf build() const {

@@ -85,9 +85,10 @@ class EmbedLoop {
     for (const EmbedRequest& batch : step) {
       const auto own = std::as_bytes(vectors.first(batch.texts.size() * length));
       vectors = vectors.subspan(batch.texts.size() * length);
-      node_.send(FrameKind::embedding,
-                 encode(EmbedResult{.id = batch.id, .length = length, .vectors = Bytes(own.begin(), own.end()), .error = {}}),
-                 plan_.epoch);
+      node_.send(
+          FrameKind::embedding,
+          encode(EmbedResult{.id = batch.id, .length = length, .vectors = Bytes(own.begin(), own.end()), .error = {}}),
+          plan_.epoch);
     }
   }
 

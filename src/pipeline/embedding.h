@@ -1,5 +1,6 @@
 // Decides which texts are made into vectors together: takes batches as they come from its node and computes as many at
-// once as a step holds. The nodes that send them see to it that one user's many texts do not stand before another's few.
+// once as a step holds. The nodes that send them see to it that one user's many texts do not stand before another's
+// few.
 //
 // In: embed.   Out: embedding, stage_stats.   Owns: the batches not answered yet.   Thread: the computing thread.
 // Never: leaves a batch unanswered, but where its node ends the line.

@@ -165,7 +165,8 @@ Result<Wanted> Runner::wait_for() {
 void Runner::pass_over(const Command& command) {
   const Error loading{Code::unavailable, "[pipeline] the model is still loading; try again in a moment"};
   if (const auto* texts = std::get_if<EmbedRequest>(&command))
-    return node_.send(FrameKind::embedding, encode(EmbedResult{.id = texts->id, .vectors = {}, .error = loading}), plan_.epoch);
+    return node_.send(FrameKind::embedding, encode(EmbedResult{.id = texts->id, .vectors = {}, .error = loading}),
+                      plan_.epoch);
   const auto* request = std::get_if<GenerateRequest>(&command);
   if (!request) return log(LogLevel::warning, "pipeline", "a command that comes before its time is passed over");
   TokenEvent refused;

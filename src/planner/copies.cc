@@ -16,22 +16,24 @@
 namespace flotilla {
 namespace {
 
-constexpr double slowdown_max = 4;  // of a copy beside the quickest: a batch that waits for it keeps its request waiting
-constexpr double alike = 1.03;      // within this, who has the file is the quicker
+constexpr double slowdown_max =
+    4;                          // of a copy beside the quickest: a batch that waits for it keeps its request waiting
+constexpr double alike = 1.03;  // within this, who has the file is the quicker
 
 Status check_wishes(const ModelShape& shape, const PlanWishes& wishes, const Member* first) {
   if (!wishes.layers.empty() || wishes.mode != PlanMode::automatic)
-    return fail(Code::invalid_argument,
-                "[planner] expected no --layers and no --mode for {}, which makes vectors of texts: every machine holds "
-                "all of it; name machines with --nodes for a copy on each",
-                shape.name);
+    return fail(
+        Code::invalid_argument,
+        "[planner] expected no --layers and no --mode for {}, which makes vectors of texts: every machine holds "
+        "all of it; name machines with --nodes for a copy on each",
+        shape.name);
   if (wishes.sequences > 1)
     return fail(Code::invalid_argument,
-                "[planner] expected no number of sequences for {}, which keeps nothing of a text, but got {}", shape.name,
-                wishes.sequences);
+                "[planner] expected no number of sequences for {}, which keeps nothing of a text, but got {}",
+                shape.name, wishes.sequences);
   if (wishes.head && !wishes.nodes.empty() && (first == nullptr || first->info.id != *wishes.head))
-    return fail(Code::invalid_argument, "[planner] expected the machine asked to be the first of those named but got {}",
-                wishes.nodes.front());
+    return fail(Code::invalid_argument,
+                "[planner] expected the machine asked to be the first of those named but got {}", wishes.nodes.front());
   if (wishes.context_tokens <= shape.context_length) return {};
   return fail(Code::invalid_argument, "[planner] expected a context of at most {} tokens, which {} has, but got {}",
               shape.context_length, shape.name, wishes.context_tokens);
@@ -73,7 +75,8 @@ PlannedStage stage_on(const Holder& holder, const Workload& work, const StageNee
 }
 
 std::unexpected<Error> too_large(const std::vector<Holder>& holders, const ModelShape& shape, const StageNeed& need) {
-  return fail(Code::no_memory, "[planner] {} needs {} on one machine and {} more for its process but {}; offer more with --memory",
+  return fail(Code::no_memory,
+              "[planner] {} needs {} on one machine and {} more for its process but {}; offer more with --memory",
               shape.name, in_gib(need.total()), in_gib(memory_reserve_bytes),
               joined(holders, ", ", [](const Holder& holder) {
                 return std::format("{} offers {}", holder.candidate.name(), in_gib(holder.free_bytes()));
@@ -118,15 +121,15 @@ Result<Plan> plan_copies(const ClusterView& view, const ModelShape& shape, const
   if (!was_wished) {
     // Of those that have not measured themselves, the one with most to spare.
     std::ranges::stable_sort(holders, std::greater{}, &Holder::free_bytes);
-    std::ranges::stable_sort(holders, {}, [&](const Holder& holder) { return std::pair(!fits(holder, need), holder.rank()); });
+    std::ranges::stable_sort(holders, {},
+                             [&](const Holder& holder) { return std::pair(!fits(holder, need), holder.rank()); });
   }
   const auto lacking = std::ranges::find_if(holders, [&](const Holder& holder) { return !fits(holder, need); });
   if (holders.empty() || lacking == holders.begin() || (was_wished && lacking != holders.end()))
     return too_large(holders, shape, need);
   Plan plan{.context_tokens = context, .sequences = 1, .summary = {}, .embeds = true};
   for (const Holder& holder : holders) {
-    const std::string why_not =
-        was_wished || plan.stages.empty() ? "" : why_no_copy(holder, holders.front(), need);
+    const std::string why_not = was_wished || plan.stages.empty() ? "" : why_no_copy(holder, holders.front(), need);
     if (!why_not.empty())
       plan.left_out.push_back({holder.candidate.name(), why_not});
     else
@@ -134,7 +137,8 @@ Result<Plan> plan_copies(const ClusterView& view, const ModelShape& shape, const
   }
   for (const Member& member : view.members)
     if (std::ranges::none_of(members, [&](const Member* each) { return each == &member; }))
-      plan.left_out.push_back({member.info.name, may_compute(member) ? "not among the machines asked for" : why_not_usable(member)});
+      plan.left_out.push_back(
+          {member.info.name, may_compute(member) ? "not among the machines asked for" : why_not_usable(member)});
   plan.summary = summarize(plan, shape);
   return plan;
 }

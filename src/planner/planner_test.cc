@@ -404,7 +404,11 @@ std::vector<std::string> copies(const Plan& plan) {
 
 TEST(Copies, AreOnEveryMachineWithRoomTheQuickestFirst) {
   Fleet fleet;
-  fleet.with("slow", 8 * gib).with("quick", 8 * gib).with("full", 80 * mib).with("crawling", 8 * gib).with("new", 8 * gib);
+  fleet.with("slow", 8 * gib)
+      .with("quick", 8 * gib)
+      .with("full", 80 * mib)
+      .with("crawling", 8 * gib)
+      .with("new", 8 * gib);
   const double seconds[] = {2, 1, 1, 9};
   for (std::size_t i = 0; i < std::size(seconds); ++i) fleet.view.members[i].info.rates = rates_of(seconds[i]);
   const auto made = plan(fleet.view, embedder(), {});

@@ -1,7 +1,7 @@
-// Decides which texts go to a machine together: of each request in turn one, as long as a batch has room. So a text that
-// comes alone is in the next batch, however many another user's request still has.
-// In: requests' texts by their lengths.  Out: batches.  Owns: the places of texts that wait.  Thread: one at a time; pure.
-// Never: splits a text, or lets one that is longer than a batch wait for ever: it goes alone.
+// Decides which texts go to a machine together: of each request in turn one, as long as a batch has room. So a text
+// that comes alone is in the next batch, however many another user's request still has. In: requests' texts by their
+// lengths.  Out: batches.  Owns: the places of texts that wait.  Thread: one at a time; pure. Never: splits a text, or
+// lets one that is longer than a batch wait for ever: it goes alone.
 #pragma once
 
 #include <cstddef>

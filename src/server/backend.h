@@ -84,8 +84,9 @@ class Backend {
   virtual std::function<void()> measure(const nlohmann::json& arguments,
                                         std::function<void(nlohmann::json)> on_progress, OnJson on_done) = 0;
 
-  // Models of a hub (docs/api.md, "Models"). pull: `on_line` gets whole lines, {"progress": …} or {"note": …}, `on_done`
-  // what was pulled; what it gives is to be called when nobody reads them any more. search_hub: what fits a text.
+  // Models of a hub (docs/api.md, "Models"). pull: `on_line` gets whole lines, {"progress": …} or {"note": …},
+  // `on_done` what was pulled; what it gives is to be called when nobody reads them any more. search_hub: what fits a
+  // text.
   using OnLine = std::function<void(const nlohmann::json& line)>;
   virtual std::function<void()> pull(const std::string& model, const std::string& revision, OnLine on_line,
                                      OnJson on_done) = 0;

@@ -69,10 +69,11 @@ void Embedding::make_tokens() {
 
 ApiResult<std::vector<TextTokens>> Embedding::tokens() const {
   if (order_->length && *order_->length != model_->vector_length)
-    return api_fail(Code::unsupported, "dimensions",
-                    "[server] expected dimensions to be {}, the length of {}'s vectors, or absent but got {}; shortened "
-                    "vectors are not supported",
-                    model_->vector_length, model_->name, *order_->length);
+    return api_fail(
+        Code::unsupported, "dimensions",
+        "[server] expected dimensions to be {}, the length of {}'s vectors, or absent but got {}; shortened "
+        "vectors are not supported",
+        model_->vector_length, model_->name, *order_->length);
   // Making tokens takes many times a text's bytes of memory, and the one text thread.
   std::size_t bytes = 0;
   for (const auto& text : order_->texts)
@@ -93,13 +94,14 @@ ApiResult<std::vector<TextTokens>> Embedding::tokens() const {
 ApiResult<TextTokens> Embedding::tokens_of(const std::variant<std::string, TextTokens>& text) const {
   TextTokens tokens;
   if (const auto* given = std::get_if<TextTokens>(&text)) {
-    const auto foreign =
-        std::ranges::find_if(*given, [&](TokenId token) { return std::cmp_greater_equal(token, model_->tokenizer->size()); });
+    const auto foreign = std::ranges::find_if(
+        *given, [&](TokenId token) { return std::cmp_greater_equal(token, model_->tokenizer->size()); });
     if (foreign != given->end())
-      return api_fail(Code::invalid_argument, dialect_->text_field(),
-                      "[server] expected token ids below {}, the size of {}'s vocabulary, but got {}; these are another "
-                      "model's: send texts (LangChain: check_embedding_ctx_length=False)",
-                      model_->tokenizer->size(), model_->name, *foreign);
+      return api_fail(
+          Code::invalid_argument, dialect_->text_field(),
+          "[server] expected token ids below {}, the size of {}'s vocabulary, but got {}; these are another "
+          "model's: send texts (LangChain: check_embedding_ctx_length=False)",
+          model_->tokenizer->size(), model_->name, *foreign);
     tokens = *given;
   } else {
     // No special tokens are parsed in it: a client that needs them sends token ids.

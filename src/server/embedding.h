@@ -30,7 +30,7 @@ struct EmbeddingOrder {
 
 struct EmbeddingFacts {
   std::string model;
-  std::size_t tokens = 0;                   // of all texts
+  std::size_t tokens = 0;                         // of all texts
   std::chrono::nanoseconds opening{0}, total{0};  // until the model was open; until the answer is written
 };
 

@@ -44,10 +44,12 @@ void read_texts(JsonFields& fields, std::string_view name, bool takes_tokens, Em
   if (!input->is_array()) return fields.expected(name, what, *input);
   if (takes_tokens && is_tokens(*input)) return order.texts.emplace_back(input->get<TextTokens>()), void();
   if (input->size() > limits::embed_texts_max)
-    return fields.wrong(name, Code::too_large, std::format("expected at most {} texts in {} but got {}; send them in parts",
-                                                           limits::embed_texts_max, name, input->size()));
+    return fields.wrong(name, Code::too_large,
+                        std::format("expected at most {} texts in {} but got {}; send them in parts",
+                                    limits::embed_texts_max, name, input->size()));
   const bool are_texts = is_texts(*input);
-  if (!are_texts && !(takes_tokens && std::ranges::all_of(*input, is_tokens))) return fields.expected(name, what, *input);
+  if (!are_texts && !(takes_tokens && std::ranges::all_of(*input, is_tokens)))
+    return fields.expected(name, what, *input);
   for (const auto& each : *input) {
     if (are_texts)
       order.texts.emplace_back(each.get<std::string>());
@@ -58,7 +60,8 @@ void read_texts(JsonFields& fields, std::string_view name, bool takes_tokens, Em
 
 // Another length than the model's is refused once the model is known.
 void read_length(JsonFields& fields, EmbeddingOrder& order) {
-  if (const auto length = fields.integer("dimensions", 1, UINT16_MAX)) order.length = static_cast<std::uint32_t>(*length);
+  if (const auto length = fields.integer("dimensions", 1, UINT16_MAX))
+    order.length = static_cast<std::uint32_t>(*length);
 }
 
 // --- Vectors -------------------------------------------------------------------------------------
@@ -67,9 +70,12 @@ std::span<const float> vector_at(const TextVectors& vectors, std::size_t index) 
   return std::span(vectors.values).subspan(index * vectors.length, vectors.length);
 }
 
-std::size_t count_of(const TextVectors& vectors) { return vectors.length > 0 ? vectors.values.size() / vectors.length : 0; }
+std::size_t count_of(const TextVectors& vectors) {
+  return vectors.length > 0 ? vectors.values.size() / vectors.length : 0;
+}
 
-// A value as short as it can be and still be that float. A library's values would take many times the bytes, of millions.
+// A value as short as it can be and still be that float. A library's values would take many times the bytes, of
+// millions.
 void put_numbers(std::string& text, std::span<const float> vector) {
   std::array<char, 32> digits;
   text += '[';
@@ -90,7 +96,8 @@ void put_base64(std::string& text, std::span<const float> vector) {
   for (std::size_t i = 0; i < bytes.size(); i += 3) {
     const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
     std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k) group = group << 8 | (k < have ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0u);
+    for (std::size_t k = 0; k < 3; ++k)
+      group = group << 8 | (k < have ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0u);
     for (std::size_t k = 0; k < 4; ++k) text += k <= have ? digits[group >> (18 - 6 * k) & 63] : '=';
   }
   text += '"';
@@ -110,7 +117,8 @@ Router::Handler embedded_by(const std::shared_ptr<GenerationHost>& host) {
 void refuse_ranking(const std::shared_ptr<HttpExchange>& exchange) {
   exchange->answer(error_answer(ApiError::from(
       {Code::unsupported,
-       "[server] ranking is not supported by this version: it needs a model with a ranking head (pooling_type 4) that reads "
+       "[server] ranking is not supported by this version: it needs a model with a ranking head (pooling_type 4) that "
+       "reads "
        "a query and a document together; embed both by /v1/embeddings and compare their vectors instead"})));
 }
 
@@ -139,8 +147,8 @@ std::string OpenAiEmbeddings::whole(const EmbeddingFacts& facts, const TextVecto
     as_base64_ ? put_base64(text, vector_at(vectors, i)) : put_numbers(text, vector_at(vectors, i));
     text += '}';
   }
-  text += std::format(R"(],"model":{},"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})", quoted(facts.model), facts.tokens,
-                      facts.tokens);
+  text += std::format(R"(],"model":{},"usage":{{"prompt_tokens":{},"total_tokens":{}}}}})", quoted(facts.model),
+                      facts.tokens, facts.tokens);
   return text;
 }
 

@@ -73,7 +73,8 @@ TEST(Embedding, TextsAndTokensKeepTheirOrderAndTokensAreTakenAsTheyAre) {
   const auto tokens = post(server, "/v1/embeddings", {{"model", "vectors"}, {"input", {1, 2, 3}}}).json();
   ASSERT_EQ(tokens["data"].size(), 1u);
   EXPECT_EQ(tokens["data"][0]["embedding"].get<std::vector<float>>(), vector_of({3, 1, 3, 1}));
-  const auto lists = post(server, "/v1/embeddings", {{"model", "vectors"}, {"input", json::array({{7}, {8, 9}})}}).json();
+  const auto lists =
+      post(server, "/v1/embeddings", {{"model", "vectors"}, {"input", json::array({{7}, {8, 9}})}}).json();
   ASSERT_EQ(lists["data"].size(), 2u);
   EXPECT_EQ(lists["data"][1]["embedding"].get<std::vector<float>>(), vector_of({2, 8, 9, 1}));
   EXPECT_EQ(lists["usage"]["prompt_tokens"], 3);

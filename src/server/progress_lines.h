@@ -1,5 +1,5 @@
-// The lines of one load, measurement or pull, the last called `result`. The work itself goes on when its watcher leaves;
-// it is told of that where it wants to know. Thread: the loop's.
+// The lines of one load, measurement or pull, the last called `result`. The work itself goes on when its watcher
+// leaves; it is told of that where it wants to know. Thread: the loop's.
 #pragma once
 
 #include <functional>

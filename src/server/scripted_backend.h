@@ -1,8 +1,9 @@
 // A Backend that answers by script, for tests and for scripted_server: no model, tokens are bytes.
 //
-// Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()); "vectors", not listed, makes
-// of each text (tokens, first token, last token, 1), at length 1, and of one with "[held]" in it nothing at all. Words in the prompt say
-// how it is answered: by default with "one two three four five"; "forever" counts on until the budget is spent;
+// Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()); "vectors", not listed,
+// makes of each text (tokens, first token, last token, 1), at length 1, and of one with "[held]" in it nothing at all.
+// Words in the prompt say how it is answered: by default with "one two three four five"; "forever" counts on until the
+// budget is spent;
 // "[manual]" answers when the test says so (emit(), end()); "[full]" is refused as busy; "[broken]" fails after three
 // tokens; "[say]" is answered with what the last message says behind it. Tools are called as Hermes does, thoughts
 // stand in <think>. Thread: the loop's, but for wait_…() and cancelled_count(), which a test's thread calls.

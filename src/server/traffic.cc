@@ -65,7 +65,8 @@ void ServerTraffic::write_tokens(MetricsText& text) const {
     std::uint64_t ModelTraffic::* count;
   };
   static constexpr std::array<Column, 4> columns{
-      {{"flotilla_prompt_tokens_total", "Tokens of prompts, and of texts that became vectors.", &ModelTraffic::prompt_tokens},
+      {{"flotilla_prompt_tokens_total", "Tokens of prompts, and of texts that became vectors.",
+        &ModelTraffic::prompt_tokens},
        {"flotilla_prefix_cache_hits_total", "Tokens of prompts that were computed for an earlier one already.",
         &ModelTraffic::reused_tokens},
        {"flotilla_generation_tokens_total", "Tokens generated.", &ModelTraffic::generated_tokens},

@@ -77,8 +77,8 @@ constexpr Corpus with_special_parsed = {"special_lines.txt", ".parsed.ids", fals
 
 TEST(Conformance, ByteLevelBpeTokenizesTheCorpusAsLlamaCppDoes) { compare(smollm2_file, plain); }
 TEST(Conformance, SentencePieceTokenizesTheCorpusAsLlamaCppDoes) { compare(gemma3_file, plain); }
-// By the published tokenizer itself (tests/oracle/record_embeddings.py): llama.cpp's drops other characters. Its tables are
-// of an older Unicode, which knows less punctuation: four cases are unlike for that.
+// By the published tokenizer itself (tests/oracle/record_embeddings.py): llama.cpp's drops other characters. Its tables
+// are of an older Unicode, which knows less punctuation: four cases are unlike for that.
 TEST(Conformance, WordPieceTokenizesTheCorpusAsThePublishedOneDoes) {
   compare(minilm_file, {"lines.txt", ".ids", false, false, 3000, 4});
 }

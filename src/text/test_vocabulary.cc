@@ -53,9 +53,9 @@ VocabularyData read_test_vocabulary(const std::string& file) {
   data.merges = texts_of(gguf.get(), "ggml.merges");
   data.scores = numbers_of<float>(gguf.get(), "ggml.scores");
   data.kinds = numbers_of<std::int32_t>(gguf.get(), "ggml.token_type");
-  const std::map<std::string, std::string> roles = {
-      {"bos", "bos"}, {"eos", "eos"}, {"eot", "eot"}, {"unk", "unknown"}, {"pad", "padding"},
-      {"cls", "cls"}, {"sep", "seperator"}};
+  const std::map<std::string, std::string> roles = {{"bos", "bos"},      {"eos", "eos"},     {"eot", "eot"},
+                                                    {"unk", "unknown"},  {"pad", "padding"}, {"cls", "cls"},
+                                                    {"sep", "seperator"}};
   for (const auto& [role, name] : roles) {
     const auto key = key_of(gguf.get(), "ggml." + name + "_token_id");
     if (key >= 0) data.special[role] = static_cast<TokenId>(gguf_get_val_u32(gguf.get(), key));

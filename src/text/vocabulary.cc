@@ -121,8 +121,8 @@ Status Vocabulary::read_kinds() {
   return {};
 }
 
-// Old SentencePiece files name no special tokens: there it is always the same three. BERT's begin and end with tokens that
-// are called otherwise.
+// Old SentencePiece files name no special tokens: there it is always the same three. BERT's begin and end with tokens
+// that are called otherwise.
 void Vocabulary::set_defaults() {
   if (data_.model == "bert") {
     for (const auto& [role, other] : {std::pair("bos", "cls"), std::pair("eos", "sep")})

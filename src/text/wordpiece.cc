@@ -17,14 +17,15 @@ struct CodeRange {
   char32_t first, last;
 };
 // What the published tokenizer takes for words of their own. The gap before U+2B920 is its.
-constexpr std::array ideographs = {CodeRange{0x3400, 0x4DBF},   CodeRange{0x4E00, 0x9FFF},   CodeRange{0xF900, 0xFAFF},
-                                   CodeRange{0x20000, 0x2A6DF}, CodeRange{0x2A700, 0x2B73F}, CodeRange{0x2B740, 0x2B81F},
-                                   CodeRange{0x2B920, 0x2CEAF}, CodeRange{0x2F800, 0x2FA1F}};
+constexpr std::array ideographs = {
+    CodeRange{0x3400, 0x4DBF},   CodeRange{0x4E00, 0x9FFF},   CodeRange{0xF900, 0xFAFF},   CodeRange{0x20000, 0x2A6DF},
+    CodeRange{0x2A700, 0x2B73F}, CodeRange{0x2B740, 0x2B81F}, CodeRange{0x2B920, 0x2CEAF}, CodeRange{0x2F800, 0x2FA1F}};
 
 utf8proc_category_t category(char32_t code) { return utf8proc_category(static_cast<utf8proc_int32_t>(code)); }
 
 bool is_ideograph(char32_t code) {
-  return std::ranges::any_of(ideographs, [code](const CodeRange& range) { return code >= range.first && code <= range.last; });
+  return std::ranges::any_of(ideographs,
+                             [code](const CodeRange& range) { return code >= range.first && code <= range.last; });
 }
 
 // White_Space in Unicode: the separators, and these controls.
@@ -50,7 +51,9 @@ bool is_dropped(char32_t code) {
 
 // All of ASCII that is neither letter nor digit, beside what Unicode calls so.
 bool is_punctuation(char32_t code) {
-  if (code < 0x80) return code > 0x20 && code < 0x7F && !(code >= '0' && code <= '9') && !((code | 0x20) >= 'a' && (code | 0x20) <= 'z');
+  if (code < 0x80)
+    return code > 0x20 && code < 0x7F && !(code >= '0' && code <= '9') &&
+           !((code | 0x20) >= 'a' && (code | 0x20) <= 'z');
   switch (category(code)) {
     case UTF8PROC_CATEGORY_PC:
     case UTF8PROC_CATEGORY_PD:

@@ -1,6 +1,6 @@
-// WordPiece ("bert", uncased), as BERT's published tokenizer has it: control characters go, capitals and accents too, words
-// end at spaces, punctuation and ideographs; of each word the longest beginning that the vocabulary has, and so on. In the
-// file a piece that begins a word is spelled with ▁ before it, one that goes on in it as it is.
+// WordPiece ("bert", uncased), as BERT's published tokenizer has it: control characters go, capitals and accents too,
+// words end at spaces, punctuation and ideographs; of each word the longest beginning that the vocabulary has, and so
+// on. In the file a piece that begins a word is spelled with ▁ before it, one that goes on in it as it is.
 #pragma once
 
 #include <memory>

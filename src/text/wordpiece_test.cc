@@ -18,8 +18,8 @@ using testing::HasSubstr;
 std::shared_ptr<const Tokenizer> small() {
   VocabularyData data;
   data.model = "bert";
-  data.tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁un",  "aff", "able", "▁the",    "▁!", "▁$", "▁日",
-                 "▁本",   "▁cafe", "▁ᄒ",    "ᅡ",     "ᆫ",    "s",   "▁i",   "▁x",  "▁[", "▁]"};
+  data.tokens = {"[PAD]", "[UNK]", "[CLS]", "[SEP]", "▁un", "aff", "able", "▁the", "▁!", "▁$", "▁日",
+                 "▁本",   "▁cafe", "▁ᄒ",   "ᅡ",     "ᆫ",   "s",   "▁i",   "▁x",   "▁[", "▁]"};
   data.kinds.assign(data.tokens.size(), static_cast<std::int32_t>(TokenKind::normal));
   for (std::size_t i = 0; i < 4; ++i) data.kinds[i] = static_cast<std::int32_t>(TokenKind::control);
   data.special = {{"unk", 1}, {"cls", 2}, {"sep", 3}, {"pad", 0}};
@@ -50,8 +50,10 @@ TEST(WordPiece, AWordThatCannotBeSpelledToItsEndIsUnknownAsAWhole) {
 
 TEST(WordPiece, CapitalsAccentsAndControlsGo) {
   EXPECT_THAT(pieces("THE Café Cafe\xCC\x81"), ElementsAre(" the", " cafe", " cafe"));
-  EXPECT_THAT(pieces("t\xC2\xADh\xE2\x80\x8B" "e\x07"), ElementsAre(" the"));  // soft hyphen, zero-width space, bell
-  EXPECT_THAT(pieces("the\xFF\xFE"), ElementsAre(" the"));                       // no characters
+  EXPECT_THAT(pieces("t\xC2\xADh\xE2\x80\x8B"
+                     "e\x07"),
+              ElementsAre(" the"));                         // soft hyphen, zero-width space, bell
+  EXPECT_THAT(pieces("the\xFF\xFE"), ElementsAre(" the"));  // no characters
 }
 
 TEST(WordPiece, PunctuationIdeographsAndSpacesPartWords) {

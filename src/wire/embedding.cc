@@ -13,9 +13,8 @@ namespace {
 constexpr std::size_t value_bytes = 4;
 
 bool have_tokens(const std::vector<TextTokens>& texts) {
-  return std::ranges::none_of(texts, [](const TextTokens& text) {
-    return text.empty() || text.size() > limits::context_tokens_max;
-  });
+  return std::ranges::none_of(
+      texts, [](const TextTokens& text) { return text.empty() || text.size() > limits::context_tokens_max; });
 }
 
 }  // namespace
@@ -25,7 +24,8 @@ void describe(Map& map, Is<EmbedRequest> auto& m) {
   map.field("id", m.id.value);
   map.field("placement", m.placement.value);
   map.list("texts", m.texts, Count{1, limits::embed_batch_texts_max}, Packed{});
-  map.must(have_tokens(m.texts), "expected each of {}.texts to have a token at least and to fit a context but one does not");
+  map.must(have_tokens(m.texts),
+           "expected each of {}.texts to have a token at least and to fit a context but one does not");
 }
 
 template <class Map>

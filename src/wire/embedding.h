@@ -1,6 +1,6 @@
-// Texts to be made into vectors, as tokens, and the vectors: what the entry node asks of a machine that holds the model,
-// and what that one says back. The entry node parts a request into batches, which carry numbers of their own, and keeps
-// each until it is answered: one that is lost goes elsewhere.
+// Texts to be made into vectors, as tokens, and the vectors: what the entry node asks of a machine that holds the
+// model, and what that one says back. The entry node parts a request into batches, which carry numbers of their own,
+// and keeps each until it is answered: one that is lost goes elsewhere.
 #pragma once
 
 #include <cstdint>

@@ -165,8 +165,18 @@ void expect_round_trip(const T& message, Decode decode) {
 TEST(Messages, ControlMessagesReadBack) {
   const PlacementId placement{5};
   const Epoch epoch{6, 7};
-  expect_round_trip(LoadModel{1, "m", {"studio", "laptop"}, {20, 10}, "pipeline", 4096, 4, 2, "laptop is slow",
-                              true, fingerprint, some_origin()},
+  expect_round_trip(LoadModel{1,
+                              "m",
+                              {"studio", "laptop"},
+                              {20, 10},
+                              "pipeline",
+                              4096,
+                              4,
+                              2,
+                              "laptop is slow",
+                              true,
+                              fingerprint,
+                              some_origin()},
                     decode_load_model);
   expect_round_trip(LoadProgress{1, "copying\n", 2, 3, "studio"}, decode_load_progress);
   expect_round_trip(LoadResult{1, true, some_placement(), "", ""}, decode_load_result);
@@ -504,8 +514,7 @@ TEST(Embedding, TextsAndVectorsReadBackAsTheyWereWritten) {
   const auto vectors = decode_embed_result(encode(result));
   ASSERT_TRUE(vectors) << vectors.error().message;
   EXPECT_EQ(encode(*vectors), encode(result));
-  const EmbedResult failed{
-      .id = {3}, .vectors = {}, .error = Error{Code::busy, "full"}, .goes_on = GoesOn::not_begun};
+  const EmbedResult failed{.id = {3}, .vectors = {}, .error = Error{Code::busy, "full"}, .goes_on = GoesOn::not_begun};
   const auto read = decode_embed_result(encode(failed));
   ASSERT_TRUE(read && read->error) << read.error().message;
   EXPECT_EQ(read->error->message, "full");
@@ -514,10 +523,12 @@ TEST(Embedding, TextsAndVectorsReadBackAsTheyWereWritten) {
 
 TEST(Embedding, ABatchWithoutTokensAndVectorsThatAreCutOffAreRefused) {
   const auto why = [](const auto& read) { return read ? std::string() : read.error().message; };
-  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = {{5}, {}}}))), HasSubstr("a token at least"));
+  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = {{5}, {}}}))),
+              HasSubstr("a token at least"));
   EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = {}}))), HasSubstr("texts"));
   const std::vector<TextTokens> many(limits::embed_batch_texts_max + 1, TextTokens{1});
-  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = many}))), HasSubstr("a list of 1 to 128"));
+  EXPECT_THAT(why(decode_embed_request(encode(EmbedRequest{.id = {1}, .texts = many}))),
+              HasSubstr("a list of 1 to 128"));
   EXPECT_THAT(why(decode_embed_result(encode(EmbedResult{.id = {1}, .length = 3, .vectors = Bytes(16), .error = {}}))),
               HasSubstr("cut off"));
   EXPECT_THAT(why(decode_embed_result(encode(EmbedResult{.id = {1}, .vectors = Bytes(16), .error = {}}))),

@@ -12,7 +12,9 @@ namespace {
 
 const std::string repository = "org/name", address = "https://hub.example/api";
 
-void claim_sentence(const Error& error) { claim(error.message.starts_with("[hub] expected "), "an error is a sentence"); }
+void claim_sentence(const Error& error) {
+  claim(error.message.starts_with("[hub] expected "), "an error is a sentence");
+}
 
 void read_json(std::string_view text) {
   const std::string body(text);
@@ -20,7 +22,8 @@ void read_json(std::string_view text) {
   commit ? claim(is_hex(*commit, 40), "a commit is one") : claim_sentence(commit.error());
   const auto found = read_search(body, 5, address);
   if (!found) claim_sentence(found.error());
-  for (const std::string& name : found.value_or(std::vector<std::string>())) claim(is_repository(name), "a repository is one");
+  for (const std::string& name : found.value_or(std::vector<std::string>()))
+    claim(is_repository(name), "a repository is one");
   const auto page = read_listing_page(body, repository, address);
   if (!page) return claim_sentence(page.error());
   claim(page->files.size() <= page->items, "no file that was not listed");

@@ -41,7 +41,8 @@ void check_limits(const EmbedRequest& m) {
   for (const TextTokens& text : m.texts) claim(!text.empty(), "a text has a token");
 }
 void check_limits(const EmbedResult& m) {
-  claim(m.error || (m.length > 0 && m.vectors.size() % (4 * std::size_t{m.length}) == 0), "vectors are whole, or an error is");
+  claim(m.error || (m.length > 0 && m.vectors.size() % (4 * std::size_t{m.length}) == 0),
+        "vectors are whole, or an error is");
 }
 void check_limits(const LoadResult& m) {
   claim(!m.ok || !m.placement.stages.empty(), "a load that went well has a placement");
