@@ -107,16 +107,16 @@ std::vector<CLI::ConfigItem> ConfigFile::from_config(std::istream& input) const 
     error_ = std::format("{}, line {}: {}", path(), reading.wrong_line, reading.what);
     return {CLI::ConfigItem{.parents = {}, .name = error_, .inputs = {}}};
   }
-  std::vector<CLI::ConfigItem> items;
+  std::vector<CLI::ConfigItem> given;
   for (auto& [section, key, words, line] : reading.settings) {
     const CLI::Option& option = *app_.get_subcommand(section)->get_option("--" + key);
     const char* variable = option.get_envname().empty() ? nullptr : std::getenv(option.get_envname().c_str());
     if (!option.empty() || (variable && *variable)) continue;
     if (std::ranges::contains(path_flags, key)) std::ranges::transform(words, words.begin(), with_home);
     used_["--" + key] = line;
-    items.push_back({.parents = {section}, .name = key, .inputs = std::move(words)});
+    given.push_back({.parents = {section}, .name = key, .inputs = std::move(words)});
   }
-  return items;
+  return given;
 }
 
 std::string ConfigFile::origin_of(const std::string& complaint) const {

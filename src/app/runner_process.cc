@@ -103,8 +103,8 @@ Result<std::shared_ptr<RunnerProcess>> RunnerProcess::spawn(boost::asio::io_cont
   runner->link_->start(
       [weak](Frame frame) {
         const auto self = weak.lock();
-        const auto on_frame = self ? self->on_frame_ : nullptr;  // stop() may be called from inside it
-        if (on_frame) (*on_frame)(std::move(frame));
+        const auto take = self ? self->on_frame_ : nullptr;  // stop() may be called from inside it
+        if (take) (*take)(std::move(frame));
       },
       [weak](const Error&) {
         if (const auto self = weak.lock()) self->on_link_closed();

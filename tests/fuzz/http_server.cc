@@ -21,7 +21,8 @@ class LockedNode : public ScriptedNode {
  public:
   using ScriptedNode::ScriptedNode;
   std::vector<ModelListing> models() override { return reached(), ScriptedNode::models(); }
-  void open(const std::string&, OnOpen) override { reached(); }
+  void open(const std::string&, ModelUse, OnOpen) override { reached(); }
+  void embed(EmbedRequest, OnVectors) override { reached(); }
   void generate(GenerateRequest, OnToken) override { reached(); }
   nlohmann::json cluster() override { return reached(), nullptr; }
   void load(const nlohmann::json&, std::function<void(nlohmann::json)>, OnJson) override { reached(); }
@@ -36,6 +37,12 @@ class LockedNode : public ScriptedNode {
   std::function<void()> measure(const nlohmann::json&, std::function<void(nlohmann::json)>, OnJson) override {
     return reached(), nullptr;
   }
+  std::function<void()> pull(const std::string&, const std::string&, OnLine, OnJson) override {
+    return reached(), nullptr;
+  }
+  nlohmann::json pulls() override { return reached(), nullptr; }
+  void remove(const std::string&, OnJson) override { reached(); }
+  void search_hub(const std::string&, OnLine) override { reached(); }
 
  private:
   static void reached() { claim(false, "nothing behind the gate is reached without a key"); }
