@@ -3,7 +3,7 @@
 # room_test(NAME SOURCES a_test.cc LIBRARIES ... [LABELS root slow])
 #   One test program NAME_test for the room; each TEST in it becomes a ctest of its own.
 # compile_alone(c.cc d_test.cc)
-#   Files of this folder that use a name of their own for something else than their neighbours do.
+#   Files of this folder that use a name of their own for something else than their neighbours do (tests/tidy finds them).
 
 option(FLOTILLA_UNITY "Compile eight files at a time: a first build takes half as long, a later one somewhat longer" ON)
 
@@ -37,7 +37,6 @@ function(room_test name)
     set(ARG_TIMEOUT 120)
   endif()
   add_executable(${name}_test ${ARG_SOURCES})
-  compile_together(${name}_test)
   # A test is compiled more often than it is run.
   target_compile_options(${name}_test PRIVATE ${FLOTILLA_WARNINGS} $<$<CONFIG:Release>:-O1>)
   target_compile_definitions(${name}_test PRIVATE FLOTILLA_SOURCE_DIR="${CMAKE_SOURCE_DIR}")

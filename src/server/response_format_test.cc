@@ -50,7 +50,8 @@ TEST(ResponseFormat, ASchemaKeepsTheOrderInWhichItWasWritten) {
   server.backend().on_generate = [&](const GenerateRequest& made) { request = made; };
   const std::string schema = R"({"type":"object","properties":{"why":{"type":"string"},"answer":{"type":"string"}}})";
   const std::string body =
-      R"({"model": "tiny", "chat_template_kwargs": {"enable_thinking": false}, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
+      R"({"model": "tiny", "chat_template_kwargs": {"enable_thinking": false}, )"
+      R"("response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": )" +
       schema + R"(}}, "messages": [{"role": "user", "content": "hi"}], "max_tokens": 4})";
   TestClient client(server.port());
   client.send(

@@ -242,7 +242,7 @@ class OllamaAtNode:
         self.assertIn("no-such-model", caught.exception.error)
         with self.assertRaises(ollama.ResponseError) as caught:
             self.client.embed(model=MODEL, input="x")
-        self.assertIn("not supported", caught.exception.error)
+        self.assertIn("generates text", caught.exception.error)
 
     @only_scripted
     def test_tools_are_called(self):

@@ -112,6 +112,37 @@ def check_names(root):
             yield f"{name} is defined by {' and '.join(sorted(rooms))}: one binary can hold only one of them"
 
 
+def own_names(text):
+    """What a file's unnamed namespace declares, by the look of lines that begin at their left edge."""
+    for block in re.findall(r"^namespace \{\n(.*?)^\}  // namespace\n", text, re.DOTALL | re.MULTILINE):
+        for line in block.splitlines():
+            line = re.sub(r"^template\s*<[^>]*>\s*", "", re.sub(r"std::function<[^>]*>", "F", line))
+            if not re.match(r"[A-Za-z\[]", line) or line.startswith(("using ", "namespace ", "static_assert")):
+                continue  # an alias that means two things does not compile
+            head = line.split("(")[0]
+            match = re.match(r"(?:struct|class|enum class|enum) (\w+)", line)
+            match = match or (re.search(r"(\w+)\s*(?:\[\w*\]\s*)?=", head) if "=" in head or "(" not in line else None)
+            match = match or re.search(r"\b(\w+)\(", line)
+            if match:
+                yield match.group(1)
+
+
+def check_together(root):
+    """Of two files compiled as one (cmake/Room.cmake), neither may find the other's function where it means its own."""
+    for lists in sorted(root.glob("src/*/CMakeLists.txt")):
+        text = lists.read_text()
+        alone = set(" ".join(re.findall(r"compile_alone\(([^)]*)\)", text)).split())
+        for target in re.findall(r"^(?:room|add_executable)\(([^)]*)\)", text, re.MULTILINE):
+            files_of = {}
+            for name in re.findall(r"\w+\.cc", target):
+                path = lists.parent / name
+                for own in set(own_names(path.read_text())) if name not in alone and path.exists() else ():
+                    files_of.setdefault(own, set()).add(name)
+            for own, files in sorted(files_of.items()):
+                if len(files) > 1:
+                    yield f"{lists.parent.name}: {' and '.join(sorted(files))} have a {own} each: give one to compile_alone()"
+
+
 def draw(root):
     seen = {}
     for room, target, *_ in arrows(root):
@@ -128,7 +159,7 @@ def main(arguments):
     if drawing:
         draw(root)
         return 0
-    problems = [*check_arrows(root), *check_listed(root), *check_files(root), *check_names(root)]
+    problems = [*check_arrows(root), *check_listed(root), *check_files(root), *check_names(root), *check_together(root)]
     for problem in problems:
         print(problem)
     if problems:
