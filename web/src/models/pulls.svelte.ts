@@ -18,6 +18,7 @@ export interface Pull {
 }
 
 const look_pause_ms = 2_000;
+const leaving_ms = 5_000;
 const place = 'flotilla.pulls';
 const begun: Pull = { state: 'under way', progress: null, note: null, trouble: null, pulled: null };
 
@@ -27,6 +28,14 @@ class Pulls {
   is_possible = $state<boolean | null>(null); // null: not asked yet; a node without a way to a hub says so
   readonly others = $derived(this.all.filter(({ model }) => this.of.get(model)?.state !== 'under way'));
   readonly #stops = new Map<string, AbortController>();
+  #is_leaving = false; // a reload breaks pulls off while this still runs, and they must not be taken for failed
+
+  constructor() {
+    addEventListener('beforeunload', () => {
+      this.#is_leaving = true;
+      setTimeout(() => (this.#is_leaving = false), leaving_ms); // where the page stays after all
+    });
+  }
 
   // Those that a reload broke off.
   resume(): void {
@@ -51,6 +60,7 @@ class Pulls {
       else this.#change(reference, { state: 'failed', trouble: message_of(error) });
     }
     this.#stops.delete(reference);
+    if (this.#is_leaving) return;
     this.#keep();
     await fleet.look();
   }
