@@ -62,8 +62,7 @@ void EmbedDesk::embed(EmbedRequest request, OnVectors on_vectors) {
   const Placement& placement = known->second;
   const Key model{placement.model, placement.fingerprint};
   Pool& pool = pools_[model];
-  pool.model = {placement.model, placement.fingerprint, placement.head(), placement.context_tokens,
-                placement.sequences};
+  pool.model = like_of(placement);
   pool.found = placement;
   ++pool.requests;
   const RequestId id = request.id;
@@ -275,11 +274,11 @@ void EmbedDesk::on_embed(const NodeId& entry, Frame frame) {
   if (!placement || placement->state == PlacementState::loading || !placement->embeds)
     return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"},
                   GoesOn::not_begun);
-  if (routed_.contains(batch->id))
+  if (routed_.find(batch->id))
     return refuse({Code::invalid_argument, "[app] a batch with this id is already under way"});
   if (const auto taken = stages_.offer_to_runner(batch->placement, frame); !taken)
     return refuse(taken.error(), taken.error().code == Code::unavailable ? GoesOn::not_begun : GoesOn::no);
-  routed_[batch->id] = {entry, batch->placement};
+  routed_.add(batch->id, {entry, batch->placement});
 }
 
 // --- both ----------------------------------------------------------------------------------------
@@ -287,9 +286,9 @@ void EmbedDesk::on_embed(const NodeId& entry, Frame frame) {
 void EmbedDesk::on_embedding(const NodeId& from, Frame frame) {
   const auto result = decode_embed_result(frame.body);
   if (!result) return;
-  if (const auto found = routed_.find(result->id); found != routed_.end() && from == context_.identity.node) {
-    const NodeId entry = found->second.entry;
-    routed_.erase(found);
+  if (const auto* route = routed_.find(result->id); route && from == context_.identity.node) {
+    const NodeId entry = route->entry;
+    routed_.erase(result->id);
     if (entry != context_.identity.node) {
       context_.send(entry, std::move(frame));
       return;
@@ -308,7 +307,7 @@ void EmbedDesk::on_embedding(const NodeId& from, Frame frame) {
 }
 
 void EmbedDesk::on_node_lost(const NodeId& node, const Error& cause) {
-  std::erase_if(routed_, [&](const auto& entry) { return entry.second.entry == node; });  // nobody reads what comes
+  routed_.take_from(node);  // nobody reads what comes
   std::vector<Batch> lost;
   for (auto it = batches_.begin(); it != batches_.end();) {
     const auto current = it++;
@@ -326,13 +325,8 @@ void EmbedDesk::on_node_lost(const NodeId& node, const Error& cause) {
 }
 
 void EmbedDesk::on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on) {
-  std::vector<std::pair<RequestId, NodeId>> ended;
-  for (const auto& [id, routed] : routed_)
-    if (routed.placement == placement) ended.emplace_back(id, routed.entry);
-  for (const auto& [id, entry] : ended) {
-    routed_.erase(id);
-    context_.send(entry, make_frame(FrameKind::embedding, encode(failed_result(id, cause, goes_on))));
-  }
+  for (const auto& [id, route] : routed_.take_of(placement))
+    context_.send(route.entry, make_frame(FrameKind::embedding, encode(failed_result(id, cause, goes_on))));
 }
 
 }  // namespace flotilla

@@ -26,6 +26,7 @@
 #include "app/head_desk.h"
 #include "app/node_context.h"
 #include "app/reload_desk.h"
+#include "app/request_routes.h"
 #include "app/stage_host.h"
 #include "scheduler/text_queue.h"
 #include "wire/embedding.h"
@@ -85,10 +86,6 @@ class EmbedDesk {
     std::vector<TextQueue::Text> texts;
     std::uint64_t tokens = 0;
   };
-  struct Routed {
-    NodeId entry;
-    PlacementId placement;
-  };
   void dispatch(const Key& model);
   std::vector<Placement> holders(const Pool& pool) const;
   std::optional<Placement> least_busy(const std::vector<Placement>& placements) const;
@@ -112,7 +109,7 @@ class EmbedDesk {
   std::unordered_map<RequestId, Entered> entered_;
   std::map<Key, Pool> pools_;
   std::unordered_map<RequestId, Batch> batches_;  // under way
-  std::unordered_map<RequestId, Routed> routed_;
+  RequestRoutes routed_;
 };
 
 }  // namespace flotilla

@@ -138,14 +138,6 @@ bool agrees(const std::string& question) {
   return answer == "y" || answer == "Y" || answer == "yes";
 }
 
-std::uint64_t bytes_of_all(const std::vector<fs::path>& files) {
-  std::uint64_t bytes = 0;
-  std::error_code error;
-  for (const fs::path& file : files)
-    if (const auto size = fs::file_size(file, error); !error) bytes += size;
-  return bytes;
-}
-
 struct Verdict {
   CachedModel model;
   VerifiedModel verified;

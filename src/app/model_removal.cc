@@ -22,14 +22,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::uint64_t bytes_of_all(const std::vector<fs::path>& files) {
-  std::uint64_t bytes = 0;
-  std::error_code error;
-  for (const fs::path& file : files)
-    if (const auto size = fs::file_size(file, error); !error) bytes += size;
-  return bytes;
-}
-
 // Links that `pull file:PATH` made, which are no more than that.
 std::vector<CachedModel> linked_models(const fs::path& models) {
   std::vector<CachedModel> linked;
@@ -65,9 +57,7 @@ bool is_meant(const Part& part, const std::string& typed) {
   const HubOrigin origin = part.origin();
   if (!reference || lower_case(reference->repository) != lower_case(origin.repository) || !origin.is_known())
     return false;
-  std::vector<RemoteFile> listing;
-  for (const HubFile& file : origin.files) listing.push_back({.path = file.path, .bytes = file.bytes, .sha256 = {}});
-  return choose_files(listing, origin.repository, reference->quant).has_value();
+  return choose_files(origin.files, origin.repository, reference->quant).has_value();
 }
 
 // What the disk gives to sparse files, which is less than their size.

@@ -117,7 +117,7 @@ void PullDesk::start(const std::shared_ptr<Job>& job) {
                               },
                           .on_note = note,
                           .on_file =
-                              [&](const RemoteFile& file) {
+                              [&](const HubFile& file) {
                                 boost::asio::post(context->loop, [job, sha256 = file.sha256] { job->digest = sha256; });
                               },
                           .stop = [job] { return job->stop.load(); }};

@@ -26,6 +26,9 @@ struct LostModel {
   NodeId head;
   std::uint32_t context_tokens = 0, sequences = 0;
 };
+inline LostModel like_of(const Placement& placement) {
+  return {placement.model, placement.fingerprint, placement.head(), placement.context_tokens, placement.sequences};
+}
 
 class ReloadDesk {
  public:

@@ -24,8 +24,7 @@ TokenEvent failed_event(RequestId id, const Error& cause, GoesOn goes_on = GoesO
 
 void RequestDesk::on_opened(const Placement& placement) {
   if (opened_.size() >= opened_max) opened_.clear();
-  opened_[placement.id] = {placement.model, placement.fingerprint, placement.head(), placement.context_tokens,
-                           placement.sequences};
+  opened_[placement.id] = like_of(placement);
 }
 
 void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
@@ -83,9 +82,10 @@ Status RequestDesk::check_head(const Entered& entered, const ClusterView& view) 
   if (!entered.journal.constraint.any()) return {};
   const Member* head = view.find(entered.head);
   if (head == nullptr || head->info.keeps_constraints) return {};
-  return fail(Code::unsupported,
-              "[app] expected a machine that keeps answers to a schema but {} runs flotilla {}, which cannot; update it",
-              head->info.name, head->info.version);
+  return fail(
+      Code::unsupported,
+      "[app] expected a machine that keeps answers to a schema but {} runs flotilla {}, which cannot; update it",
+      head->info.name, head->info.version);
 }
 
 // Waits as a client does who asks for the model by name, then takes what is there. `gone` is a placement that is not to
@@ -215,10 +215,7 @@ void RequestDesk::fail_request(RequestId id, const Error& cause) {
 
 // --- head ----------------------------------------------------------------------------------------
 
-std::size_t RequestDesk::running(PlacementId placement) const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(routed_, [&](const auto& entry) { return entry.second.placement == placement; }));
-}
+std::size_t RequestDesk::running(PlacementId placement) const { return routed_.count(placement); }
 
 void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
   const auto request = decode_generate_request(frame.body);
@@ -230,20 +227,20 @@ void RequestDesk::on_generate(const NodeId& entry, Frame frame) {
   if (!placement || placement->state == PlacementState::loading)
     return refuse({Code::unavailable, "[app] the model is no longer loaded here; send the request again"},
                   GoesOn::not_begun);
-  if (routed_.contains(request->id))
+  if (routed_.find(request->id))
     return refuse({Code::invalid_argument, "[app] a request with this id is already running"});
   if (const auto taken = stages_.offer_to_runner(request->placement, frame); !taken)
     return refuse(taken.error(), taken.error().code == Code::unavailable ? GoesOn::not_begun : GoesOn::no);
-  routed_[request->id] = {entry, request->placement};
+  routed_.add(request->id, {entry, request->placement});
 }
 
 void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
   const auto cancel = decode_cancel(frame.body);
   if (!cancel) return;
-  const auto found = routed_.find(cancel->id);
-  if (found == routed_.end() || found->second.entry != entry) return;
-  stages_.to_runner(found->second.placement, frame);
-  routed_.erase(found);
+  const auto* route = routed_.find(cancel->id);
+  if (!route || route->entry != entry) return;
+  stages_.to_runner(route->placement, frame);
+  routed_.erase(cancel->id);
 }
 
 // --- both ----------------------------------------------------------------------------------------
@@ -251,12 +248,12 @@ void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
 void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   auto event = decode_token_event(frame.body);
   if (!event) return;
-  if (const auto found = routed_.find(event->id); found != routed_.end() && from == context_.identity.node) {
+  if (const auto* route = routed_.find(event->id); route && from == context_.identity.node) {
     // The ring is broken, and so the placement ends in a moment: then its entry nodes are told, with the cause that is
     // known by then.
     if (event->goes_on == GoesOn::broken_off) return;
-    const NodeId entry = found->second.entry;
-    if (event->finish != FinishReason::none) routed_.erase(found);
+    const NodeId entry = route->entry;
+    if (event->finish != FinishReason::none) routed_.erase(event->id);
     if (entry != context_.identity.node) {
       context_.send(entry, std::move(frame));
       return;
@@ -285,24 +282,13 @@ void RequestDesk::on_node_lost(const NodeId& node, const Error& cause) {
       find_another(id, {}, why);
   }
   // Requests that came in at the lost node have nobody to read them: their places are free again.
-  for (auto it = routed_.begin(); it != routed_.end();) {
-    if (it->second.entry == node) {
-      stages_.to_runner(it->second.placement, make_frame(FrameKind::cancel, encode(CancelRequest{it->first})));
-      it = routed_.erase(it);
-    } else {
-      ++it;
-    }
-  }
+  for (const auto& [id, route] : routed_.take_from(node))
+    stages_.to_runner(route.placement, make_frame(FrameKind::cancel, encode(CancelRequest{id})));
 }
 
 void RequestDesk::on_placement_ended(PlacementId placement, const Error& cause, GoesOn goes_on) {
-  std::vector<std::pair<RequestId, NodeId>> ended;
-  for (const auto& [id, routed] : routed_)
-    if (routed.placement == placement) ended.emplace_back(id, routed.entry);
-  for (const auto& [id, entry] : ended) {
-    routed_.erase(id);
-    context_.send(entry, make_frame(FrameKind::token_event, encode(failed_event(id, cause, goes_on))));
-  }
+  for (const auto& [id, route] : routed_.take_of(placement))
+    context_.send(route.entry, make_frame(FrameKind::token_event, encode(failed_event(id, cause, goes_on))));
 }
 
 }  // namespace flotilla

@@ -22,6 +22,7 @@
 #include "app/head_desk.h"
 #include "app/node_context.h"
 #include "app/reload_desk.h"
+#include "app/request_routes.h"
 #include "app/stage_host.h"
 #include "app/tallies.h"
 #include "wire/generate.h"
@@ -68,10 +69,6 @@ class RequestDesk {
     std::optional<ReloadDesk::Clock::time_point> waits_until;
     bool waits_for_room = false;  // where it was sent again, others are ahead
   };
-  struct Routed {
-    NodeId entry;
-    PlacementId placement;
-  };
   void send(RequestId id, const Placement& placement);
   Status check_head(const Entered& entered, const ClusterView& view) const;
   const Placement* answering(const ClusterView& view, PlacementId id) const;
@@ -92,7 +89,7 @@ class RequestDesk {
   std::unordered_map<RequestId, Entered> entered_;
   std::unordered_map<RequestId, RequestId>
       sent_as_;  // what was sent again goes by a new id: that, and the one it has here
-  std::unordered_map<RequestId, Routed> routed_;
+  RequestRoutes routed_;
   ResumeTally tally_;
 };
 

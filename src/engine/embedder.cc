@@ -3,6 +3,7 @@
 #include <ggml-backend.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -10,15 +11,10 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "engine/input_values.h"
 
 namespace flotilla {
 namespace {
-
-template <class T>
-void set_all(ggml_tensor* tensor, const std::vector<T>& values) {
-  check(std::as_bytes(std::span(values)).size() == ggml_nbytes(tensor), "an input has the size of its tensor");
-  ggml_backend_tensor_set(tensor, values.data(), 0, ggml_nbytes(tensor));
-}
 
 // False where it has no length: all zero, infinite or not a number.
 bool make_unit(std::span<float> vector) {
@@ -117,7 +113,7 @@ void Embedder::write(const EmbedGraph& graph, std::span<const TextTokens* const>
   }
   set_all(graph.tokens, tokens_);
   set_all(graph.positions, positions_);
-  set_all(graph.kind, std::vector<std::int32_t>{0});  // the first text of a pair: there is no second
+  set_all(graph.kind, std::array<std::int32_t, 1>{0});  // the first text of a pair: there is no second
   set_all(graph.seen, seen_);
 }
 

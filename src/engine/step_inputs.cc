@@ -1,21 +1,10 @@
 #include "engine/step_inputs.h"
 
-#include <ggml-backend.h>
-
 #include <algorithm>
 
-#include "base/check.h"
+#include "engine/input_values.h"
 
 namespace flotilla {
-namespace {
-
-template <class T>
-void set_all(ggml_tensor* tensor, std::span<const T> values) {
-  check(values.size_bytes() == ggml_nbytes(tensor), "an input has the size of its tensor");
-  ggml_backend_tensor_set(tensor, values.data(), 0, values.size_bytes());
-}
-
-}  // namespace
 
 void StepInputs::write(StepGraph& graph, const StepShape& shape, const StageLayers& layers, const KvCache& cache,
                        std::span<const float> activations) {
@@ -23,7 +12,7 @@ void StepInputs::write(StepGraph& graph, const StepShape& shape, const StageLaye
   write_rows(graph, shape, cache);
   for (std::size_t kind = 0; kind < layers.windows.size(); ++kind)
     if (graph.seen[kind]) write_seen(graph.seen[kind], shape, cache, layers.windows[kind]);
-  if (graph.wanted) set_all(graph.wanted, std::span<const std::int32_t>(shape.wanted));
+  if (graph.wanted) set_all(graph.wanted, shape.wanted);
 }
 
 void StepInputs::write_rows(StepGraph& graph, const StepShape& shape, const KvCache& cache) {
@@ -35,8 +24,8 @@ void StepInputs::write_rows(StepGraph& graph, const StepShape& shape, const KvCa
       positions_.push_back(static_cast<std::int32_t>(position));
       cells_.push_back(std::int64_t{group.sequence.value} * cache.cells_per_sequence() + position);
     }
-  if (graph.positions->data) set_all(graph.positions, std::span<const std::int32_t>(positions_));  // no RoPE: unused
-  set_all(graph.cells, std::span<const std::int64_t>(cells_));
+  if (graph.positions->data) set_all(graph.positions, positions_);  // no RoPE: unused
+  set_all(graph.cells, cells_);
 }
 
 // A row sees itself and what came before it, through a window only the newest `window` of those.
@@ -50,8 +39,7 @@ void StepInputs::write_seen(ggml_tensor* seen, const StepShape& shape, const KvC
                        static_cast<std::int32_t>(first), static_cast<std::int32_t>(end)});
     }
   if (shape.ggml_cells > 0) return write_mask(seen);
-  check(std::as_bytes(std::span(seen_)).size() == ggml_nbytes(seen), "an input has the size of its tensor");
-  ggml_backend_tensor_set(seen, seen_.data(), 0, ggml_nbytes(seen));
+  set_all(seen, seen_);
 }
 
 // The same for ggml's attention.
@@ -61,7 +49,7 @@ void StepInputs::write_mask(ggml_tensor* mask) {
   mask_.assign(seen_.size() * cells, hidden);
   for (std::size_t row = 0; row < seen_.size(); ++row)
     std::fill(mask_.data() + row * cells + seen_[row].first, mask_.data() + row * cells + seen_[row].end, shown);
-  set_all(mask, std::span<const ggml_fp16_t>(mask_));
+  set_all(mask, mask_);
 }
 
 }  // namespace flotilla

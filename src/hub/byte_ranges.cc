@@ -11,8 +11,6 @@ namespace {
 constexpr std::uint64_t piece_bytes_min = 4u << 20, piece_bytes_max = 64u << 20;
 constexpr std::uint64_t pieces_wanted = 512;
 
-std::uint64_t end_of(const FileRange& range) { return range.offset + range.bytes; }
-
 FileRange between(std::uint32_t file_index, std::uint64_t begin, std::uint64_t end) {
   return {.file_index = file_index, .offset = begin, .bytes = end - begin};
 }

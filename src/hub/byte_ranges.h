@@ -11,6 +11,7 @@ namespace flotilla {
 
 using FileRanges = std::vector<FileRange>;
 
+inline std::uint64_t end_of(const FileRange& range) { return range.offset + range.bytes; }
 FileRanges merged(FileRanges ranges);
 FileRanges common(const FileRanges& a, const FileRanges& b);
 FileRanges without(const FileRanges& ranges, const FileRanges& taken);

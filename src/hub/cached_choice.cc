@@ -12,7 +12,7 @@ namespace {
 
 // By the rules by which it was chosen when it was pulled.
 Result<CachedModel> choose_referenced(const std::vector<CachedModel>& models, const ModelReference& reference) {
-  std::vector<RemoteFile> listing;
+  std::vector<HubFile> listing;
   for (const CachedModel& model : models) {
     if (lower_case(model.repository) != lower_case(reference.repository)) continue;
     for (const auto& file : model.files) listing.push_back({.path = file.string(), .bytes = 0, .sha256 = {}});

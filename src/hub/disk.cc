@@ -75,6 +75,14 @@ Status DiskFile::sync() {
   return {};
 }
 
+std::uint64_t bytes_of_all(const std::vector<fs::path>& files) {
+  std::uint64_t bytes = 0;
+  std::error_code error;
+  for (const fs::path& file : files)
+    if (const auto size = fs::file_size(file, error); !error) bytes += size;
+  return bytes;
+}
+
 Status make_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);

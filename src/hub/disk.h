@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -34,6 +35,7 @@ class DiskFile {
   std::filesystem::path path_;
 };
 
+std::uint64_t bytes_of_all(const std::vector<std::filesystem::path>& files);  // of those that are there
 Status make_folder(const std::filesystem::path& folder);  // with its parents; must be writable in the end
 
 Result<std::string> read_text(const std::filesystem::path& path, std::uint64_t bytes_max);

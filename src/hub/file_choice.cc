@@ -24,7 +24,7 @@ constexpr std::size_t names_told_max = 30;
 struct Group {
   std::string stem, quant;  // lower-case; the stem without folder and numbers
   std::uint32_t count = 1;
-  std::map<std::uint32_t, RemoteFile> parts;
+  std::map<std::uint32_t, HubFile> parts;
   std::string file_name;  // of the first part, as it is written
 
   std::uint64_t bytes() const {
@@ -56,9 +56,9 @@ std::vector<std::string> words_of(std::string_view stem) {
   return words;
 }
 
-std::vector<Group> groups_of(const std::vector<RemoteFile>& listing) {
+std::vector<Group> groups_of(const std::vector<HubFile>& listing) {
   std::map<std::string, Group> groups;  // by folder, stem and count: parts of different splittings are different models
-  for (const RemoteFile& file : listing) {
+  for (const HubFile& file : listing) {
     const fs::path path(file.path);
     if (is_companion(path.filename().string())) continue;
     const SplitName split = parse_split_name(path);
@@ -112,8 +112,8 @@ std::vector<const Group*> fitting(const std::vector<Group>& groups, const std::s
   return found;
 }
 
-Result<std::vector<RemoteFile>> complete(const Group& group, const std::string& repository) {
-  std::vector<RemoteFile> files;
+Result<std::vector<HubFile>> complete(const Group& group, const std::string& repository) {
+  std::vector<HubFile> files;
   for (std::uint32_t number = 1; number <= group.count; ++number) {
     const auto part = group.parts.find(number);
     if (part == group.parts.end())
@@ -142,8 +142,8 @@ std::string quant_of(std::string_view path) {
   return "";
 }
 
-Result<std::vector<RemoteFile>> choose_files(const std::vector<RemoteFile>& listing, const std::string& repository,
-                                             const std::string& quant) {
+Result<std::vector<HubFile>> choose_files(const std::vector<HubFile>& listing, const std::string& repository,
+                                          const std::string& quant) {
   const auto groups = groups_of(listing);
   if (groups.empty())
     return fail(Code::not_found,

@@ -31,15 +31,6 @@ constexpr auto neighbour_patience = 60s;  // with one that cannot be reached; th
 constexpr auto poll_interval = 100ms;
 constexpr std::uint64_t padding_bytes_max = 64u << 10;
 
-FileRanges all_but_header(const Gguf& gguf) {
-  FileRanges ranges;
-  for (std::uint32_t index = 0; const GgufPart& part : gguf.parts()) {
-    const std::uint64_t begin = part.header.size();
-    ranges.push_back({.file_index = index++, .offset = begin, .bytes = part.file_bytes - begin});
-  }
-  return merged(ranges);
-}
-
 std::uint64_t model_bytes(const Part& part) {
   std::uint64_t bytes = 0;
   for (const GgufPart& each : part.gguf()->parts()) bytes += each.file_bytes;
@@ -169,10 +160,8 @@ class Gathering {
     if (ranges.empty()) return {};
     FLOTILLA_TRY_STATUS(find_hub(bytes_in(ranges)));
     for (const FileRange& range : ranges) {
-      const HubFile& file = origin_.files[range.file_index];
-      const FilePlace place{.repository = origin_.repository,
-                            .commit = origin_.commit,
-                            .file = {.path = file.path, .bytes = file.bytes, .sha256 = file.sha256}};
+      const FilePlace place{
+          .repository = origin_.repository, .commit = origin_.commit, .file = origin_.files[range.file_index]};
       const auto on_written = [this](std::uint64_t bytes) {
         gathered_.hub_bytes += bytes;
         count(bytes);
@@ -323,7 +312,6 @@ Status publish_whole(Store& store, Part& part, const HubCache& cache, const std:
   if (cache.folder().empty()) return {};
   const PullWatch watch{.stop = [&stop] { return stop.load(); }};
   FLOTILLA_TRY_STATUS(cache.prepare(origin.repository));
-  std::vector<RemoteFile> files;
   for (std::size_t i = 0; i < origin.files.size(); ++i) {
     const HubFile& file = origin.files[i];
     FLOTILLA_TRY(const Descriptor held, cache.lock(origin.repository, file.sha256, watch));
@@ -335,10 +323,9 @@ Status publish_whole(Store& store, Part& part, const HubCache& cache, const std:
           part.folder().string(), cache.folder().string(), error.message());
       return {};
     }
-    files.push_back({.path = file.path, .bytes = file.bytes, .sha256 = file.sha256});
   }
   FLOTILLA_TRY(const Descriptor held, cache.lock(origin.repository, "refs", watch));
-  FLOTILLA_TRY_STATUS(cache.publish(origin.repository, "main", origin.commit, files));
+  FLOTILLA_TRY_STATUS(cache.publish(origin.repository, "main", origin.commit, origin.files));
   store.refresh();
   const auto found = store.find(part.gguf()->name(), part.gguf()->fingerprint());
   if (found && !found->is_part) return store.drop_part(part.gguf()->fingerprint());

@@ -17,7 +17,6 @@ using namespace std::chrono_literals;
 
 constexpr int json_depth_max = 8;              // a listing needs 3; what lies deeper is passed over
 constexpr auto rate_limit_wait_default = 60s;  // where the hub does not say
-constexpr std::size_t commit_digits = 40;
 
 Result<json> parse_json(const std::string& body, const std::string& address) {
   const auto shallow = [](int depth, json::parse_event_t, json&) { return depth <= json_depth_max; };
@@ -45,7 +44,7 @@ std::optional<std::uint64_t> number_in(std::string_view text) {
 }
 
 // One GGUF file of a listing; nothing where the item is something else.
-Result<std::optional<RemoteFile>> read_item(const json& item, const std::string& repository) {
+Result<std::optional<HubFile>> read_item(const json& item, const std::string& repository) {
   const std::string path = item.is_object() ? text_of(item, "path") : "";
   if (!path.ends_with(".gguf") || text_of(item, "type") != "file") return std::nullopt;
   if (!is_inner_path(path))
@@ -57,10 +56,10 @@ Result<std::optional<RemoteFile>> read_item(const json& item, const std::string&
   if (!bytes || *bytes == 0 || *bytes > hub_limits::file_bytes_max)
     return fail(Code::corrupt, "[hub] expected the size of '{}' in {} but got none that a file can have", excerpt(path),
                 repository);
-  if (!sha256.empty() && (!is_hex(sha256, 64) || count_of(*lfs, "size").value_or(*bytes) != *bytes))
+  if (!sha256.empty() && (!is_hex(sha256, sha256_digits) || count_of(*lfs, "size").value_or(*bytes) != *bytes))
     return fail(Code::corrupt, "[hub] expected the SHA-256 and the size of '{}' in {} but they contradict themselves",
                 excerpt(path), repository);
-  return RemoteFile{.path = path, .bytes = *bytes, .sha256 = sha256};
+  return HubFile{.path = path, .bytes = *bytes, .sha256 = sha256};
 }
 
 }  // namespace
@@ -165,7 +164,7 @@ Status check_redirect(const HubAnswer& answer, const FilePlace& place) {
   std::string tag = answer.header("x-linked-etag");
   if (tag.starts_with("W/")) tag.erase(0, 2);
   std::erase(tag, '"');
-  const bool other_file = is_hex(tag, 64) && tag != place.file.sha256;
+  const bool other_file = is_hex(tag, sha256_digits) && tag != place.file.sha256;
   if (!other_file && (commit.empty() || commit == place.commit)) return {};
   return fail(Code::corrupt, "[hub] expected '{}' at commit {} but the hub offers another file; pull again",
               excerpt(place.file.path), place.commit.substr(0, 12));

@@ -16,15 +16,15 @@ namespace flotilla {
 // A file at a commit.
 struct FilePlace {
   std::string repository, commit;
-  RemoteFile file;
+  HubFile file;
 };
 
 // --- JSON; `address` for messages. corrupt says what was expected ----------------------------------------------------
 Result<std::string> read_commit(const std::string& body, const std::string& repository, const std::string& address);
 
 struct ListingPage {
-  std::size_t items = 0;          // of any kind
-  std::vector<RemoteFile> files;  // GGUF files: their paths stay within a folder, sizes are ones that files can have
+  std::size_t items = 0;       // of any kind
+  std::vector<HubFile> files;  // GGUF files: their paths stay within a folder, sizes are ones that files can have
 };
 Result<ListingPage> read_listing_page(const std::string& body, const std::string& repository,
                                       const std::string& address);

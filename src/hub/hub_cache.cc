@@ -28,7 +28,6 @@ using namespace std::chrono_literals;
 constexpr std::string_view repository_prefix = "models--";
 constexpr std::string_view separator = "--";
 constexpr auto lock_poll_interval = 200ms;
-constexpr std::size_t commit_digits = 40;
 
 // "models--org--name" of "org/name", and back; empty where it is no such folder.
 std::string folder_name_of(const std::string& repository) {
@@ -192,9 +191,9 @@ Result<Descriptor> HubCache::lock(const std::string& repository, const std::stri
 }
 
 Status HubCache::publish(const std::string& repository, const std::string& revision, const std::string& commit,
-                         const std::vector<RemoteFile>& files) const {
+                         const std::vector<HubFile>& files) const {
   const fs::path snapshot = this->snapshot(repository, commit);
-  for (const RemoteFile& file : files) {
+  for (const HubFile& file : files) {
     const fs::path link = snapshot / file.path;
     FLOTILLA_TRY_STATUS(make_folder(link.parent_path()));
     const fs::path target = blob(repository, file.sha256).lexically_relative(link.parent_path());
@@ -246,11 +245,7 @@ std::vector<fs::path> HubCache::unfinished(const std::string& repository) const 
 }
 
 std::uint64_t HubCache::unfinished_bytes(const std::string& repository) const {
-  std::uint64_t bytes = 0;
-  std::error_code error;
-  for (const fs::path& file : unfinished(repository))
-    if (const auto size = fs::file_size(file, error); !error) bytes += size;
-  return bytes;
+  return bytes_of_all(unfinished(repository));
 }
 
 Result<std::uint64_t> HubCache::remove_unfinished(const std::string& repository) const {

@@ -51,7 +51,7 @@ class HubCache {
   // Links that name the files at a commit; their blobs are there. Then the commit is what the revision is. One at a
   // time: whoever calls it holds lock(repository, "refs").
   Status publish(const std::string& repository, const std::string& revision, const std::string& commit,
-                 const std::vector<RemoteFile>& files) const;
+                 const std::vector<HubFile>& files) const;
   std::string remembered_commit(const std::string& repository, const std::string& revision) const;  // or empty
 
   // Takes the model out: its links at every commit, and the bytes that nothing else in the repository refers to. With

@@ -43,8 +43,8 @@ Result<std::string> HubClient::commit_of(const std::string& repository, const st
   return read_commit(answer.body, repository, address);
 }
 
-Result<std::vector<RemoteFile>> HubClient::list(const std::string& repository, const std::string& commit) {
-  std::vector<RemoteFile> files;
+Result<std::vector<HubFile>> HubClient::list(const std::string& repository, const std::string& commit) {
+  std::vector<HubFile> files;
   std::set<std::string> paths;
   std::size_t items = 0;
   std::string address = std::format("{}/api/models/{}/tree/{}?recursive=true", settings_.endpoint, repository, commit);
@@ -55,7 +55,7 @@ Result<std::vector<RemoteFile>> HubClient::list(const std::string& repository, c
     if (pages >= hub_limits::pages_max || items > hub_limits::files_max)
       return fail(Code::too_large, "[hub] expected at most {} files in {} but the list goes on", hub_limits::files_max,
                   repository);
-    for (RemoteFile& file : page.files)
+    for (HubFile& file : page.files)
       if (paths.insert(file.path).second) files.push_back(std::move(file));
     const std::string next = next_page(answer.header("link"));
     if (next.empty()) break;
@@ -92,8 +92,8 @@ Result<std::vector<std::string>> HubClient::search(const std::string& text, std:
   return read_search(answer.body, count_max, address);
 }
 
-// Each attempt asks the hub anew: the address of the bytes may have run out meanwhile. `end`: 0 where all of the file is
-// wanted.
+// Each attempt asks the hub anew: the address of the bytes may have run out meanwhile. `end`: 0 where all of the file
+// is wanted.
 Status HubClient::fetch_once(const FilePlace& place, ByteSink& sink, std::uint64_t end) {
   const std::uint64_t last = end > 0 ? end : place.file.bytes;
   HttpGet request{.address = std::format("{}/{}/resolve/{}{}", settings_.endpoint, place.repository, place.commit,
@@ -118,12 +118,12 @@ Status HubClient::fetch_once(const FilePlace& place, ByteSink& sink, std::uint64
     return fail(Code::closed, "[hub] the hub would not go on where an earlier download ended");
   }
   if (sink.offset() == last) return {};
-  return fail(Code::closed, "[hub] expected {} bytes of '{}' but they ended after {}", last,
-              excerpt(place.file.path), sink.offset());
+  return fail(Code::closed, "[hub] expected {} bytes of '{}' but they ended after {}", last, excerpt(place.file.path),
+              sink.offset());
 }
 
 Result<HubAnswer> HubClient::follow(HttpGet request, const std::string& repository,
-                                     const std::function<Status(const HubAnswer&)>& on_redirect) {
+                                    const std::function<Status(const HubAnswer&)>& on_redirect) {
   FLOTILLA_TRY(const std::string endpoint, origin_of_address(settings_.endpoint));
   request.silence_max = settings_.silence_max;
   for (int hop = 0; hop <= hub_limits::redirects_max; ++hop) {

@@ -19,8 +19,8 @@
 
 #include "base/result.h"
 #include "hub/file_choice.h"
-#include "hub/hub_answers.h"
 #include "hub/http_get.h"
+#include "hub/hub_answers.h"
 #include "hub/hub_settings.h"
 
 namespace flotilla {
@@ -29,7 +29,7 @@ namespace flotilla {
 struct PullWatch {
   std::function<void(std::uint64_t done, std::uint64_t total)> on_progress = {};  // bytes of all files
   std::function<void(const std::string& sentence)> on_note = {};                  // "the connection broke off; …"
-  std::function<void(const RemoteFile& file)> on_file = {};                       // that comes from now on
+  std::function<void(const HubFile& file)> on_file = {};                          // that comes from now on
   StopFn stop = {};
 
   bool stopped() const { return stop && stop(); }
@@ -55,7 +55,7 @@ class HubClient {
   // Errors: not_found, unauthorized (a token is missing, or is not believed), permission (a licence is to be accepted),
   // busy (asked too often), closed and timeout (after all tries), corrupt and too_large (this is no hub, or a bad one).
   Result<std::string> commit_of(const std::string& repository, const std::string& revision);
-  Result<std::vector<RemoteFile>> list(const std::string& repository, const std::string& commit);  // GGUF files alone
+  Result<std::vector<HubFile>> list(const std::string& repository, const std::string& commit);  // GGUF files alone
   // Until the sink has all bytes of the file. What it had before is not asked for again where the hub can do that.
   Status fetch(const FilePlace& place, ByteSink& sink);
   // From where the sink wants them on, up to `end`: not a byte more. unsupported where the hub gives no ranges.
@@ -66,7 +66,7 @@ class HubClient {
  private:
   Result<HubAnswer> get_json(const std::string& address, const std::string& repository);
   Result<HubAnswer> follow(HttpGet request, const std::string& repository,
-                            const std::function<Status(const HubAnswer&)>& on_redirect);
+                           const std::function<Status(const HubAnswer&)>& on_redirect);
   Status fetch_once(const FilePlace& place, ByteSink& sink, std::uint64_t end);
   Status persist(const std::function<Status()>& attempt, const std::function<std::uint64_t()>& reached);
   Status wait(std::chrono::milliseconds time);

@@ -82,11 +82,10 @@ std::optional<StoredModel> known(Store& store, const HubOrigin& origin) {
 // Parts whose origin the reference means, by the rules by which it was chosen when they came.
 Result<StoredModel> remembered(Store& store, const ModelReference& reference, const Error& cause) {
   std::vector<StoredModel> parts;
-  std::vector<RemoteFile> listing;
+  std::vector<HubFile> listing;
   for (StoredModel& model : store.list()) {
     if (!model.is_part || lower_case(model.origin.repository) != lower_case(reference.repository)) continue;
-    for (const HubFile& file : model.origin.files)
-      listing.push_back({.path = file.path, .bytes = file.bytes, .sha256 = file.sha256});
+    listing.insert(listing.end(), model.origin.files.begin(), model.origin.files.end());
     parts.push_back(std::move(model));
   }
   if (listing.empty()) return fail(cause);
@@ -101,9 +100,7 @@ Result<StoredModel> begin(Store& store, HubClient& client, const HubOrigin& orig
   std::vector<GgufPart> parts;
   std::uint64_t header_bytes = 0;
   for (const HubFile& file : origin.files) {
-    const FilePlace place{.repository = origin.repository,
-                          .commit = origin.commit,
-                          .file = {.path = file.path, .bytes = file.bytes, .sha256 = file.sha256}};
+    const FilePlace place{.repository = origin.repository, .commit = origin.commit, .file = file};
     FLOTILLA_TRY(auto header, fetch_header(client, place));
     header_bytes += header.part.header.size();
     if (header_bytes > limits::header_bytes_max)
@@ -134,15 +131,13 @@ Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model) {
   HubOrigin origin{.repository = model.repository};
   FLOTILLA_TRY(origin.commit, client.commit_of(model.repository, "main"));
   FLOTILLA_TRY(const auto listing, client.list(model.repository, origin.commit));
-  FLOTILLA_TRY(const auto files, choose_files(listing, model.repository, model.quant));
-  for (const RemoteFile& file : files) {
+  FLOTILLA_TRY(origin.files, choose_files(listing, model.repository, model.quant));
+  for (const HubFile& file : origin.files)
     if (file.sha256.empty())
       return fail(Code::unsupported,
                   "[hub] expected the SHA-256 of '{}' in {} but the hub does not say it, so nothing could be checked; "
                   "choose another repository",
                   excerpt(file.path), model.repository);
-    origin.files.push_back({.path = file.path, .bytes = file.bytes, .sha256 = file.sha256});
-  }
   FLOTILLA_TRY_STATUS(check_origin(origin));
   return origin;
 }

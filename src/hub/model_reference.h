@@ -6,6 +6,7 @@
 //   file:PATH                                                                a GGUF file that is here
 #pragma once
 
+#include <cstddef>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -32,6 +33,7 @@ bool is_revision(std::string_view text);
 // A path that stays within whatever folder it is put into: "Q4_K_M/Model-00001-of-00002.gguf".
 bool is_inner_path(std::string_view text);
 // As many lower-case hexadecimal digits.
+inline constexpr std::size_t commit_digits = 40, sha256_digits = 64;
 bool is_hex(std::string_view text, std::size_t digits);
 
 }  // namespace flotilla

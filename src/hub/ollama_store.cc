@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr std::uint64_t manifest_bytes_max = 1u << 20;
-constexpr std::size_t manifests_max = 4096, sha256_digits = 64;
+constexpr std::size_t manifests_max = 4096;
 constexpr int depth_of_tags = 3;  // HOST/NAMESPACE/MODEL/TAG
 constexpr std::string_view model_layer = "application/vnd.ollama.image.model", digest_prefix = "sha256:";
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <format>
 
 #include "hub/hub_limits.h"
 #include "hub/model_reference.h"
@@ -14,7 +13,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t commit_digits = 40, sha256_digits = 64;
 constexpr std::string_view ollama_prefix = "sha256-";
 
 std::unexpected<Error> no(std::string_view expected, const std::string& got) {
@@ -52,12 +50,6 @@ bool is_of(const StoredModel& model, const HubOrigin& origin) {
   if (model.is_part)
     return std::ranges::equal(model.origin.files, origin.files, {}, &HubFile::sha256, &HubFile::sha256);
   return std::ranges::equal(model.files, origin.files, {}, recorded_hash, &HubFile::sha256);
-}
-
-std::string reference_of(const HubOrigin& origin) {
-  if (!origin.is_known()) return "";
-  const fs::path first(origin.files.front().path);
-  return std::format("{}:{}.gguf", origin.repository, parse_split_name(first).stem);
 }
 
 }  // namespace flotilla

@@ -2,7 +2,6 @@
 // its words become parts of an address or of a path. Thread: any; pure.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -17,8 +16,5 @@ Status check_origin(const HubOrigin& origin);
 // Whether these are that origin's files: a part that says so, or files of the hub's cache, which lie under their
 // hashes.
 bool is_of(const StoredModel& model, const HubOrigin& origin);
-
-// As it may be typed: "org/name:file.gguf".
-std::string reference_of(const HubOrigin& origin);
 
 }  // namespace flotilla

@@ -18,10 +18,12 @@ using nlohmann::json;
 constexpr std::uint64_t index_bytes_max = 64u << 20;  // a 400 GB model in 64 MiB pieces has an index of 1 MiB
 constexpr std::size_t name_bytes_max = 256;
 
-std::uint64_t end_of(const FileRange& range) { return range.offset + range.bytes; }
-
 bool meets(const FileRange& a, const FileRange& b) {
   return a.file_index == b.file_index && a.offset < end_of(b) && b.offset < end_of(a);
+}
+
+bool meets_any(const FileRange& range, const std::vector<KeptRange>& kept) {
+  return std::ranges::any_of(kept, [&](const KeptRange& have) { return meets(range, have.range); });
 }
 
 bool before(const FileRange& a, const FileRange& b) {
@@ -78,6 +80,15 @@ HubOrigin read_origin(const json& written, const Gguf& gguf) {
 
 }  // namespace
 
+FileRanges all_but_header(const Gguf& gguf) {
+  FileRanges ranges;
+  for (std::uint32_t index = 0; const GgufPart& part : gguf.parts()) {
+    const std::uint64_t begin = part.header.size();
+    ranges.push_back({.file_index = index++, .offset = begin, .bytes = part.file_bytes - begin});
+  }
+  return merged(std::move(ranges));
+}
+
 Result<std::shared_ptr<Part>> Part::create(const fs::path& parts_folder, const Gguf& header) {
   const fs::path folder = parts_folder / header.fingerprint();
   std::uint64_t header_bytes = 0;
@@ -110,40 +121,21 @@ Result<std::shared_ptr<Part>> Part::open(const fs::path& folder) {
   return part;
 }
 
-std::vector<FileRange> Part::missing(const std::vector<FileRange>& ranges) const {
+FileRanges Part::missing(const FileRanges& ranges) const {
   const std::scoped_lock lock(mutex_);
   return missing_locked(ranges);
 }
 
-std::vector<FileRange> Part::missing_locked(const std::vector<FileRange>& ranges) const {
-  std::vector<FileRange> wanted = ranges, out;
-  std::ranges::sort(wanted, before);
-  for (FileRange rest : wanted) {
-    // Overlapping requests: what an earlier one covers is not asked for twice.
-    if (!out.empty() && out.back().file_index == rest.file_index && rest.offset < end_of(out.back())) {
-      const std::uint64_t skipped = std::min(rest.bytes, end_of(out.back()) - rest.offset);
-      rest.offset += skipped;
-      rest.bytes -= skipped;
-    }
-    for (const KeptRange& have : verified_) {
-      if (rest.bytes == 0) break;
-      if (!meets(have.range, rest)) continue;
-      if (have.range.offset > rest.offset) {
-        out.push_back({.file_index = rest.file_index, .offset = rest.offset, .bytes = have.range.offset - rest.offset});
-      }
-      const std::uint64_t end = end_of(rest);
-      rest.offset = std::min(end, end_of(have.range));
-      rest.bytes = end - rest.offset;
-    }
-    if (rest.bytes > 0) out.push_back(rest);
-  }
-  return out;
+FileRanges Part::missing_locked(const FileRanges& ranges) const {
+  FileRanges have;
+  for (const KeptRange& kept : verified_) have.push_back(kept.range);
+  return without(ranges, have);
 }
 
 Status Part::add(const FileRange& range, const Digest& digest, bool from_hub) {
   const std::scoped_lock lock(mutex_);
   // Two fetches of the same range at once: the first has counted it.
-  if (missing_locked({range}) != std::vector{range}) return {};
+  if (meets_any(range, verified_)) return {};
   std::vector<KeptRange> verified = verified_;
   verified.push_back({.range = range, .sha256 = to_hex(digest), .from_hub = from_hub});
   std::ranges::sort(verified, before, &KeptRange::range);
@@ -227,7 +219,7 @@ Status Part::load_index(std::string_view text) {
       const bool in_file = range.file_index < gguf_->parts().size() && range.bytes > 0 &&
                            range.offset <= gguf_->parts()[range.file_index].file_bytes &&
                            range.bytes <= gguf_->parts()[range.file_index].file_bytes - range.offset;
-      if (!in_file || !digest || digest->size() != sizeof(Digest) || missing({range}) != std::vector{range}) {
+      if (!in_file || !digest || digest->size() != sizeof(Digest) || meets_any(range, verified_)) {
         log(LogLevel::warning, "hub", "an entry of '{}/ranges.json' makes no sense and is left out", folder_.string());
         continue;
       }

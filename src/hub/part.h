@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "base/sha256.h"
+#include "hub/byte_ranges.h"
 #include "hub/disk.h"
 #include "model/gguf.h"
 #include "model/spec.h"
@@ -42,7 +43,7 @@ class Part {
   std::mutex& filling() { return filling_; }
 
   // What of `ranges` has not been verified, sorted, without overlaps.
-  std::vector<FileRange> missing(const std::vector<FileRange>& ranges) const;
+  FileRanges missing(const FileRanges& ranges) const;
 
   // The range's bytes have been written and synced, and have this digest.
   Status add(const FileRange& range, const Digest& digest, bool from_hub = false);
@@ -64,7 +65,7 @@ class Part {
  private:
   Part(std::filesystem::path folder, std::shared_ptr<const Gguf> gguf)
       : folder_(std::move(folder)), gguf_(std::move(gguf)) {}
-  std::vector<FileRange> missing_locked(const std::vector<FileRange>& ranges) const;
+  FileRanges missing_locked(const FileRanges& ranges) const;
   Status load_index(std::string_view text);
   Status save_index(const std::vector<KeptRange>& verified, const HubOrigin& origin) const;
 
@@ -75,6 +76,9 @@ class Part {
   std::vector<KeptRange> verified_;  // sorted, without overlaps
   HubOrigin origin_;
 };
+
+// What a part is complete with.
+FileRanges all_but_header(const Gguf& gguf);
 
 // Digest of a file's bytes as they are now.
 Result<Digest> hash_range(const std::filesystem::path& file, std::uint64_t offset, std::uint64_t bytes);

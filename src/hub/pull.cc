@@ -3,6 +3,7 @@
 #include <format>
 
 #include "hub/disk.h"
+#include "hub/model_reference.h"
 #include "hub/partial_blob.h"
 #include "model/excerpt.h"
 #include "model/gguf_files.h"
@@ -32,7 +33,7 @@ class Pull {
     FLOTILLA_TRY(const std::string commit, client_.commit_of(repository_, order_.revision));
     FLOTILLA_TRY(const auto listing, client_.list(repository_, commit));
     FLOTILLA_TRY(const auto files, choose_files(listing, repository_, order_.model.quant));
-    for (const RemoteFile& file : files)
+    for (const HubFile& file : files)
       if (file.sha256.empty())
         return fail(
             Code::unsupported,
@@ -41,7 +42,7 @@ class Pull {
             excerpt(file.path), repository_);
     FLOTILLA_TRY_STATUS(cache_.prepare(repository_));
     FLOTILLA_TRY_STATUS(find_space(files));
-    for (const RemoteFile& file : files) FLOTILLA_TRY_STATUS(fetch({repository_, commit, file}));
+    for (const HubFile& file : files) FLOTILLA_TRY_STATUS(fetch({repository_, commit, file}));
     // Two pulls of one model that waited for each other's bytes end at the same moment, and write the same names.
     FLOTILLA_TRY(const Descriptor held, cache_.lock(repository_, "refs", watch_));
     FLOTILLA_TRY_STATUS(cache_.publish(repository_, order_.revision, commit, files));
@@ -49,11 +50,11 @@ class Pull {
   }
 
  private:
-  bool is_here(const RemoteFile& file) const { return size_of(cache_.blob(repository_, file.sha256)) == file.bytes; }
+  bool is_here(const HubFile& file) const { return size_of(cache_.blob(repository_, file.sha256)) == file.bytes; }
 
-  Status find_space(const std::vector<RemoteFile>& files) {
+  Status find_space(const std::vector<HubFile>& files) {
     std::uint64_t missing = 0;
-    for (const RemoteFile& file : files) {
+    for (const HubFile& file : files) {
       total_bytes_ += file.bytes;
       if (is_here(file)) continue;
       missing += file.bytes - std::min(file.bytes, size_of(cache_.incomplete(repository_, file.sha256)));
@@ -62,7 +63,7 @@ class Pull {
   }
 
   Status fetch(const FilePlace& place) {
-    const RemoteFile& file = place.file;
+    const HubFile& file = place.file;
     if (watch_.on_file) watch_.on_file(file);
     if (!is_here(file)) {
       FLOTILLA_TRY(const Descriptor held, cache_.lock(repository_, file.sha256, watch_));
@@ -83,7 +84,7 @@ class Pull {
   }
 
   Status fetch_and_check(const FilePlace& place, bool& second_try) {
-    const RemoteFile& file = place.file;
+    const HubFile& file = place.file;
     const auto tell = [this](std::uint64_t bytes) {
       if (watch_.on_progress) watch_.on_progress(done_bytes_ + bytes, total_bytes_);
     };
@@ -98,21 +99,21 @@ class Pull {
     return second_try ? Status{} : finished;
   }
 
-  PulledModel pulled(const std::string& commit, const std::vector<RemoteFile>& files) const {
+  PulledModel pulled(const std::string& commit, const std::vector<HubFile>& files) const {
     PulledModel model{.name = parse_split_name(fs::path(files.front().path)).stem,
                       .repository = repository_,
                       .commit = commit,
                       .files = {},
                       .bytes = total_bytes_,
                       .fetched_bytes = fetched_bytes_};
-    for (const RemoteFile& file : files) model.files.push_back(cache_.snapshot(repository_, commit) / file.path);
+    for (const HubFile& file : files) model.files.push_back(cache_.snapshot(repository_, commit) / file.path);
     return model;
   }
 
   // What is in the cache, chosen by the same rules.
   Result<PulledModel> from_cache() {
     const std::string commit = cache_.remembered_commit(repository_, order_.revision);
-    std::vector<RemoteFile> listing;
+    std::vector<HubFile> listing;
     const fs::path snapshot = cache_.snapshot(repository_, commit);
     for (const CachedModel& model : cached_models(cache_.folder()))
       for (const fs::path& file : model.files)
@@ -123,7 +124,7 @@ class Pull {
                   "[hub] expected to ask {} for {} but HF_HUB_OFFLINE is set, and it is not in {}; unset it",
                   order_.settings.endpoint, repository_, cache_.folder().string());
     FLOTILLA_TRY(const auto files, choose_files(listing, repository_, order_.model.quant));
-    for (const RemoteFile& file : files) total_bytes_ += file.bytes;
+    for (const HubFile& file : files) total_bytes_ += file.bytes;
     return pulled(commit, files);
   }
 
@@ -147,7 +148,7 @@ Result<VerifiedModel> verify_model(const CachedModel& model, const PullWatch& wa
     std::error_code error;
     const std::string recorded = fs::read_symlink(file, error).filename().string();
     const std::uint64_t bytes = size_of(file);
-    if (!is_hex(recorded, 64)) {
+    if (!is_hex(recorded, sha256_digits)) {
       verified.unknown.push_back(file);
       continue;
     }

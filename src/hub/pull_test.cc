@@ -97,8 +97,8 @@ TEST(FileChoice, ReadsQuantizationsFromNames) {
   EXPECT_EQ(quant_of("Qwen3-4B.gguf"), "");
 }
 
-std::vector<RemoteFile> listing(const std::vector<std::string>& paths) {
-  std::vector<RemoteFile> files;
+std::vector<HubFile> listing(const std::vector<std::string>& paths) {
+  std::vector<HubFile> files;
   for (const std::string& path : paths) files.push_back({.path = path, .bytes = 1000, .sha256 = {}});
   return files;
 }
@@ -108,7 +108,7 @@ std::string choice(const std::vector<std::string>& paths, const std::string& qua
   const auto files = choose_files(listing(paths), "a/b", quant);
   if (!files) return files.error().message;
   std::string text;
-  for (const RemoteFile& file : *files) text += (text.empty() ? "" : " ") + file.path;
+  for (const HubFile& file : *files) text += (text.empty() ? "" : " ") + file.path;
   return text;
 }
 
@@ -166,7 +166,7 @@ class HubCacheTest : public testing::Test {
     const HubCache cache(folder_);
     ASSERT_TRUE(cache.prepare(repository));
     write(cache.blob(repository, sha256_of(bytes)), bytes);
-    const RemoteFile file{.path = path, .bytes = bytes.size(), .sha256 = sha256_of(bytes)};
+    const HubFile file{.path = path, .bytes = bytes.size(), .sha256 = sha256_of(bytes)};
     ASSERT_TRUE(cache.publish(repository, "main", std::string(40, commit), {file}));
   }
   std::vector<std::string> names() const {

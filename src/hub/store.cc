@@ -34,17 +34,6 @@ StoredModel stored(std::shared_ptr<const Gguf> gguf, bool complete) {
   return model;
 }
 
-std::vector<FileRange> all_but_header(const Gguf& gguf) {
-  std::vector<FileRange> ranges;
-  for (std::uint32_t index = 0; const GgufPart& part : gguf.parts()) {
-    const std::uint64_t begin = part.header.size();
-    if (begin < part.file_bytes)
-      ranges.push_back({.file_index = index, .offset = begin, .bytes = part.file_bytes - begin});
-    ++index;
-  }
-  return ranges;
-}
-
 StoredModel stored_part(const Part& part) {
   StoredModel model = stored(part.gguf(), part.missing(all_but_header(*part.gguf())).empty());
   model.is_part = true;

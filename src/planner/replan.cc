@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "planner/capacity.h"
+#include "planner/members.h"
 #include "planner/search.h"
 #include "planner/timed_fleet.h"
 
@@ -12,10 +13,6 @@ namespace flotilla {
 namespace {
 
 constexpr double clearly_slower = 1.2;  // times as long as planned: what is said of a machine
-
-bool may_compute(const Member& member) {
-  return member.state == MemberState::self || member.state == MemberState::joined;
-}
 
 std::string name_of(const PlannedStage& stage) {
   std::string names;

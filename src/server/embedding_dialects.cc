@@ -1,5 +1,7 @@
 #include "server/embedding_dialects.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <array>
 #include <bit>
@@ -90,17 +92,13 @@ void put_numbers(std::string& text, std::span<const float> vector) {
 // Of its F32 values, little-endian.
 void put_base64(std::string& text, std::span<const float> vector) {
   static_assert(std::endian::native == std::endian::little);
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   const auto bytes = std::as_bytes(vector);
-  text += '"';
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t have = std::min<std::size_t>(3, bytes.size() - i);
-    std::uint32_t group = 0;
-    for (std::size_t k = 0; k < 3; ++k)
-      group = group << 8 | (k < have ? std::to_integer<std::uint32_t>(bytes[i + k]) : 0u);
-    for (std::size_t k = 0; k < 4; ++k) text += k <= have ? digits[group >> (18 - 6 * k) & 63] : '=';
-  }
-  text += '"';
+  std::string digits((bytes.size() + 2) / 3 * 4 + 1, '\0');  // with the zero that the library ends it with
+  const int written =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(digits.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  digits.resize(static_cast<std::size_t>(written));
+  text += std::format(R"("{}")", digits);
 }
 
 std::string quoted(const std::string& text) { return dump(Json(text)); }

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "server/json_answer.h"
 #include "server/json_body.h"
 #include "server/ollama_dialect.h"
 #include "server/ollama_request.h"
@@ -17,10 +18,6 @@ namespace flotilla {
 namespace {
 
 using Exchange = std::shared_ptr<HttpExchange>;
-
-void answer_json(HttpExchange& exchange, const nlohmann::json& json) {
-  exchange.answer({.body = dump(json), .headers = {}});
-}
 
 // What may not go because it is in use: 409, for it is no matter of trying again.
 ApiError conflict(Error error) {
@@ -82,69 +79,30 @@ void remove(const Exchange& exchange, Backend& backend, std::size_t depth_max) {
 
 // --- As Ollama's clients ask --------------------------------------------------------------------------------------
 
-// Lines of status. A client that wants none of them gets the last.
-class OllamaPull {
- public:
-  OllamaPull(Exchange exchange, bool streams) : exchange_(std::move(exchange)), streams_(streams) {}
-
-  void say(const nlohmann::json& line) {
-    if (line.contains("progress")) tell(line["progress"]);
-  }
-
-  void done(Result<nlohmann::json> pulled) {
-    if (std::exchange(ended_, true)) return;
-    if (!pulled) return fail_with(ApiError::from(std::move(pulled).error()));
-    if (!streams_) return answer_json(*exchange_, {{"status", "success"}});
-    for (const char* status : {"verifying sha256 digest", "writing manifest", "success"}) send({{"status", status}});
-    exchange_->finish(HttpExchange::After::keep_alive);
-  }
-
-  void begin() {
-    if (streams_ && !ended_) send({{"status", "pulling manifest"}});
-  }
-  void on_left(std::function<void()> told) { on_left_ = std::move(told); }
-  void end(ExchangeEnd end) {
-    if (end == ExchangeEnd::stopping) return done(fail(Code::unavailable, "[server] this node is stopping"));
-    if (!std::exchange(ended_, true) && on_left_) std::exchange(on_left_, nullptr)();
-  }
-
- private:
-  void tell(const nlohmann::json& progress) {
-    if (ended_ || !streams_) return;
-    const std::string digest = progress.value("digest", "");
-    send({{"status", "pulling " + digest.substr(0, 12)},
+nlohmann::json ollama_status(const nlohmann::json& progress) {
+  const std::string digest = progress.value("digest", "");
+  return {{"status", "pulling " + digest.substr(0, 12)},
           {"digest", "sha256:" + digest},
           {"total", progress.value("total_bytes", std::uint64_t{0})},
-          {"completed", progress.value("done_bytes", std::uint64_t{0})}});
-  }
-  void send(const nlohmann::json& line) {
-    if (!std::exchange(started_, true)) exchange_->start_stream("application/x-ndjson");
-    exchange_->send(dump(line) + "\n");
-  }
-  void fail_with(const ApiError& error) {
-    if (!started_) return exchange_->answer(ollama_error_answer(error));
-    exchange_->send(dump(nlohmann::json{{"error", error.error.message}}) + "\n");
-    exchange_->finish(HttpExchange::After::close);
-  }
-
-  const Exchange exchange_;
-  const bool streams_;
-  std::function<void()> on_left_;
-  bool started_ = false, ended_ = false;
-};
+          {"completed", progress.value("done_bytes", std::uint64_t{0})}};
+}
 
 void ollama_pull(const Exchange& exchange, Backend& backend, std::size_t depth_max) {
   const auto order = read_order(exchange->request(), depth_max);
   if (!order) return exchange->answer(ollama_error_answer(order.error()));
-  const auto pull = std::make_shared<OllamaPull>(exchange, order->streams);
-  exchange->on_end([weak = std::weak_ptr(pull)](ExchangeEnd end) {
-    if (const auto live = weak.lock()) live->end(end);
-  });
+  const auto lines = lines_to(exchange, "status", {.refusal = ollama_error_answer, .streams = order->streams});
   // A name that is none is an answer of its own; what comes after is told in lines.
-  pull->on_left(backend.pull(
-      without_latest(order->model), order->revision, [pull](const nlohmann::json& line) { pull->say(line); },
-      [pull](Result<nlohmann::json> pulled) { pull->done(std::move(pulled)); }));
-  pull->begin();
+  lines->on_left(backend.pull(
+      without_latest(order->model), order->revision,
+      [lines](const nlohmann::json& line) {
+        if (line.contains("progress")) lines->say(ollama_status(line["progress"]));
+      },
+      [lines](Result<nlohmann::json> pulled) {
+        if (!pulled) return lines->done(std::move(pulled));
+        for (const char* status : {"verifying sha256 digest", "writing manifest"}) lines->say({{"status", status}});
+        lines->done("success");
+      }));
+  lines->say({{"status", "pulling manifest"}});
 }
 
 void ollama_delete(const Exchange& exchange, Backend& backend, std::size_t depth_max) {

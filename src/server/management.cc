@@ -3,6 +3,7 @@
 #include <functional>
 #include <utility>
 
+#include "server/json_answer.h"
 #include "server/json_body.h"
 #include "server/openai_errors.h"
 #include "server/openai_models.h"
@@ -14,10 +15,6 @@ namespace flotilla {
 namespace {
 
 using Exchange = std::shared_ptr<HttpExchange>;
-
-void answer_json(HttpExchange& exchange, const nlohmann::json& json) {
-  exchange.answer({.body = dump(json), .headers = {}});
-}
 
 void answer_result(HttpExchange& exchange, Result<nlohmann::json> result) {
   if (!result) return exchange.answer(error_answer(ApiError::from(std::move(result).error())));

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "server/backend.h"
+#include "server/json_answer.h"
 #include "server/json_body.h"
 #include "server/ollama_dialect.h"
 #include "server/ollama_request.h"
@@ -24,8 +25,6 @@ using Exchange = std::shared_ptr<HttpExchange>;
 // Of the API, not of this program: clients compare it with the one that brought what they are going to ask. This one
 // has thinking, tools in streams and capabilities of models.
 constexpr std::string_view api_version = "0.12.6";
-
-void answer_json(HttpExchange& exchange, const Json& json) { exchange.answer({.body = dump(json), .headers = {}}); }
 
 std::string moment(std::int64_t seconds) {
   return rfc3339(std::chrono::system_clock::time_point(std::chrono::seconds(seconds)));

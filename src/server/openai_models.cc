@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <format>
 
+#include "server/json_answer.h"
+
 namespace flotilla {
 
 Json model_json(const ModelListing& listing) {
@@ -27,7 +29,7 @@ ApiError model_not_found(const std::string& model) {
 void list_models(HttpExchange& exchange, Backend& backend) {
   Json data = Json::array();
   for (const auto& listing : backend.models()) data.push_back(model_json(listing));
-  exchange.answer({.body = dump(Json{{"object", "list"}, {"data", std::move(data)}}), .headers = {}});
+  answer_json(exchange, Json{{"object", "list"}, {"data", std::move(data)}});
 }
 
 void retrieve_model(HttpExchange& exchange, Backend& backend) {
@@ -35,7 +37,7 @@ void retrieve_model(HttpExchange& exchange, Backend& backend) {
   const auto& name = exchange.request().path_rest;
   const auto found = std::ranges::find(models, name, &ModelListing::name);
   if (found == models.end()) return exchange.answer(error_answer(model_not_found(name)));
-  exchange.answer({.body = dump(model_json(*found)), .headers = {}});
+  answer_json(exchange, model_json(*found));
 }
 
 }  // namespace flotilla

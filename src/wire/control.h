@@ -22,7 +22,7 @@ namespace flotilla {
 struct HubFile {
   std::string path;                      // within the repository
   std::uint64_t bytes = 0;
-  std::string sha256;                    // of the whole file
+  std::string sha256;                    // of the whole file, 64 hexadecimal digits
   bool operator==(const HubFile&) const = default;
 };
 struct HubOrigin {

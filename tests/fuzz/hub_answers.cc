@@ -27,7 +27,7 @@ void read_json(std::string_view text) {
   const auto page = read_listing_page(body, repository, address);
   if (!page) return claim_sentence(page.error());
   claim(page->files.size() <= page->items, "no file that was not listed");
-  for (const RemoteFile& file : page->files) {
+  for (const HubFile& file : page->files) {
     claim(is_inner_path(file.path) && file.path.ends_with(".gguf"), "a path stays within");
     claim(file.bytes > 0 && file.bytes <= hub_limits::file_bytes_max, "a size is one");
     claim(file.sha256.empty() || is_hex(file.sha256, 64), "a hash is one");
