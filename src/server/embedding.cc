@@ -29,9 +29,10 @@ void Embedding::read_body() {
   if (host_->is_full_for(1)) return fail(host_->full());
   ++host_->choices_running;
   is_counted_ = true;
+  body_share_ = std::move(exchange_->request().body_share);
   host_->backend.run_aside(
-      [this, body = std::move(exchange_->request().body), share = std::move(exchange_->request().body_share),
-       depth_max = host_->limits.json_depth_max] {
+      [this, body = std::move(exchange_->request().body), depth_max = host_->limits.json_depth_max] {
+        if (ended_) return;
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
         } else {
@@ -84,6 +85,7 @@ ApiResult<std::vector<TextTokens>> Embedding::tokens() const {
                     limits::template_output_bytes_max, bytes);
   std::vector<TextTokens> all;
   for (const auto& text : order_->texts) {
+    if (ended_) break;
     auto tokens = tokens_of(text);
     if (!tokens) return std::unexpected(std::move(tokens).error());
     all.push_back(*std::move(tokens));
@@ -122,6 +124,7 @@ ApiResult<TextTokens> Embedding::tokens_of(const std::variant<std::string, TextT
 }
 
 void Embedding::embed() {
+  body_share_ = nullptr;
   for (const TextTokens& text : *tokens_) facts_.tokens += text.size();
   ModelTraffic& counts = host_->traffic->of(facts_.model);
   counts.prompt_tokens += facts_.tokens;
@@ -140,14 +143,17 @@ void Embedding::embed() {
 void Embedding::write(TextVectors vectors) {
   vectors_ = std::move(vectors);
   facts_.total = since_begin();
-  host_->backend.run_aside([this] { answer_ = dialect_->whole(facts_, vectors_); },
-                           [self = shared_from_this()] {
-                             if (self->ended_) return;
-                             self->exchange_->request().account =
-                                 std::format("{}, {} tokens embedded", self->facts_.model, self->facts_.tokens);
-                             self->exchange_->answer({.body = std::move(self->answer_), .headers = {}});
-                             self->release();
-                           });
+  host_->backend.run_aside(
+      [this] {
+        if (!ended_) answer_ = dialect_->whole(facts_, vectors_);
+      },
+      [self = shared_from_this()] {
+        if (self->ended_) return;
+        self->exchange_->request().account =
+            std::format("{}, {} tokens embedded", self->facts_.model, self->facts_.tokens);
+        self->exchange_->answer({.body = std::move(self->answer_), .headers = {}});
+        self->release();
+      });
 }
 
 void Embedding::fail(const ApiError& error) {

@@ -4,6 +4,7 @@
 //   read the body (aside) → open the model → make tokens (aside) → embed → write the answer (aside)
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <memory>
@@ -70,7 +71,9 @@ class Embedding : public std::enable_shared_from_this<Embedding> {
   const std::chrono::steady_clock::time_point began_ = std::chrono::steady_clock::now();
   EmbeddingFacts facts_;
   RequestId id_;  // of what is under way; {}: nothing is
-  bool is_counted_ = false, ended_ = false;
+  bool is_counted_ = false;
+  std::atomic<bool> ended_ = false;                // the helper thread looks at it too: nobody waits for the rest then
+  std::shared_ptr<BodyBudget::Share> body_share_;  // what was asked lives on until its tokens are made
 
   // Written by the helper thread while it has the word, read by the loop after.
   ApiResult<EmbeddingOrder> order_;

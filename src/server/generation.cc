@@ -63,9 +63,10 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
 // `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
 void Generation::read_body() {
   if (host_->is_full_for(1)) return turn_away();  // whatever it asks; a crowd must not cost the reading
+  body_share_ = std::move(exchange_->request().body_share);
   host_->backend.run_aside(
-      [this, body = std::move(exchange_->request().body), share = std::move(exchange_->request().body_share),
-       depth_max = host_->limits.json_depth_max] {
+      [this, body = std::move(exchange_->request().body), depth_max = host_->limits.json_depth_max] {
+        if (ended_) return;
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
           if (order_) dialect_->keep_order(JsonText(body), *order_);
@@ -91,11 +92,12 @@ void Generation::open_model() {
     });
   }
   facts_.model = order_->model;  // what the client called it, until we know better
-  host_->backend.open(order_->model, dialect_->use(), [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
-    if (self->ended_) return;
-    if (!model) return self->fail(open_error(std::move(model).error(), self->order_->model));
-    self->make_prompts(std::move(*model));
-  });
+  host_->backend.open(order_->model, dialect_->use(),
+                      [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
+                        if (self->ended_) return;
+                        if (!model) return self->fail(open_error(std::move(model).error(), self->order_->model));
+                        self->make_prompts(std::move(*model));
+                      });
 }
 
 void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
@@ -105,6 +107,7 @@ void Generation::make_prompts(std::shared_ptr<const OpenModel> model) {
   time_step(facts_.opening);
   host_->backend.run_aside(
       [this] {
+        if (ended_) return;
         prompts_ = dialect_->prompts(*model_);
         if (!prompts_) return;
         if (auto kept = constrain(*order_, *model_, *prompts_); !kept)
@@ -202,6 +205,7 @@ void Generation::submit() {
                 .choice = Choice(static_cast<std::uint32_t>(i), model_->tokenizer, *order_, prompt),
                 .whole = {.index = static_cast<std::uint32_t>(i)}}));
   }
+  body_share_ = nullptr;
   if (stream_) stream_->start_within(host_->limits.stream_grace);
   for (std::size_t i = 0; i < count && !ended_; ++i) {
     host_->backend.generate(std::move(requests[i]),

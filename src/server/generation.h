@@ -5,6 +5,7 @@
 //   read the body (aside) → open the model → make the prompts (aside) → generate → answer
 #pragma once
 
+#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <chrono>
 #include <cstdint>
@@ -85,6 +86,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   AnswerFacts facts_;
   std::chrono::steady_clock::time_point step_began_;  // of the three that `facts_` times
 
+  std::shared_ptr<BodyBudget::Share> body_share_;  // what was asked lives on until its prompts are on their way
+
   // Written by the helper thread while it has the word, read by the loop after.
   ApiResult<GenerationOrder> order_;
   ApiResult<std::vector<Prompt>> prompts_;
@@ -92,7 +95,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::shared_ptr<const OpenModel> model_;
   std::vector<std::unique_ptr<Running>> running_;
   std::size_t choices_open_ = 0, choices_counted_ = 0;
-  bool ended_ = false;
+  std::atomic<bool> ended_ = false;  // the helper thread looks at it too: nobody waits for the rest then
 };
 
 }  // namespace flotilla

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view space_mark = "\xE2\x96\x81";  // U+2581
 constexpr std::size_t word_characters_max = 100;
+constexpr std::size_t parts_max = 8;  // of one character; Unicode's longest have four
 
 struct CodeRange {
   char32_t first, last;
@@ -68,16 +69,19 @@ bool is_punctuation(char32_t code) {
   }
 }
 
-// The text's characters with their marks taken apart and put in order (NFD).
-std::vector<utf8proc_int32_t> decomposed(std::string_view text) {
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const auto size = static_cast<utf8proc_ssize_t>(text.size());
+// Calls `use` with each part of a character whose accents are taken off: what it decomposes to (NFD) but for marks. One
+// character at a time, since bringing a crowd of marks into Unicode's order takes the square of their number.
+template <typename Use>
+void without_accents(char32_t character, Use use) {
+  std::array<utf8proc_int32_t, parts_max> parts{};
   constexpr auto options = static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_DECOMPOSE);
-  const utf8proc_ssize_t needed = utf8proc_decompose(bytes, size, nullptr, 0, options);
-  if (needed <= 0) return {};  // empty; valid text does not fail
-  std::vector<utf8proc_int32_t> codes(static_cast<std::size_t>(needed));
-  utf8proc_decompose(bytes, size, codes.data(), needed, options);
-  return codes;
+  int boundary = 0;
+  const utf8proc_ssize_t count = utf8proc_decompose_char(static_cast<utf8proc_int32_t>(character), parts.data(),
+                                                         std::ssize(parts), options, &boundary);
+  for (utf8proc_ssize_t part = 0; part < std::min(count, std::ssize(parts)); ++part) {
+    const auto code = static_cast<char32_t>(parts[static_cast<std::size_t>(part)]);
+    if (category(code) != UTF8PROC_CATEGORY_MN) use(code);
+  }
 }
 
 // Ideographs are set apart before marks are taken off, as in the original: some are spelled by others then.
@@ -115,15 +119,20 @@ void WordPiece::encode(std::string_view text, bool, std::vector<TokenId>& out) c
     word = space_mark;
     characters = 0;
   };
-  for (const utf8proc_int32_t each : decomposed(cleaned(text))) {
-    if (category(static_cast<char32_t>(each)) == UTF8PROC_CATEGORY_MN) continue;
-    const auto code = static_cast<char32_t>(utf8proc_tolower(each));
+  const auto add = [&](char32_t part) {
+    const auto code = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(part)));
     const bool stands_alone = is_punctuation(code);
     if (stands_alone || code == ' ') end_word();
-    if (code == ' ') continue;
+    if (code == ' ') return;
     word += utf8_of(code);
     ++characters;
     if (stands_alone) end_word();
+  };
+  const std::string clean = cleaned(text);
+  for (std::string_view rest = clean; !rest.empty();) {
+    const Utf8Step step = utf8_step(rest);
+    rest.remove_prefix(step.bytes);
+    without_accents(step.code, add);
   }
   end_word();
 }

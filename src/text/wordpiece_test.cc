@@ -56,6 +56,13 @@ TEST(WordPiece, CapitalsAccentsAndControlsGo) {
   EXPECT_THAT(pieces("the\xFF\xFE"), ElementsAre(" the"));  // no characters
 }
 
+TEST(WordPiece, ACrowdOfMarksOnOneLetterCostsNoMoreThanItsLength) {
+  std::string text = "caf";
+  for (const char* mark : {"e", "\xCC\x80", "\xCC\x96"})  // above, then below: Unicode wants these the other way round
+    for (int i = 0; i < (mark[0] == 'e' ? 1 : 1'000'000); ++i) text += mark;
+  EXPECT_THAT(pieces(text), ElementsAre(" cafe"));
+}
+
 TEST(WordPiece, PunctuationIdeographsAndSpacesPartWords) {
   EXPECT_THAT(pieces("the!the$"), ElementsAre(" the", " !", " the", " $"));
   EXPECT_THAT(pieces("日本"), ElementsAre(" 日", " 本"));
