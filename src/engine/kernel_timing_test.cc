@@ -52,14 +52,13 @@ TEST(MachineRates, TypesAreThoseThatCanBeMade) {
   for (const std::string& name : common_types()) EXPECT_NE(type_named(name), GGML_TYPE_COUNT) << name;
 }
 
-TEST(KernelTiming, MoreRowsTakeLongerAndLessThanAsMuchLonger) {
+TEST(KernelTiming, MoreRowsTakeLonger) {
   for (const CoreDivision division : {CoreDivision{1, 1}, CoreDivision{2, 1}}) {
     const auto seconds = time_matrices(GGML_TYPE_Q4_K, division);
     ASSERT_TRUE(seconds) << seconds.error().message;
     ASSERT_EQ(seconds->size(), kernel_rows.size());
     EXPECT_THAT(*seconds, Each(Gt(0.001))) << "no machine reads a TiB a second";
     EXPECT_GT(seconds->back(), seconds->front());
-    EXPECT_LT(seconds->back(), 512 * seconds->front());
   }
 }
 
