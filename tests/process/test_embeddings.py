@@ -172,7 +172,7 @@ class Copies(unittest.TestCase):
         wait_until(lambda: rows(self.a) > 500 and rows(self.b) > 500, 10, "both copies to have worked")
         self.c.unload(MINILM)
         self.assertEqual([], self.holders(self.c))
-        self.assertEqual([], self.a.runner_pids() + self.b.runner_pids())
+        wait_until(lambda: not self.a.runner_pids() + self.b.runner_pids(), 10, "the runners to have ended")
 
     def test_whatever_dies_no_vector_is_missing_or_another_text_s(self):
         expected = embed(self.c, SLOW[:1])[0]

@@ -200,7 +200,7 @@ class Log(unittest.TestCase):
                 {"model": SMOLLM2, "messages": [{"role": "user", "content": self.MARK}], "max_tokens": 3},
                 {"model": self.MARK, "messages": [{"role": "user", "content": self.MARK}]},
                 {"model": SMOLLM2, "messages": [{"role": self.MARK, "content": self.MARK}]},
-                {"model": SMOLLM2, "messages": [{"role": "user", "content": self.MARK}], "user": self.MARK, "stop": [self.MARK]},
+                {"model": SMOLLM2, "messages": [{"role": "user", "content": self.MARK}], "user": self.MARK, "stop": [self.MARK], "max_tokens": 3},
             ):
                 ids.append(a.request("POST", "/v1/chat/completions", json.dumps(body), headers).headers["X-Request-Id"])
             a.get("/v1/models/%s?%s" % (self.MARK, self.MARK))
