@@ -20,4 +20,5 @@ export default defineConfig({
     },
   },
   test: { include: ['src/**/*.test.ts'], environment: 'node' },
+  resolve: process.env.VITEST ? { conditions: ['browser'] } : {}, // tests show components, as a browser would
 });

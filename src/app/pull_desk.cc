@@ -160,6 +160,7 @@ json PullDesk::pulls() const {
     pull.erase("machines");
     pull.erase("digest");
     pull["model"] = job->text;
+    pull["revision"] = job->revision;
     list.push_back(std::move(pull));
   }
   return {{"pulls", list}};

@@ -373,6 +373,7 @@ class Api(RangesTest):
         pulls = wait_until(lambda: self.node.get("/pulls").json()["pulls"], 20, "a pull under way")
         self.assertEqual(409, self.node.post("/delete", {"model": REFERENCE}).status)
         self.assertIn("SmolLM2", pulls[0]["model"])
+        self.assertEqual("main", pulls[0]["revision"])
         for watcher in watchers:
             watcher.join(LOAD_SECONDS)
         self.assertEqual(FILE_BYTES, self.hub.bytes_sent)

@@ -192,12 +192,18 @@ describe('the page', { skip, timeout: 900_000 }, () => {
     });
     await page.route('**/pulls', (route) =>
       route.fulfill({
-        json: { pulls: [{ model: 'llama3.2-3b', done_bytes: 3e8, total_bytes: 6e8, bytes_per_second: 1e8 }] },
+        json: {
+          pulls: [
+            { model: 'llama3.2-3b', revision: 'main', done_bytes: 3e8, total_bytes: 6e8, bytes_per_second: 1e8 },
+            { model: 'llama3.2-3b', revision: 'v2', done_bytes: 0, total_bytes: 0, bytes_per_second: 0 },
+          ],
+        },
       }),
     );
     await visitor.go('models');
-    const other = page.getByRole('article', { name: 'Pull of llama3.2-3b by others' });
+    const other = page.getByRole('article', { name: 'Pull of llama3.2-3b by others', exact: true });
     await other.getByText('286 MiB of 572 MiB · 100 MB/s · 3 s left').waitFor();
+    await page.getByRole('article', { name: 'Pull of llama3.2-3b at v2 by others' }).waitFor();
     await page.getByRole('listitem', { name: 'qwen3-4b' }).waitFor();
     await page.getByLabel('Search the hub').pressSequentially('no such "model" & more', { delay: 40 });
     await page.keyboard.press('Enter');

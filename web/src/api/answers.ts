@@ -137,6 +137,7 @@ export interface Plan {
   context_tokens: number;
   sequences: number;
   stages: PlannedStage[];
+  copies?: PlannedStage[]; // of a model that makes vectors: the machines that hold all of it as well
   left_out: { node: string; reason: string }[];
   notes: string[];
   predicted?: Prediction;
@@ -202,6 +203,7 @@ export interface Pulled {
 
 export interface PullUnderWay {
   model: string;
+  revision: string;
   done_bytes: number;
   total_bytes: number;
   bytes_per_second: number;

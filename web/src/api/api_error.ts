@@ -39,8 +39,18 @@ export function error_in(error: unknown, status = 200): ApiError {
   return new ApiError(status, typeof error.code === 'string' ? error.code : 'unknown', sentence(error.message));
 }
 
+// What browsers call "Failed to fetch", "Load failed" or "network error", each its own way.
+export function broken_connection(): ApiError {
+  return new ApiError(0, 'broken', 'The connection to this node broke.');
+}
+
 export function unreachable(): ApiError {
   return new ApiError(0, 'unreachable', 'This node does not answer. Is it still running?');
+}
+
+// Not for this key, or not at this node: asked again, the answer would be the same.
+export function is_refusal(error: unknown): boolean {
+  return error instanceof ApiError && [401, 403, 404].includes(error.status);
 }
 
 export function message_of(error: unknown): string {

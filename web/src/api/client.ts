@@ -10,17 +10,20 @@ interface Wish {
   quietly?: boolean; // nobody is asked for a key: for what is fetched again and again
 }
 
+const quiet_patience_ms = 30_000; // a node that sleeps neither answers nor refuses
+
 async function send(path: string, wish: Wish, key: string): Promise<Response> {
   const headers: Record<string, string> = {};
   if (key) headers['Authorization'] = `Bearer ${key}`;
   if (wish.body !== undefined) headers['Content-Type'] = 'application/json';
+  const signal = wish.signal ?? (wish.quietly ? AbortSignal.timeout(quiet_patience_ms) : null);
   try {
     return await fetch(`./${path}`, {
       method: wish.body === undefined ? 'GET' : 'POST',
       headers,
       cache: 'no-store',
       ...(wish.body === undefined ? {} : { body: JSON.stringify(wish.body) }),
-      ...(wish.signal ? { signal: wish.signal } : {}),
+      signal,
     });
   } catch (error) {
     if (wish.signal?.aborted) throw error;

@@ -1,5 +1,7 @@
 // Bytes as they come → whole lines. A character or a line end may be cut anywhere.
 
+import { broken_connection } from './api_error';
+
 export class LineSplitter {
   #rest = '';
   #after_return = false; // a line feed that comes next belongs to the line end before it
@@ -36,13 +38,17 @@ export class LineSplitter {
   }
 }
 
+function say_why(error: unknown): never {
+  throw error instanceof TypeError ? broken_connection() : error;
+}
+
 export async function* lines_of(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
   const reader = body.getReader();
   const decoder = new TextDecoder();
   const splitter = new LineSplitter();
   try {
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(say_why);
       if (done) break;
       yield* splitter.push(decoder.decode(value, { stream: true }));
     }

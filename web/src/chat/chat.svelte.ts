@@ -1,7 +1,7 @@
 // The conversations of this browser: which one is shown, what is being answered, what is kept.
 
 import { SvelteMap } from 'svelte/reactivity';
-import { ApiError, message_of } from '../api/api_error';
+import { message_of } from '../api/api_error';
 import { stream_answer, type Silence } from './answer_stream';
 import {
   add_turn,
@@ -50,10 +50,13 @@ class Chat {
   current = $state(new_conversation(new_id(), 0, kept_settings()));
   model = $state(localStorage.getItem(model_place) ?? '');
   trouble = $state<string | null>(null); // why conversations are not kept
+  draft = $state(''); // what is written but not sent; other views may be looked at meanwhile
+  draft_files = $state.raw<Attachment[]>([]);
   readonly underway = new SvelteMap<string, Underway>(); // by the id of the turn
   readonly turns = $derived(shown_turns(this.current));
   readonly is_answering = $derived(this.turns.some((turn) => this.underway.has(turn.id)));
   readonly #shelf = new Shelf();
+  readonly #removed = new Set<string>(); // an answer that was under way still wants to keep them
   readonly #live = new Map<string, Conversation>(); // those that are answered, also while another one is shown
 
   async start(): Promise<void> {
@@ -82,14 +85,17 @@ class Chat {
   }
 
   async open(id: string): Promise<void> {
-    const found = this.#live.get(id) ?? (await this.#shelf.get(id));
-    if (!found) return;
-    if (!this.#live.has(id)) mark_cut(found);
-    this.current = found;
-    sessionStorage.setItem(opened_place, id);
+    await this.#keeping(async () => {
+      const found = this.#live.get(id) ?? (await this.#shelf.get(id));
+      if (!found) return;
+      if (!this.#live.has(id)) mark_cut(found);
+      this.current = found;
+      sessionStorage.setItem(opened_place, id);
+    });
   }
 
   async remove(id: string): Promise<void> {
+    this.#removed.add(id);
     for (const each of this.underway.values()) if (each.conversation === id) each.stop();
     this.#live.delete(id);
     this.heads = this.heads.filter((head) => head.id !== id);
@@ -173,7 +179,7 @@ class Chat {
       const figures = watch.figures(null);
       if (figures) turn.figures = figures;
       turn.ending = signal.aborted ? 'stopped' : 'failed';
-      if (!signal.aborted) turn.failure = error instanceof ApiError ? error.message : broken(error);
+      if (!signal.aborted) turn.failure = message_of(error);
     }
     text.flush();
   }
@@ -184,13 +190,17 @@ class Chat {
   }
 
   async #save(conversation: Conversation): Promise<void> {
+    if (this.#removed.has(conversation.id)) return;
     const whole = $state.snapshot(conversation);
     if (!this.heads.some(({ id }) => id === whole.id) && whole.order.length === 0) return;
     const { id, title, changed_at } = whole;
     this.heads = [{ id, title, changed_at }, ...this.heads.filter((head) => head.id !== id)].sort(
       (a, b) => b.changed_at - a.changed_at,
     );
-    await this.#keeping(() => this.#shelf.put(whole));
+    await this.#keeping(async () => {
+      const gone = await this.#shelf.put(whole);
+      if (gone.length > 0) this.heads = this.heads.filter((head) => !gone.includes(head.id));
+    });
   }
 
   // A browser may keep nothing (a private window, a full disk): talking goes on, and it is said.
@@ -202,10 +212,6 @@ class Chat {
       this.trouble = `This browser does not keep conversations: ${message_of(error)}`;
     }
   }
-}
-
-function broken(error: unknown): string {
-  return error instanceof TypeError ? 'The connection to this node broke.' : message_of(error);
 }
 
 // Pieces of text, handed on a few times a second.

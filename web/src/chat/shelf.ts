@@ -21,17 +21,21 @@ function done<T>(request: IDBRequest<T>): Promise<T> {
   });
 }
 
+// A request that fails ends its transaction; why is known only once that has happened.
 function whole(transaction: IDBTransaction): Promise<void> {
   return new Promise((resolve, reject) => {
-    const fail = () => reject(transaction.error ?? new Error('the browser keeps nothing'));
     transaction.oncomplete = () => resolve();
-    transaction.onabort = fail;
-    transaction.onerror = fail;
+    transaction.onabort = () => reject(transaction.error ?? new Error('the browser keeps nothing'));
   });
+}
+
+function is_full(error: unknown): boolean {
+  return error instanceof DOMException && error.name === 'QuotaExceededError';
 }
 
 export class Shelf {
   #opened: Promise<IDBDatabase> | null = null;
+  #room_helps = true; // false: older ones went and it was full still, as where other programs fill the disk
 
   #open(): Promise<IDBDatabase> {
     this.#opened ??= new Promise((resolve, reject) => {
@@ -40,8 +44,14 @@ export class Shelf {
         request.result.createObjectStore(heads, { keyPath: 'id' });
         request.result.createObjectStore(bodies, { keyPath: 'id' });
       };
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error ?? new Error('the browser keeps nothing'));
+      request.onsuccess = () => {
+        request.result.onclose = () => (this.#opened = null); // browsers close it for reasons of theirs
+        resolve(request.result);
+      };
+      request.onerror = () => {
+        this.#opened = null;
+        reject(request.error ?? new Error('the browser keeps nothing'));
+      };
     });
     return this.#opened;
   }
@@ -59,16 +69,28 @@ export class Shelf {
     return found ?? null;
   }
 
-  // Where the browser has no room left, the older half goes first: what is written now matters more.
-  async put(conversation: Conversation): Promise<void> {
+  // Where the browser has no room left, the older half goes first: what is written now matters more. Any other failure
+  // costs nothing. Gives the ids of those that went.
+  async put(conversation: Conversation): Promise<string[]> {
+    const gone: string[] = [];
     try {
       await this.#write(conversation);
-    } catch {
+    } catch (error) {
+      if (!is_full(error) || !this.#room_helps) throw error;
+      this.#room_helps = false;
       const all = await this.heads();
-      for (const { id } of all.slice(Math.ceil(all.length / 2))) if (id !== conversation.id) await this.remove(id);
+      const older = all.slice(Math.ceil(all.length / 2)).filter(({ id }) => id !== conversation.id);
+      gone.push(...(await this.#remove_all(older)));
       await this.#write(conversation);
+      this.#room_helps = true;
     }
-    for (const { id } of (await this.heads()).slice(conversations_max)) await this.remove(id);
+    const beyond = (await this.heads()).slice(conversations_max);
+    return [...gone, ...(await this.#remove_all(beyond))];
+  }
+
+  async #remove_all(heads: Head[]): Promise<string[]> {
+    for (const { id } of heads) await this.remove(id);
+    return heads.map(({ id }) => id);
   }
 
   async #write(conversation: Conversation): Promise<void> {

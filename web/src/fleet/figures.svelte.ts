@@ -1,5 +1,6 @@
 // Looks at this node's /metrics every few seconds while somebody looks at what it shows of them.
 
+import { is_refusal } from '../api/api_error';
 import { ask } from '../api/client';
 import { figures_of, type Figures } from './metrics';
 
@@ -15,9 +16,9 @@ class FiguresWatch {
     const look = async () => {
       try {
         this.now = figures_of(await (await ask('metrics', { quietly: true })).text());
-      } catch {
-        this.now = null;
-        return; // what is refused once is refused again; the view says elsewhere if nobody answers
+      } catch (error) {
+        this.now = null; // the view says elsewhere if nobody answers
+        if (is_refusal(error)) return;
       }
       if (goes_on) timer = setTimeout(() => void look(), pause_ms);
     };

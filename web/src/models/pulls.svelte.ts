@@ -3,9 +3,10 @@
 
 import { SvelteMap } from 'svelte/reactivity';
 import type { Pulled, PullProgress, PullUnderWay } from '../api/answers';
-import { ApiError, message_of } from '../api/api_error';
+import { is_refusal, message_of } from '../api/api_error';
 import { get, post_lines } from '../api/client';
 import { fleet } from '../fleet/watch.svelte';
+import { main_revision } from './pull_words';
 
 export type PullState = 'under way' | 'stopped' | 'failed' | 'here';
 
@@ -26,7 +27,9 @@ class Pulls {
   readonly of = new SvelteMap<string, Pull>(); // by the name that was asked for, those of this page
   all = $state.raw<PullUnderWay[]>([]);
   is_possible = $state<boolean | null>(null); // null: not asked yet; a node without a way to a hub says so
-  readonly others = $derived(this.all.filter(({ model }) => this.of.get(model)?.state !== 'under way'));
+  readonly others = $derived(
+    this.all.filter(({ model, revision }) => revision !== main_revision || this.of.get(model)?.state !== 'under way'),
+  );
   readonly #stops = new Map<string, AbortController>();
   #is_leaving = false; // a reload breaks pulls off while this still runs, and they must not be taken for failed
 
@@ -90,8 +93,9 @@ class Pulls {
       this.all = (await get<{ pulls: PullUnderWay[] }>('pulls', { quietly: true })).pulls;
       this.is_possible = true;
     } catch (error) {
+      if (!is_refusal(error)) return; // a node that is busy, or away for a moment, is asked again
       this.all = [];
-      if (error instanceof ApiError && error.status !== 0) this.is_possible = false;
+      this.is_possible = false;
     }
   }
 

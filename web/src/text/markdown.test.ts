@@ -18,6 +18,27 @@ function page(text: string, tools: Tools = {}): HTMLElement {
   return place;
 }
 
+describe('a link whose address comes elsewhere', () => {
+  const links = (renderer: MarkdownRenderer, text: string) =>
+    renderer
+      .render(text)
+      .flatMap(({ html }) => [...html.matchAll(/href="([^"]*)"/g)])
+      .map(([, href]) => href);
+
+  test('becomes one once the answer has come to it', () => {
+    const renderer = new MarkdownRenderer();
+    const begun = 'As [they say][1].\n\n';
+    expect(links(renderer, begun)).toEqual([]);
+    expect(links(renderer, `${begun}[1]: https://one.example/`)).toEqual(['https://one.example/']);
+  });
+
+  test('does not lead where the same words led in another answer', () => {
+    const renderer = new MarkdownRenderer();
+    expect(links(renderer, 'See [there][1].\n\n[1]: https://one.example/')).toEqual(['https://one.example/']);
+    expect(links(renderer, 'See [there][1].\n\n[1]: https://two.example/')).toEqual(['https://two.example/']);
+  });
+});
+
 describe('what a model writes', () => {
   test.each([
     '<script>alert(1)</script>',

@@ -45,21 +45,24 @@ export class MarkdownRenderer {
 
   render(text: string): Block[] {
     const tokens = this.#marked.lexer(text);
+    const definitions = JSON.stringify(tokens.links);
     const blocks: Block[] = [];
     for (const token of tokens) {
       if (token.type === 'space' || token.type === 'def') continue;
-      blocks.push({ key: `${blocks.length}:${token.type}`, html: this.#block(token, tokens.links) });
+      blocks.push({ key: `${blocks.length}:${token.type}`, html: this.#block(token, tokens.links, definitions) });
     }
     return blocks;
   }
 
-  #block(token: Token, links: Links): string {
-    const known = this.#known.get(token.raw);
+  // What "[words][1]" becomes is defined elsewhere in its text: only with the same definitions is it the same block.
+  #block(token: Token, links: Links, definitions: string): string {
+    const key = `${token.raw}\0${definitions}`;
+    const known = this.#known.get(key);
     if (known !== undefined) return known;
     this.#math = [];
     const html = this.#with_math(sanitize(this.#marked.parser(Object.assign([token], { links }))));
     if (this.#known.size >= blocks_kept_max) this.#known.clear();
-    this.#known.set(token.raw, html);
+    this.#known.set(key, html);
     return html;
   }
 
