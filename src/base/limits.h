@@ -78,7 +78,7 @@ inline constexpr auto stream_keepalive = 10s;            // an SSE comment, so t
 inline constexpr std::size_t template_steps_max = 1'000'000, template_output_bytes_max = 8u << 20;
 // A schema, pattern or grammar that an answer is to keep to (text/constraint.h); processor time, on the text thread.
 inline constexpr std::size_t constraint_bytes_max = 256u << 10, constraint_memory_bytes_max = 256u << 20;
-inline constexpr auto constraint_compile_time_max = 1000ms;
+inline constexpr auto constraint_compile_time_max = 900ms;
 // Different ones that one runner keeps at a time: the automaton of each grows to some 40 MiB at most.
 inline constexpr std::size_t constraints_kept_max = 64;
 static_assert(constraint_bytes_max < control_body_bytes_max / 2);
