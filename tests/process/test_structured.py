@@ -35,7 +35,7 @@ CONTEXT_TOKENS = 2048
 ANSWER_TOKENS_MAX = 1200
 SCHEMAS_IN_SUITE = 12
 FINISHED_LEAST = 0.95  # of answers; the others wrote strings and lists until max_tokens
-REFUSED_SECONDS = 5  # limits::constraint_compile_time_max is a second of processor time, and machines are busy
+REFUSED_SECONDS = 5  # limits::constraint_compile_time_max is 0.9 s of processor time, and machines are busy
 
 
 def wants(schema):
