@@ -168,6 +168,7 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
       {{{"logit_bias", {{"-1", 1}}}}, "logit_bias", "token ids"},
       {{{"logit_bias", {{"5", 101}}}}, "logit_bias", "-100 to 100"},
       {{{"logit_bias", {{"258", 1}}}}, "logit_bias", "below 258 but got 258"},
+      {{{"cache_salt", std::string(257, 'x')}}, "cache_salt", "256"},
       {{{"logit_bias", {1, 2}}}, "logit_bias", "an object"},
       {{{"seed", 1.5}}, "seed", "an integer"},
       {{{"logprobs", 3}}, "logprobs", "true or false"},
