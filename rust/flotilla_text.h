@@ -2,7 +2,8 @@
 // constraints on answers kept by llguidance, for src/text/constraint.cc.
 //
 // Texts are UTF-8 with a length, never null-terminated. Nothing here throws, aborts or touches files, the network or the
-// time of day. Thread: templates and vocabularies are immutable, use them from any thread; a constraint has one at a time.
+// time of day. Thread: templates and vocabularies are immutable, use them from any thread; a constraint has one at a time, but
+// is copied from any thread while nobody changes it.
 #pragma once
 
 #include <stddef.h>
@@ -17,11 +18,11 @@ typedef struct FlotillaTemplate FlotillaTemplate;
 // How a call went; `text` of the answer is the result where ok and the reason in all other cases.
 typedef enum FlotillaOutcome {
   FLOTILLA_OK = 0,
-  FLOTILLA_SYNTAX = 1,    // the template does not parse
+  FLOTILLA_SYNTAX = 1,    // the template, schema, pattern or grammar does not parse or asks for what is not supported
   FLOTILLA_REFUSED = 2,   // raise_exception(...): `text` is the template's own message
-  FLOTILLA_TOO_LARGE = 3, // steps, output or depth beyond the limits
-  FLOTILLA_FAILED = 4,    // anything else the template did wrong: undefined value, unknown filter, wrong type
-  FLOTILLA_INTERNAL = 5,  // the context is no JSON, or the interpreter itself failed
+  FLOTILLA_TOO_LARGE = 3, // steps, output, depth, memory or time beyond the limits
+  FLOTILLA_FAILED = 4,    // anything else a template did wrong (undefined value, unknown filter), or a step of a constraint
+  FLOTILLA_INTERNAL = 5,  // we did: a text that is no UTF-8, a context that is no JSON, no thread to be had, a panic
 } FlotillaOutcome;
 
 typedef struct FlotillaAnswer {

@@ -33,7 +33,6 @@ const WHITE_SPACE: &str = r"\x20|\x0A[\x20\x09]{0,40}";
 
 const LEXER_STATES_MAX: usize = 20_000; // 1 to 2 KiB each
 const GRAMMAR_SYMBOLS_MAX: usize = 30_000; // alternatives in one place cost time by their square: a second
-const NESTING_MAX: i32 = 200; // of a grammar's parentheses, which are read by recursion
 const ALTERNATIVES_MAX: usize = 4_000; // of a grammar: their square is a tenth of a second, in loops that allocate nothing
 const REASON_BYTES_MAX: usize = 400;
 
@@ -145,17 +144,6 @@ fn check_shape(grammar: &str) -> Result<(), Failure> {
     if bars > ALTERNATIVES_MAX {
         return Err(syntax(&format!("expected at most {ALTERNATIVES_MAX} alternatives but it has {bars}")));
     }
-    let mut depth = 0;
-    for byte in grammar.bytes() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth -= 1,
-            _ => {}
-        }
-        if depth > NESTING_MAX {
-            return Err(syntax("its parentheses are nested too deep"));
-        }
-    }
     Ok(())
 }
 
@@ -227,6 +215,16 @@ mod tests {
         }
         assert!(may_follow(&mut constraint, r#"{"a":1"#) < 3);
         assert!(may_follow(&mut constraint, "{  ") < 3);
+    }
+
+    #[test]
+    fn parentheses_are_nested_only_so_deep_but_may_stand_in_texts() {
+        let nested = |depth: usize| format!("start: {}\"a\"{}", "(".repeat(depth), ")".repeat(depth));
+        let told = |text: &str| format!("start: %json {{\"type\":\"null\",\"description\":\"{text}\"}}");
+        let compile = |text: &str| Constraint::compile(&bytes(), Kind::Lark, text).map(|_| ()).map_err(|f| f.outcome);
+        assert_eq!(compile(&nested(20)), Ok(()));
+        assert_eq!(compile(&nested(100_000)), Err(Outcome::Syntax));
+        assert_eq!(compile(&told(&"(".repeat(300))), Ok(()));
     }
 
     #[test]

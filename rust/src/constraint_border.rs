@@ -124,7 +124,7 @@ unsafe fn give<T>(made: Result<T, Failure>, out: *mut FlotillaAnswer) -> *mut T 
 }
 
 /// # Safety
-/// `constraint` came from flotilla_constraint_create or _copy and is not freed yet; nobody else uses it meanwhile.
+/// `constraint` came from flotilla_constraint_create or _copy and is not freed yet; nobody else changes it meanwhile.
 #[no_mangle]
 pub unsafe extern "C" fn flotilla_constraint_copy(constraint: *const Constraint) -> *mut Constraint {
     let constraint = &*constraint;
@@ -135,7 +135,7 @@ pub unsafe extern "C" fn flotilla_constraint_copy(constraint: *const Constraint)
 }
 
 /// # Safety
-/// As for flotilla_constraint_copy; `count` readable tokens at `tokens`.
+/// As for flotilla_constraint_copy, but nobody else uses it meanwhile; `count` readable tokens at `tokens`.
 #[no_mangle]
 pub unsafe extern "C" fn flotilla_constraint_advance(
     constraint: *mut Constraint,
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn flotilla_constraint_advance(
 }
 
 /// # Safety
-/// As for flotilla_constraint_copy.
+/// As for flotilla_constraint_advance.
 #[no_mangle]
 pub unsafe extern "C" fn flotilla_constraint_retreat(constraint: *mut Constraint, count: usize) -> FlotillaAnswer {
     let constraint = &mut *constraint;
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn flotilla_constraint_allowed(
 }
 
 /// # Safety
-/// As for flotilla_constraint_copy; `count` writable words at `words`.
+/// As for flotilla_constraint_advance; `count` writable words at `words`.
 #[no_mangle]
 pub unsafe extern "C" fn flotilla_constraint_mask(
     constraint: *mut Constraint,

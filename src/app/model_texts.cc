@@ -12,7 +12,7 @@ Result<ModelText> make_text(const Gguf& gguf) {
   std::string source = data.chat_template;
   ModelText text;
   FLOTILLA_TRY(text.tokenizer, Tokenizer::create(std::move(data)));
-  FLOTILLA_TRY(text.chat_template, ChatTemplate::create(std::move(source), text.tokenizer));
+  text.chat_template = ChatTemplate::create(std::move(source), text.tokenizer);
   return text;
 }
 

@@ -1,9 +1,9 @@
-// Keys and values of everything computed so far: per layer one matrix of cells for K and one for V, F16, one cell a
-// row.
+// Keys and values of everything computed so far:
+// per layer one matrix of cells for K and one for V, F16, one cell a row.
 //
 // Slot s owns cells [s × cells_per_sequence, (s + 1) × cells_per_sequence); position p of its sequence lies in its p-th
-// cell, whether or not the layer looks through a window. So what a row sees follows from positions, and a copied prefix is two
-// memory copies a layer. A slot's length is how many positions from 0 hold values.
+// cell, whether or not the layer looks through a window. So what a row sees follows from positions, and a copied prefix
+// is two memory copies a layer. A slot's length is how many positions from 0 hold values.
 #pragma once
 
 #include <cstdint>

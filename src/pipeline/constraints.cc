@@ -11,6 +11,12 @@ namespace {
 
 constexpr std::size_t steps_waiting_max = 4096;  // far more than are ever under way
 
+// Copies share what the library made; where it panicked in one of them, it does so in all.
+bool works(const Constraint& program) {
+  auto copy = program.copy();
+  return copy && copy->mask();
+}
+
 }  // namespace
 
 Constraints::Constraints(LoadTokenizer load)
@@ -88,10 +94,11 @@ Result<Constraints::Program> Constraints::program_of(const GenerateRequest& requ
 
 Result<Constraints::Program> Constraints::compiled(const ConstraintSource& source) {
   const auto known = std::ranges::find(kept_, source, &Kept::source);
-  if (known != kept_.end()) {
+  if (known != kept_.end() && works(*known->program)) {
     std::rotate(known, known + 1, kept_.end());
     return kept_.back().program;
   }
+  if (known != kept_.end()) kept_.erase(known);
   FLOTILLA_TRY_STATUS(make_room());
   FLOTILLA_TRY(auto made, Constraint::compile(*vocabulary_, source));
   kept_.push_back({source, std::make_shared<const Constraint>(std::move(made))});

@@ -16,9 +16,9 @@
 namespace flotilla {
 namespace {
 
-constexpr double slowdown_max =
-    4;                          // of a copy beside the quickest: a batch that waits for it keeps its request waiting
-constexpr double alike = 1.03;  // within this, who has the file is the quicker
+// Times as long as the quickest: a batch that waits for a slower copy keeps its request waiting.
+constexpr double slowdown_max = 4;
+constexpr double alike = 1.03;  // times as long: within this, who has the file is the quicker
 
 Status check_wishes(const ModelShape& shape, const PlanWishes& wishes, const Member* first) {
   if (!wishes.layers.empty() || wishes.mode != PlanMode::automatic)

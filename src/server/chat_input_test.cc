@@ -123,6 +123,13 @@ TEST(Chat, HarmlessFieldsAreIgnored) {
   EXPECT_EQ(client.post(path, chat("hi", more)).status, 200);
 }
 
+json tool_of(const std::string& description, std::size_t fields) {
+  json parameters = json::object();
+  for (std::size_t i = 0; i < fields; ++i) parameters[std::to_string(i)] = true;
+  return {{"type", "function"},
+          {"function", {{"name", "f"}, {"description", description}, {"parameters", parameters}}}};
+}
+
 TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
   ServerUnderTest server;
   TestClient client(server.port());
@@ -161,6 +168,7 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
       {{{"stop", {1}}}, "stop", "got 1"},
       {{{"stop", std::vector<std::string>(17, "x")}}, "stop", "at most 16"},
       {{{"stop", std::string(513, 'x')}}, "stop", "512"},
+      {{{"cache_salt", std::string(257, 'x')}}, "cache_salt", "256"},
       {{{"presence_penalty", 2.1}}, "presence_penalty", "from -2 to 2"},
       {{{"frequency_penalty", -3}}, "frequency_penalty", "from -2 to 2"},
       {{{"repetition_penalty", 0}}, "repetition_penalty", "got 0"},
@@ -181,6 +189,8 @@ TEST(Chat, EveryBadFieldIsNamedWithWhatWasExpectedAndWhatCame) {
        "tools[0].function.parameters",
        "an object but got 1"},
       {{{"tools", std::vector<json>(257, json::object())}}, "tools", "at most 256"},
+      {{{"tools", {tool_of(std::string(9u << 20, 'x'), 1)}}}, "tools", "bytes of tools"},
+      {{{"tools", {tool_of("", 257)}}}, "tools[0].function.name", "at most 256 fields"},
       {{{"tool_choice", {{"type", "function"}, {"function", {{"name", "f"}}}}}}, "tool_choice", "tools on offer"},
       {{{"tool_choice", "perhaps"}}, "tool_choice", "auto"},
       {{{"parallel_tool_calls", 1}}, "parallel_tool_calls", "got 1"},

@@ -14,7 +14,7 @@ constexpr std::size_t prompt_end_tokens = 16;  // more than <think> and white sp
 constexpr std::uint32_t calls_max = 16;        // of one answer that must call
 
 // The template's side reads them again, field by field: what takes too long there is refused here.
-constexpr std::size_t fields_max = 1024;  // of one object
+constexpr std::size_t fields_max = 256;  // of one object: each is compared with those before it
 
 bool has_too_many_fields(const nlohmann::json& value) {
   if (value.is_object() && value.size() > fields_max) return true;
@@ -38,12 +38,18 @@ void ToolList::add(const std::string& field, OfferedTool tool, const nlohmann::j
                                      field, tool.name.size()));
   }
   if (parameters != nullptr && has_too_many_fields(*parameters)) {
-    return fields_.wrong(field, Code::too_large,
+    return fields_.wrong(field, Code::invalid_argument,
                          std::format("expected at most {} fields in each object of a tool's parameters", fields_max));
   }
   // Templates look into it without asking whether it is there.
-  tool.parameters =
-      parameters != nullptr && parameters->is_object() ? dump(*parameters) : R"({"type":"object","properties":{}})";
+  tool.takes_none = parameters == nullptr;
+  tool.parameters = tool.takes_none ? R"({"type":"object","properties":{}})" : dump(*parameters);
+  bytes_ += tool.name.size() + tool.description.size() + tool.parameters.size();
+  if (bytes_ > limits::template_output_bytes_max) {
+    return fields_.wrong("tools", Code::context_length,
+                         std::format("expected at most {} bytes of tools but got {} or more; shorten them",
+                                     limits::template_output_bytes_max, bytes_));
+  }
   tools_.push_back(std::move(tool));
 }
 
@@ -101,7 +107,8 @@ AnswerRules rules_of(const ChatRequest& chat, const AnswerReading& reading) {
   const auto& only = chat.choice.only;
   for (const auto& tool : chat.tools) {
     if (only.empty() || std::ranges::contains(only, tool.name))
-      rules.tools.push_back({.name = tool.name, .parameters = tool.parameters, .strict = tool.strict});
+      rules.tools.push_back(
+          {.name = tool.name, .parameters = tool.takes_none ? "" : tool.parameters, .strict = tool.strict});
   }
   // Llama's models call one at a time; a tool that is named is meant once.
   const bool is_one = reading.calls == CallFormat::llama || only.size() == 1;

@@ -23,9 +23,10 @@ inline constexpr std::size_t tools_max = 256, tool_name_bytes_max = 256;  // too
 
 struct OfferedTool {
   std::string name, description;
-  std::string parameters;  // a JSON schema of an object
-  bool strict = false;     // calls keep to it, or the request is refused
-  std::size_t place = 0;   // in the client's list
+  std::string parameters;   // a JSON schema of an object
+  bool strict = false;      // calls keep to it, or the request is refused
+  bool takes_none = false;  // no parameters came with it
+  std::size_t place = 0;    // in the client's list
 };
 
 struct ToolChoice {
@@ -51,6 +52,7 @@ class ToolList {
  private:
   JsonFields& fields_;
   std::vector<OfferedTool> tools_;
+  std::size_t bytes_ = 0;
 };
 
 // Of the client's list of tools as it was written, each schema, which stands at `path` in its tool: models write

@@ -1,7 +1,7 @@
 // A dialect: how one API's requests become orders and prompts, and how what is answered becomes its bytes, whole or as
 // a stream. One object per request.
 //
-// read() and prompts() run on a helper thread, one after the other; everything else on the loop's.
+// read(), keep_order() and prompts() run on a helper thread, one after the other; everything else on the loop's.
 #pragma once
 
 #include <span>

@@ -35,6 +35,8 @@ void Embedding::read_body() {
         if (ended_) return;
         if (auto json = parse_json(body, depth_max)) {
           order_ = dialect_->read(*json);
+          if (auto fit = order_ ? check_bytes(*order_) : ApiResult<void>(); !fit)
+            order_ = std::unexpected(std::move(fit).error());
         } else {
           order_ = std::unexpected(ApiError::from(std::move(json).error()));
         }
@@ -44,6 +46,17 @@ void Embedding::read_body() {
         if (!self->order_) return self->fail(self->order_.error());
         self->open_model();
       });
+}
+
+// Making tokens takes many times a text's bytes of memory, and the one text thread; until the model is open they wait.
+ApiResult<void> Embedding::check_bytes(const EmbeddingOrder& order) const {
+  std::size_t bytes = 0;
+  for (const auto& text : order.texts)
+    if (const auto* words = std::get_if<std::string>(&text)) bytes += words->size();
+  if (bytes <= limits::template_output_bytes_max) return {};
+  return api_fail(Code::context_length, dialect_->text_field(),
+                  "[server] expected at most {} bytes of texts but got {}; shorten them or send fewer at a time",
+                  limits::template_output_bytes_max, bytes);
 }
 
 void Embedding::open_model() {
@@ -75,14 +88,6 @@ ApiResult<std::vector<TextTokens>> Embedding::tokens() const {
         "[server] expected dimensions to be {}, the length of {}'s vectors, or absent but got {}; shortened "
         "vectors are not supported",
         model_->vector_length, model_->name, *order_->length);
-  // Making tokens takes many times a text's bytes of memory, and the one text thread.
-  std::size_t bytes = 0;
-  for (const auto& text : order_->texts)
-    if (const auto* words = std::get_if<std::string>(&text)) bytes += words->size();
-  if (bytes > limits::template_output_bytes_max)
-    return api_fail(Code::context_length, dialect_->text_field(),
-                    "[server] expected at most {} bytes of texts but got {}; shorten them or send fewer at a time",
-                    limits::template_output_bytes_max, bytes);
   std::vector<TextTokens> all;
   for (const auto& text : order_->texts) {
     if (ended_) break;
@@ -109,6 +114,10 @@ ApiResult<TextTokens> Embedding::tokens_of(const std::variant<std::string, TextT
     // No special tokens are parsed in it: a client that needs them sends token ids.
     tokens = model_->tokenizer->encode(std::get<std::string>(text), true, false);
   }
+  if (tokens.empty())
+    return api_fail(Code::invalid_argument, dialect_->text_field(),
+                    "[server] expected texts of at least one token each but {} makes none of one; leave it out",
+                    model_->name);
   const std::size_t most = model_->context_tokens;
   if (tokens.size() <= most) return tokens;
   if (!order_->truncates)

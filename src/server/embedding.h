@@ -32,7 +32,7 @@ struct EmbeddingOrder {
 struct EmbeddingFacts {
   std::string model;
   std::size_t tokens = 0;                         // of all texts
-  std::chrono::nanoseconds opening{0}, total{0};  // until the model was open; until the answer is written
+  std::chrono::nanoseconds opening{0}, total{0};  // until the model was open; until all vectors were there
 };
 
 // One API's way to say it. read() and whole() run on a helper thread.
@@ -54,6 +54,7 @@ class Embedding : public std::enable_shared_from_this<Embedding> {
 
  private:
   void read_body();
+  ApiResult<void> check_bytes(const EmbeddingOrder& order) const;
   void open_model();
   void make_tokens();
   ApiResult<std::vector<TextTokens>> tokens() const;

@@ -150,7 +150,7 @@ std::string OpenAiEmbeddings::whole(const EmbeddingFacts& facts, const TextVecto
   return text;
 }
 
-// No text at all loads the model; an empty one among others is none, as with Ollama.
+// No text at all, or a single empty one, loads the model, as with Ollama.
 ApiResult<EmbeddingOrder> OllamaEmbed::read(const nlohmann::json& body) {
   JsonFields fields(body);
   EmbeddingOrder order;

@@ -106,13 +106,15 @@ TEST(Embedding, WhatIsNotUnderstoodIsRefusedByName) {
       {{{"input", std::string(5000, 'a')}}, "input", "at most 4096 tokens"},
       {{{"dimensions", 3}}, "dimensions", "dimensions to be 4"},
       {{{"encoding_format", "hex"}}, "encoding_format", "float"},
+      {{{"input", {"a", ""}}, {"model", "bare-vectors"}}, "input", "at least one token"},
+      {{{"input", std::string(9u << 20, 'a')}}, "input", "bytes of texts"},
       {{{"model", "tiny"}}, "model", "tiny generates text"},
   };
   for (const auto& [change, param, words] : cases) {
     json request{{"model", "vectors"}, {"input", "hi"}};
     request.update(change);
     const auto answer = post(server, "/v1/embeddings", request);
-    EXPECT_TRUE(answer.status == 400 || answer.status == 413) << answer.status << answer.body;
+    EXPECT_EQ(answer.status, words == std::string("at most 2048 texts") ? 413 : 400) << answer.body;
     EXPECT_THAT(answer.json()["error"]["message"], HasSubstr(words));
     EXPECT_EQ(answer.json()["error"]["param"], param);
   }

@@ -63,6 +63,8 @@ Generation::Generation(std::shared_ptr<HttpExchange> exchange, std::unique_ptr<D
 // `work` holds no owner: `done`, which the loop destroys, keeps us alive until after it has run.
 void Generation::read_body() {
   if (host_->is_full_for(1)) return turn_away();  // whatever it asks; a crowd must not cost the reading
+  ++host_->choices_running;
+  choices_counted_ = 1;  // until its prompts say how many more
   body_share_ = std::move(exchange_->request().body_share);
   host_->backend.run_aside(
       [this, body = std::move(exchange_->request().body), depth_max = host_->limits.json_depth_max] {
@@ -92,6 +94,9 @@ void Generation::open_model() {
     });
   }
   facts_.model = order_->model;  // what the client called it, until we know better
+  // Prompts share what was computed for them only among requests with the same key and salt: otherwise a quick first
+  // token would tell what others have asked.
+  if (order_->cache_prompt) cache_scope_ = key_scope(exchange_->request(), order_->cache_salt);
   host_->backend.open(order_->model, dialect_->use(),
                       [self = shared_from_this()](Result<std::shared_ptr<const OpenModel>> model) {
                         if (self->ended_) return;
@@ -160,12 +165,6 @@ ApiResult<void> Generation::check_bytes() const {
       format_bytes(host_->limits.request_bytes_max), format_bytes(bytes), tokens, prompts_->size(), order_->choices);
 }
 
-// Prompts share what was computed for them only among requests with the same key and salt: otherwise a quick first
-// token would tell what others have asked.
-std::uint64_t Generation::cache_scope() const {
-  return order_->cache_prompt ? key_scope(exchange_->request(), order_->cache_salt) : 0;
-}
-
 GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choice) const {
   GenerateRequest request;
   request.id = RequestId{random_u64()};
@@ -180,7 +179,7 @@ GenerateRequest Generation::request_for(const Prompt& prompt, std::uint32_t choi
   request.sampling = order_->sampling;
   request.constraint = prompt.constraint;
   request.top_logprobs = order_->top_logprobs;
-  request.cache_scope = cache_scope();
+  request.cache_scope = cache_scope_;
   request.speculate = order_->speculate;
   request.prompt_logprobs = order_->echo && order_->top_logprobs >= 0;
   return request;
@@ -191,9 +190,9 @@ void Generation::turn_away() { fail(host_->full()); }
 void Generation::submit() {
   const auto count = prompts_->size() * order_->choices;
   if (count == 0) return finish();
-  if (host_->is_full_for(count)) return turn_away();
+  if (host_->is_full_for(count - choices_counted_)) return turn_away();
+  host_->choices_running += count - choices_counted_;
   choices_counted_ = choices_open_ = count;
-  host_->choices_running += count;
   for (const auto& prompt : *prompts_) facts_.prompt_tokens += prompt.tokens.size();
   meter_.submitted(model_->name, facts_.prompt_tokens, count);
   std::vector<GenerateRequest> requests;

@@ -64,7 +64,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void submit();
   ApiResult<void> check_order() const;
   ApiResult<void> check_bytes() const;
-  std::uint64_t cache_scope() const;
   GenerateRequest request_for(const Prompt& prompt, std::uint32_t choice) const;
 
   void take(std::size_t index, const TokenEvent& event);
@@ -92,6 +91,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   ApiResult<GenerationOrder> order_;
   ApiResult<std::vector<Prompt>> prompts_;
 
+  std::uint64_t cache_scope_ = 0;  // of all its choices; 0: prompts are computed anew
   std::shared_ptr<const OpenModel> model_;
   std::vector<std::unique_ptr<Running>> running_;
   std::size_t choices_open_ = 0, choices_counted_ = 0;

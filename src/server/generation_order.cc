@@ -13,6 +13,7 @@ namespace {
 
 constexpr double penalty_most = 2.0;
 constexpr std::size_t model_name_bytes_max = 1024;  // names come back in messages
+constexpr std::size_t cache_salt_bytes_max = 256;   // hashed on the loop
 
 void read_logit_bias(JsonFields& fields, SamplingParams& sampling) {
   const auto* biases = fields.object("logit_bias");
@@ -62,13 +63,9 @@ constexpr std::array foreign_samplers{
 
 // Each would change what the answer is; its empty value does not.
 constexpr std::array foreign_fields{
-    "functions",          "audio",
-    "web_search_options", "json_schema",
-    "guided_json",        "guided_regex",
-    "guided_choice",      "guided_grammar",
-    "structured_outputs", "chat_template",
-    "lora",               "use_beam_search",
-    "continue_final_message",
+    "functions",    "audio",           "web_search_options",     "json_schema",        "guided_json",
+    "guided_regex", "guided_choice",   "guided_grammar",         "structured_outputs", "chat_template",
+    "lora",         "use_beam_search", "continue_final_message",
 };
 
 bool is_empty(const nlohmann::json& value) {
@@ -185,6 +182,10 @@ GenerationOrder read_order(JsonFields& fields) {
   order.speculate = fields.boolean("speculate").value_or(true);
   order.cache_prompt = fields.boolean("cache_prompt").value_or(true);
   order.cache_salt = fields.text("cache_salt").value_or("");
+  if (order.cache_salt.size() > cache_salt_bytes_max)
+    fields.wrong("cache_salt", Code::invalid_argument,
+                 std::format("expected a cache_salt of at most {} bytes but got {}", cache_salt_bytes_max,
+                             order.cache_salt.size()));
   order.return_token_ids = fields.boolean("return_token_ids").value_or(false);
   refuse_unsupported(fields);
   return order;

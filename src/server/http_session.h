@@ -1,5 +1,5 @@
 // Decides how one TCP connection becomes a row of exchanges: reading within limits, keep-alive, noticing that the
-// client hung up while its answer is still being made, and never keeping more unsent bytes than allowed. In: a socket.
+// client hung up while its answer is still being made, and never keeping more unsent pieces than allowed. In: a socket.
 // Out: exchanges, one at a time.  Owns: the socket.  Thread: the loop's. Never: looks at what a request means.
 //
 //   idle → reading → answering → flushing → idle …            (keep-alive)

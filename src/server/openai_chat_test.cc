@@ -210,6 +210,17 @@ TEST(Chat, OverloadIs429WithRetryAfterAlsoForAStream) {
   for (int i = 0; i < 5; ++i) EXPECT_EQ(client.post(path, chat("hi", {{"n", 2}})).status, 200);
 }
 
+TEST(Chat, WhoWaitsForItsModelTakesAPlace) {
+  ServerUnderTest server({.choices_running_max = 1});
+  TestClient waiting(server.port()), other(server.port());
+  waiting.send(post_request(path, chat("hi", {{"model", "slow-loading"}}).dump()));
+  ASSERT_TRUE(server.backend().wait_for_held(1));
+  EXPECT_EQ(other.post(path, chat("hi")).status, 429);
+  server.on_loop([&] { server.backend().finish_opening({}); });
+  EXPECT_EQ(waiting.read().status, 200);
+  EXPECT_EQ(other.post(path, chat("hi")).status, 200);
+}
+
 TEST(Chat, AFailureInMidStreamIsAnErrorEventAndTheEnd) {
   ServerUnderTest server;
   TestClient client(server.port());

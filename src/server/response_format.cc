@@ -13,7 +13,6 @@
 namespace flotilla {
 namespace {
 
-constexpr std::size_t schema_name_bytes_max = 64;    // OpenAI's
 constexpr std::size_t schema_properties_max = 4096;  // of one object
 
 bool has_crowded_object(const nlohmann::json& value) {

@@ -1,6 +1,7 @@
 // What an answer is to keep to, as clients say it: response_format, and our own fields regex and grammar.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
@@ -13,6 +14,8 @@
 #include "text/json_text.h"
 
 namespace flotilla {
+
+inline constexpr std::size_t schema_name_bytes_max = 64;  // OpenAI's
 
 // Sets the order's constraint and constraint_field; faults stay in `fields`. At most one of the three fields.
 void read_constraint(JsonFields& fields, GenerationOrder& order);

@@ -108,6 +108,25 @@ void read_input(JsonFields& fields, std::vector<ChatMessage>& messages) {
   }
 }
 
+// Of what came, only what was read: answers say it three times, and the rest of it has no bound.
+Json echo_of(const nlohmann::json& tool) {
+  Json echo = Json::object();
+  for (const char* name : {"type", "name", "description", "parameters", "strict"})
+    if (const auto field = tool.find(name); field != tool.end()) echo[name] = Json(*field);
+  return echo;
+}
+
+Json echo_of(const nlohmann::json* given, const ToolChoice& choice) {
+  if (given == nullptr) return "auto";
+  if (given->is_string()) return Json(*given);
+  const auto named = [](const std::string& name) { return Json{{"type", "function"}, {"name", name}}; };
+  if (given->value("type", nlohmann::json()) != "allowed_tools") return named(choice.only.front());
+  Json tools = Json::array();
+  for (const auto& name : choice.only) tools.push_back(named(name));
+  const bool must_call = choice.kind == ToolChoice::Kind::must_call;
+  return {{"type", "allowed_tools"}, {"mode", must_call ? "required" : "auto"}, {"tools", std::move(tools)}};
+}
+
 void read_response_tools(JsonFields& fields, ResponseRequest& request) {
   ToolList list(fields);
   Json taken = Json::array();
@@ -122,14 +141,24 @@ void read_response_tools(JsonFields& fields, ResponseRequest& request) {
                           .place = i};
       const auto* parameters = tool.object("parameters");
       if (!tool.fault()) list.add(tool.name_of("name"), std::move(offered), parameters);
-      taken.push_back(Json((*tools)[i]));
+      if (fields.fault()) return;
+      taken.push_back(echo_of((*tools)[i]));
     }
     if (tool.fault()) return fields.adopt(*tool.fault());
   }
   request.echo["tools"] = std::move(taken);
-  const auto* choice = fields.find("tool_choice");
-  request.echo["tool_choice"] = choice == nullptr ? Json("auto") : Json(*choice);
-  list.give_to(request.chat, read_tool_choice(fields));
+  const auto choice = read_tool_choice(fields);
+  list.give_to(request.chat, choice);
+  if (!fields.fault()) request.echo["tool_choice"] = echo_of(fields.find("tool_choice"), choice);
+}
+
+Json echo_of(const nlohmann::json& format, const ConstraintSource& constraint) {
+  Json echo{{"type", Json(format["type"])}};
+  if (constraint.kind != ConstraintKind::json_schema) return echo;
+  if (const auto name = JsonFields(format).text("name"); name && name->size() <= schema_name_bytes_max)
+    echo["name"] = *name;
+  echo["schema"] = Json(format["schema"]);
+  return echo;
 }
 
 void read_text_format(JsonFields& fields, ResponseRequest& request) {
@@ -139,7 +168,7 @@ void read_text_format(JsonFields& fields, ResponseRequest& request) {
   JsonFields inner(*text, "text.");
   if (const auto* format = inner.object("format")) {
     read_format(inner, "format", *format, request.order);
-    request.echo["text"]["format"] = Json(*format);
+    if (!inner.fault()) request.echo["text"]["format"] = echo_of(*format, request.order.constraint);
   }
   if (inner.fault()) fields.adopt(*inner.fault());
 }

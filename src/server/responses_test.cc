@@ -115,6 +115,27 @@ TEST(Responses, ToolsOfOtherKindsAreLeftOutAndTheAnswerSaysWhichWereTaken) {
   EXPECT_THAT(prompt_text(*request), testing::Not(HasSubstr("apply_patch")));
 }
 
+// It is said three times in a stream, and what we do not read has no bound.
+TEST(Responses, OnlyWhatWasReadIsSaidAgain) {
+  ServerUnderTest server;
+  TestClient client(server.port());
+  const std::string junk(1000, 'j');
+  json tool = weather_tool(), choice{{"type", "function"}, {"name", "weather"}};
+  json format{{"type", "json_schema"}, {"name", "a"}, {"schema", {{"type", "object"}}}};
+  json asked{{"tools", {tool}}, {"tool_choice", choice}, {"text", {{"format", format}}}, {"stream", true}};
+  for (auto* place : {&asked["tools"][0], &asked["tool_choice"], &asked["text"]["format"]}) (*place)["junk"] = junk;
+  const auto events = client.post(path, asking("hi", asked));
+  EXPECT_THAT(events.body, testing::Not(HasSubstr(junk)));
+  const auto said = json::parse(events.events().front())["response"];
+  EXPECT_EQ(said["tools"], json::array({tool}));
+  EXPECT_EQ(said["tool_choice"], choice);
+  EXPECT_EQ(said["text"]["format"], format);
+  choice = {{"type", "allowed_tools"}, {"mode", "required"}, {"tools", {choice}}};
+  EXPECT_EQ(client.post(path, asking("hi", {{"tools", {tool}}, {"tool_choice", choice}})).json()["tool_choice"],
+            choice);
+  EXPECT_EQ(client.post(path, asking("hi", {{"tool_choice", "none"}})).json()["tool_choice"], "none");
+}
+
 TEST(Responses, AConversationGoesOnByItsIdForTheSameKey) {
   ServerUnderTest server;
   TestClient client(server.port());

@@ -13,9 +13,10 @@ namespace asio = boost::asio;
 
 class ByteTokenizer : public Tokenizer {
  public:
+  explicit ByteTokenizer(bool adds_bos = true) : adds_bos_(adds_bos) {}
   std::vector<TokenId> encode(std::span<const TextPiece> pieces, bool add_special) const override {
     std::vector<TokenId> tokens;
-    if (add_special) tokens.push_back(scripted_bos);
+    if (add_special && adds_bos_) tokens.push_back(scripted_bos);
     for (const auto& piece : pieces) {
       for (const char c : piece.text) tokens.push_back(static_cast<unsigned char>(c));
     }
@@ -34,7 +35,7 @@ class ByteTokenizer : public Tokenizer {
   std::uint32_t size() const override { return 258; }
   TokenId bos() const override { return scripted_bos; }
   TokenId eos() const override { return scripted_end; }
-  bool adds_bos() const override { return true; }
+  bool adds_bos() const override { return adds_bos_; }
   bool strips_leading_space() const override { return false; }
   const std::vector<TokenId>& end_of_generation() const override { return ends_; }
   const std::string& chat_template() const override { return template_; }
@@ -46,6 +47,7 @@ class ByteTokenizer : public Tokenizer {
   const std::vector<std::string>& reserved_texts() const override { return reserved_; }
 
  private:
+  bool adds_bos_;
   std::vector<TokenId> ends_{scripted_end};
   std::vector<std::string> reserved_;
   std::string template_ = "scripted";
@@ -145,11 +147,12 @@ std::shared_ptr<const OpenModel> ScriptedBackend::model(const std::string& name)
 }
 
 void ScriptedBackend::open(const std::string& name, ModelUse use, OnOpen on_open) {
-  const bool embeds = name == "vectors";
+  const bool embeds = name.ends_with("vectors");
   if (use != ModelUse::text_only && embeds != (use == ModelUse::embed)) return on_open(fail(wrong_use(name, use)));
   if (embeds) {
     OpenModel opened = *model(name);
     opened.vector_length = scripted_vector_length;
+    if (name == "bare-vectors") opened.tokenizer = std::make_shared<const ByteTokenizer>(false);
     return on_open(std::make_shared<const OpenModel>(std::move(opened)));
   }
   const auto known = models();

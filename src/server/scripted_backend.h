@@ -1,7 +1,8 @@
 // A Backend that answers by script, for tests and for scripted_server: no model, tokens are bytes.
 //
 // Models: "tiny" and "org/tiny"; "slow-loading" opens when the test says so (finish_opening()); "vectors", not listed,
-// makes of each text (tokens, first token, last token, 1), at length 1, and of one with "[held]" in it nothing at all.
+// makes of each text (tokens, first token, last token, 1), at length 1, and of one with "[held]" in it nothing at all;
+// "bare-vectors" does so without a token of its own before the text's.
 // Words in the prompt say how it is answered: by default with "one two three four five"; "forever" counts on until the
 // budget is spent;
 // "[manual]" answers when the test says so (emit(), end()); "[full]" is refused as busy; "[broken]" fails after three

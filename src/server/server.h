@@ -4,12 +4,14 @@
 //
 //   POST /v1/chat/completions  POST /v1/completions  POST /v1/responses  GET /v1/models  GET /v1/models/{id}
 //   POST /v1/messages  POST /v1/messages/count_tokens                           (these and the former also without /v1)
-//   POST /api/chat  POST /api/generate  POST /api/show  GET /api/tags  GET /api/ps  GET /api/version
+//   POST /api/chat  POST /api/generate  POST /api/show  GET /api/tags  GET /api/ps  GET /api/version  POST /api/pull
+//   DELETE /api/delete  (refused: POST /api/push  POST /api/create  POST /api/copy)
 //   POST /v1/embeddings  POST /v1/rerank (also without /v1)  POST /api/embed  POST /api/embeddings
 //   POST /tokenize  POST /detokenize
-//   GET /health  GET /ready  GET /metrics  GET /cluster  GET /placements  GET /models/{id}  GET /plan?model=  POST /load
-//   POST /unload  POST /measure  GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve
-//   POST /revoke  POST /leave  GET / and the page's files (page.h)
+//   GET /health  GET /ready  GET /metrics  GET /cluster  GET /cluster/doctor  GET /placements  GET /models/{id}
+//   GET /plan?model=  POST /load  POST /unload  POST /measure  GET /hub/models  GET /pulls  POST /pull  POST /delete
+//   GET /members  GET /tokens  POST /token  POST /tokens/revoke  POST /join  POST /approve  POST /revoke  POST /leave
+//   GET / and the page's files (page.h)
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -36,23 +38,22 @@ struct ServerLimits {
   std::size_t body_bytes_max = limits::http_body_bytes_max;
   std::size_t bodies_bytes_max = limits::http_bodies_bytes_max;  // of all connections; beyond, 503
   std::size_t json_depth_max = limits::json_depth_max;
-  std::size_t stream_events_queued_max =
-      limits::stream_events_queued_max;                           // beyond, the client reads too slowly: cancelled
-  std::size_t choices_running_max = limits::requests_queued_max;  // beyond, 429
+  std::size_t stream_events_queued_max = limits::stream_events_queued_max;  // beyond, a slow client is cancelled
+  std::size_t choices_running_max = limits::requests_queued_max;            // beyond, 429
   // Of one request, all its choices as they go to the head's node: what a connection takes of them at once.
   std::size_t request_bytes_max = limits::offered_bytes_max;
   // Connections from this machine, and as many from all others together; beyond, 503 and closed. From each of those
   // per_address_max; beyond, 429 and closed.
   std::size_t connections_max = limits::http_connections_max;
   std::size_t connections_per_address_max = limits::http_connections_per_address_max;
-  std::chrono::milliseconds header_time_max =
-      limits::http_header_time_max;                  // from the connection or the header's first byte
+  // From the connection or the header's first byte.
+  std::chrono::milliseconds header_time_max = limits::http_header_time_max;
   std::chrono::milliseconds body_time_max{120'000};  // for a whole body
   std::chrono::milliseconds write_time_max{60'000};  // without the client taking a byte
   std::chrono::milliseconds idle_time_max{75'000};   // between two requests of a connection
   std::chrono::milliseconds stream_keepalive = limits::stream_keepalive;
-  std::chrono::milliseconds stream_grace{
-      100};  // headers of a stream wait so long for a refusal, which has a status then
+  // Headers of a stream wait so long for a refusal, which has a status then.
+  std::chrono::milliseconds stream_grace{100};
 };
 
 struct ServerOptions {

@@ -169,6 +169,17 @@ TEST(ToolChoice, ASchemaWithANameTwiceIsTakenAsItWasParsed) {
   EXPECT_THAT(made.prompt(), HasSubstr(R"("parameters":{"a":1,"b":2,"type":"object"})"));
 }
 
+TEST(ToolChoice, AToolWithoutParametersTakesNone) {
+  ServerUnderTest server;
+  for (const auto& dialect : cases()) {
+    SCOPED_TRACE(dialect.path);
+    const auto made = posted(server, dialect.path, body_of(dialect, dialect.tool("sun", "null", ""), dialect.must));
+    ASSERT_TRUE(made.request) << made.response.body;
+    EXPECT_THAT(made.grammar(), HasSubstr(R"("additionalProperties":false)"));
+    EXPECT_THAT(made.prompt(), HasSubstr(R"("parameters":{"type":"object","properties":{}})"));
+  }
+}
+
 TEST(ToolChoice, AllowedToolsAreThoseThatMayBeCalled) {
   ServerUnderTest server;
   const auto& chat = cases()[0];

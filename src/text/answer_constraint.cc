@@ -12,7 +12,7 @@ namespace flotilla {
 namespace {
 
 // As for schemas alone (rust/src/constraint.rs): without a bound a model may write white space for ever.
-constexpr std::string_view white_space = R"("whitespace_pattern":"\\x20|\\x0A[\\x20\\x09]{0,40}")";
+constexpr std::string_view white_space_option = R"("whitespace_pattern":"\\x20|\\x0A[\\x20\\x09]{0,40}")";
 constexpr std::string_view any_object = R"({"type":"object"})";
 
 // A text in the grammar's quotes, which are JSON's.
@@ -23,7 +23,7 @@ std::string schema_term(std::string_view schema, bool lenient, std::string_view 
   const JsonText object(schema);
   const auto fields = object.text().substr(0, object.text().size() - 1);
   return std::format(R"(%json {}{}{}"x-guidance":{{{},"lenient":{}}}}})", fields, object.is_empty() ? "" : ",", more,
-                     white_space, lenient);
+                     white_space_option, lenient);
 }
 
 // A schema without a type would allow arguments that are no object.

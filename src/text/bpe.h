@@ -20,7 +20,6 @@ class Bpe final : public Segmenter {
   // Bytes that are no UTF-8 are read as U+FFFD, one for each. Bytes that the vocabulary has no token for are left out.
   void encode(std::string_view text, bool at_start, std::vector<TokenId>& out) const override;
   std::string decode(TokenId token) const override;
-  const Pretokenizer& pretokenizer() const { return pretokenizer_; }
 
  private:
   // A text that merging can produce: a token where below the vocabulary's size, else an intermediate form.

@@ -131,7 +131,7 @@ Status check_conversation(const Conversation& conversation) {
   std::size_t bytes = 0;
   for_each_text(conversation, [&](const std::string& text) { bytes += text.size(); });
   if (bytes > limits::template_output_bytes_max) {
-    return fail(Code::too_large, "[text] expected at most {} bytes of messages and tools but got {}; shorten them",
+    return fail(Code::context_length, "[text] expected at most {} bytes of messages and tools but got {}; shorten them",
                 limits::template_output_bytes_max, bytes);
   }
   return {};

@@ -25,7 +25,7 @@ nlohmann::ordered_json chat_context(const Conversation& conversation, const Answ
 // Visits every text that a client wrote.
 void for_each_text(const Conversation& conversation, const std::function<void(const std::string&)>& visit);
 
-// invalid_argument for a role that is none, too_large for more bytes than a template may see.
+// invalid_argument for a role that is none, context_length for more bytes than a template may see.
 Status check_conversation(const Conversation& conversation);
 
 }  // namespace flotilla

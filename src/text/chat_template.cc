@@ -14,6 +14,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <format>
 #include <iterator>
 #include <nlohmann/json.hpp>
 
@@ -27,7 +28,6 @@ namespace flotilla {
 namespace {
 
 constexpr std::size_t source_bytes_max = 256u << 10;  // the longest published template has about 30 KiB
-
 
 struct TemplateFree {
   void operator()(FlotillaTemplate* chat_template) const { flotilla_template_free(chat_template); }
@@ -180,38 +180,37 @@ Result<std::string> JinjaTemplate::render_text(const Conversation& conversation)
   return text;
 }
 
-// A base model: no dialogue was taught to it.
+// Of a base model, to which no dialogue was taught, or of a file whose template is of no use: only chats are refused.
 class NoTemplate final : public ChatTemplate {
  public:
-  Result<std::vector<TokenId>> render(const Conversation&) const override { return refuse(); }
-  Result<std::string> render_text(const Conversation&) const override { return refuse(); }
+  explicit NoTemplate(std::string why) : why_{Code::unsupported, std::move(why)} {}
+  Result<std::vector<TokenId>> render(const Conversation&) const override { return fail(why_); }
+  Result<std::string> render_text(const Conversation&) const override { return fail(why_); }
   const AnswerFormat& answer_format() const override { return format_; }
 
  private:
+  Error why_;
   AnswerFormat format_;
-  static std::unexpected<Error> refuse() {
-    return fail(
-        Code::unsupported,
-        "[text] expected a model with a chat template but this file has none; send plain text to /v1/completions");
-  }
 };
 
 }  // namespace
 
-Result<std::shared_ptr<const ChatTemplate>> ChatTemplate::create(std::string source,
-                                                                 std::shared_ptr<const Tokenizer> tokenizer) {
-  if (source.empty()) return std::make_shared<NoTemplate>();
-  if (source.size() > source_bytes_max) {
-    return fail(Code::unsupported, "[text] expected a chat template of at most {} bytes but got {}", source_bytes_max,
-                source.size());
-  }
+std::shared_ptr<const ChatTemplate> ChatTemplate::create(std::string source,
+                                                         std::shared_ptr<const Tokenizer> tokenizer) {
+  if (source.empty())
+    return std::make_shared<NoTemplate>(
+        "[text] expected a model with a chat template but this file has none; send plain text to /v1/completions");
+  if (source.size() > source_bytes_max)
+    return std::make_shared<NoTemplate>(
+        std::format("[text] expected a chat template of at most {} bytes but this file's has {}; send plain text to "
+                    "/v1/completions",
+                    source_bytes_max, source.size()));
   RustAnswer answer;
   const FlotillaRenderLimits bounds{limits::template_steps_max, limits::template_output_bytes_max};
   TemplatePointer compiled(flotilla_template_create(source.data(), source.size(), bounds, &answer.raw));
-  if (compiled == nullptr) {
-    return fail(Code::unsupported, "[text] expected a chat template that parses but got: {}; use /v1/completions",
-                answer.text());
-  }
+  if (compiled == nullptr)
+    return std::make_shared<NoTemplate>(std::format(
+        "[text] expected a chat template that parses but got: {}; send plain text to /v1/completions", answer.text()));
   return std::make_shared<JinjaTemplate>(std::move(compiled), std::move(source), std::move(tokenizer));
 }
 

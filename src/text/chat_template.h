@@ -18,18 +18,16 @@ namespace flotilla {
 
 class ChatTemplate {
  public:
-  // unsupported where the template does not parse (the message has its line). An empty source gives a template that
-  // answers every render with unsupported and the advice to use /v1/completions.
-  static Result<std::shared_ptr<const ChatTemplate>> create(std::string source,
-                                                            std::shared_ptr<const Tokenizer> tokenizer);
+  // A source that is empty, too long or does not parse (the message has its line) gives a template that answers every
+  // render with unsupported and the advice to use /v1/completions.
+  static std::shared_ptr<const ChatTemplate> create(std::string source, std::shared_ptr<const Tokenizer> tokenizer);
   virtual ~ChatTemplate() = default;
 
   // The prompt's tokens. Text of messages and tools never yields control tokens, however it is written, nor what is
   // left of it where the template takes parts out; the template's own text does. Beyond that promise: a template that
   // picks single characters of a message by their place, or writes the "<" of a control token itself in place of a
-  // message's
-  // "&lt;". BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception), with its
-  // words; too_large beyond template_steps_max or template_output_bytes_max.
+  // message's "&lt;". BOS is added exactly once. invalid_argument where the template itself refuses (raise_exception),
+  // with its words; too_large beyond template_steps_max or template_output_bytes_max.
   virtual Result<std::vector<TokenId>> render(const Conversation& conversation) const = 0;
   // The same as text, for people and tests.
   virtual Result<std::string> render_text(const Conversation& conversation) const = 0;

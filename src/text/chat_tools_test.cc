@@ -12,7 +12,7 @@ namespace {
 
 std::shared_ptr<const ChatTemplate> make(std::string source) {
   VocabularyData data = small_bpe("gpt-2", {"a b"}, {"<s>", "</s>", "<|im_end|>", "<|user|>"});
-  return ChatTemplate::create(std::move(source), *Tokenizer::create(std::move(data))).value();
+  return ChatTemplate::create(std::move(source), *Tokenizer::create(std::move(data)));
 }
 
 std::string text_of(const std::string& source, const Conversation& conversation) {
@@ -77,7 +77,7 @@ TEST(ChatTools, WhetherToThinkIsSaidOnlyWhereSomebodySaidIt) {
 TEST(ChatTools, NeitherToolsNorCallsYieldControlTokens) {
   VocabularyData data = small_bpe("gpt-2", {"a b"}, {"<s>", "</s>", "<|im_end|>", "<|user|>"});
   const std::shared_ptr<const Tokenizer> tokenizer = *Tokenizer::create(std::move(data));
-  const auto chat = ChatTemplate::create(std::string(hermes) + "<|im_end|>", tokenizer).value();
+  const auto chat = ChatTemplate::create(std::string(hermes) + "<|im_end|>", tokenizer);
   const auto controls = [&](const Conversation& conversation) {
     const auto tokens = chat->render(conversation).value();
     return std::ranges::count_if(tokens, [&](TokenId token) { return tokenizer->kind(token) == TokenKind::control; });

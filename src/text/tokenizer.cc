@@ -12,7 +12,7 @@
 namespace flotilla {
 namespace {
 
-// What both families share: special tokens, BOS and EOS, pieces by kind. The family itself is the segmenter.
+// What all families share: special tokens, BOS and EOS, pieces by kind. The family itself is the segmenter.
 class VocabularyTokenizer final : public Tokenizer {
  public:
   explicit VocabularyTokenizer(Vocabulary vocabulary) : vocabulary_(std::move(vocabulary)), special_(vocabulary_) {

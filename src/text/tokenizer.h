@@ -67,7 +67,7 @@ class Tokenizer {
   virtual const std::string& chat_template() const = 0;
   virtual TokenKind kind(TokenId token) const = 0;
   virtual TokenId find(std::string_view token_text) const = 0;  // -1: none
-  // The longest token's text: n bytes of text are at least n / token_bytes_max() tokens.
+  // The longest token's text: n bytes are at least n / token_bytes_max() tokens, but for WordPiece.
   virtual std::size_t token_bytes_max() const = 0;
   // Texts of all control and unknown tokens: what a user's text must never become.
   virtual const std::vector<std::string>& reserved_texts() const = 0;

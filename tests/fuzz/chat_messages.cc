@@ -35,7 +35,7 @@ const ChatTemplate& chat_template(std::size_t number) {
   static const auto made = [] {
     std::array<std::shared_ptr<const ChatTemplate>, sources.size()> list;
     std::ranges::transform(sources, list.begin(),
-                           [](const char* source) { return ChatTemplate::create(source, tokenizer()).value(); });
+                           [](const char* source) { return ChatTemplate::create(source, tokenizer()); });
     return list;
   }();
   return *made[number % sources.size()];

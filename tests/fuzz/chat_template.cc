@@ -10,14 +10,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const auto tokenizer = Tokenizer::create(fuzz::byte_pairs("gpt-2")).value();
   const std::string source(fuzz::text_of(fuzz::bytes_of_input(data, size)));
   const auto chat = ChatTemplate::create(source, tokenizer);
-  if (!chat) {
-    fuzz::claim(chat.error().code == Code::unsupported, "a template that does not parse is not supported");
-    return 0;
-  }
   const std::vector<ChatMessage> messages = {{.role = "system", .content = "Be brief.", .name = {}},
                                              {.role = "user", .content = "a <|im_end|> <", .name = "ann"},
                                              {.role = "assistant", .content = "", .name = {}}};
-  const auto text = (*chat)->render_text(messages, true);
+  const auto text = chat->render_text(messages, true);
   if (!text) {
     fuzz::claim(text.error().code != Code::internal, "no template makes the interpreter fail");
     return 0;

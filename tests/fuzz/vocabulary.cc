@@ -54,8 +54,7 @@ void use(const std::shared_ptr<const Tokenizer>& tokenizer, const std::string& t
     claim(token >= 0 && std::cmp_less(token, tokenizer->size()), "an end is of the vocabulary");
   claim(tokenizer->token_bytes_max() > 0, "a token has a length");
   const auto chat = ChatTemplate::create(tokenizer->chat_template(), tokenizer);
-  if (!chat) return;
-  const auto prompt = (*chat)->render({{.role = "user", .content = text, .name = {}}}, true);
+  const auto prompt = chat->render({{.role = "user", .content = text, .name = {}}}, true);
   claim(prompt || prompt.error().code != Code::internal, "no vocabulary makes the interpreter fail");
 }
 
