@@ -68,8 +68,12 @@ TEST_F(GatherTest, ALinkThatHasDiedIsReplaced) {
 }
 
 TEST_F(GatherTest, AnErrorOfTheOwnDiskEndsIt) {
-  order_.neighbours = {owner()};
-  std::filesystem::remove_all(order_.part->folder());  // `flotilla rm` of another process
+  Neighbour neighbour = owner();
+  neighbour.connect = [connect = neighbour.connect, folder = order_.part->folder()] {
+    std::filesystem::remove_all(folder);  // `flotilla rm` of another process, while it is gathered
+    return connect();
+  };
+  order_.neighbours = {neighbour};
   const auto gathered = gather_in_time();
   ASSERT_FALSE(gathered);
   EXPECT_EQ(gathered.error().code, Code::not_found);
