@@ -176,6 +176,8 @@ void EmbedDesk::deliver(const Batch& batch, const EmbedResult& result) {
     const bool may_elsewhere =
         result.goes_on != GoesOn::no || (result.error->code == Code::unavailable && others_hold(batch));
     if (may_elsewhere) return lose(batch, *result.error, result.goes_on);
+    // Unloaded, which is what somebody wanted: what waits would only have it loaded again.
+    if (result.error->code == Code::unavailable) return fail_all(batch.model, *result.error);
     return fail_texts(batch, *result.error);
   }
   const std::size_t bytes = result.length * sizeof(float);

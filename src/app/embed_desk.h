@@ -1,7 +1,6 @@
 // Decides which machine makes which texts into vectors. Two roles, often on one node:
 //
-//   entry  the node the client entered: parts requests into batches,
-//          sends each to the machine with the least work,
+//   entry  the node the client entered: parts requests into batches, sends each to the machine with the least work,
 //          keeps it until it is answered
 //   holder a node that holds the model: passes batches to its runner and what comes of them back
 //

@@ -165,6 +165,22 @@ TEST_F(EmbedDesks, WhereTheOnlyCopyIsGoneTheModelIsLoadedAgain) {
   EXPECT_THAT(reloads_.waiting(), IsEmpty());
 }
 
+TEST_F(EmbedDesks, WhatWaitsForAModelThatIsUnloadedFailsWithIt) {
+  view_.members.pop_back();
+  ask(1, limits::embed_batches_under_way, limits::embed_batch_tokens_max);
+  ask(2, 1, 10, 5000);
+  const auto sent = take_sent();
+  ASSERT_EQ(sent.size(), limits::embed_batches_under_way);
+  view_.members[0].info.placements.clear();
+  for (const Sent& each : sent) fail_batch(each, Code::unavailable, GoesOn::no);
+  for (const std::uint64_t id : {1, 2}) {
+    ASSERT_EQ(answers_[id].size(), 1u) << id;
+    EXPECT_EQ(answers_[id][0].error().code, Code::unavailable);
+  }
+  EXPECT_THAT(take_sent(), IsEmpty());
+  EXPECT_THAT(reloads_.waiting(), IsEmpty());
+}
+
 TEST_F(EmbedDesks, ATextThatCostsOneCopyAfterAnotherIsGivenUp) {
   ask(1, 1, 10);
   for (std::uint64_t id = 100; answers_[1].empty() && id < 120; ++id) {

@@ -61,8 +61,7 @@ Status settle(NodeContext& context, GatherOrder order, const std::atomic<bool>& 
         warn(dropped.error().message);
   }
   if (!checked) return checked;
-  FLOTILLA_TRY(const HubSettings settings, context.hub_settings());
-  if (const auto published = publish_whole(context.store, *order.part, HubCache(settings.cache), stop); !published)
+  if (const auto published = publish_whole(context.store, *order.part, HubCache(hub_cache_folder()), stop); !published)
     warn(std::format("{} stays a part of this node's home: {}", order.part->gguf()->name(), published.error().message));
   return {};
 }

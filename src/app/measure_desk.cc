@@ -6,6 +6,7 @@
 #include "app/machine.h"
 #include "app/version.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "engine/machine_rates.h"
 
 namespace flotilla {
@@ -31,12 +32,6 @@ void slow_down(MachineRates& rates, double factor) {
 }
 
 double yardstick(const MachineRates& rates) { return rates.kernels.front().seconds_per_gib.front(); }
-
-std::string joined(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ",") + name;
-  return text;
-}
 
 // Types of the matrices of a model, those that kernels multiply with.
 std::vector<std::string> types_of(const Gguf& gguf) {
@@ -205,7 +200,7 @@ std::vector<std::string> MeasureDesk::missing_types() {
 void MeasureDesk::start(std::vector<std::string> types, bool everything) {
   RunnerSpawnOptions options{.verb = "gauge", .words = {}, .threads = options_.threads};
   options.words = {
-      "--cores", std::to_string(options_.threads), "--types", joined(types), "--scratch", options_.home.string()};
+      "--cores", std::to_string(options_.threads), "--types", joined(types, ","), "--scratch", options_.home.string()};
   if (!everything) options.words.insert(options.words.end(), {"--shards", std::to_string(measured_->shards)});
   options.log_level = context_.runner.log_level;
   auto child = RunnerProcess::spawn(

@@ -3,17 +3,17 @@
 #include <sys/stat.h>
 
 #include <format>
-#include <optional>
+#include <memory>
 #include <vector>
 
 #include "base/replace_file.h"
 #include "base/units.h"
 #include "base/words.h"
 #include "hub/cached_choice.h"
-#include "hub/file_choice.h"
 #include "hub/hub_cache.h"
 #include "hub/hub_settings.h"
 #include "hub/model_reference.h"
+#include "hub/origin.h"
 #include "hub/part.h"
 #include "model/gguf_files.h"
 
@@ -41,6 +41,7 @@ std::vector<CachedModel> linked_models(const fs::path& models) {
 Removal removal_of_link(const CachedModel& model) {
   return {.name = model.name,
           .what = std::format("the link {}; the file that it names stays", model.first_file().string()),
+          .repository = {},
           .remove = [files = model.files]() -> Result<std::uint64_t> {
             for (const fs::path& file : files) {
               std::error_code error;
@@ -49,15 +50,6 @@ Removal removal_of_link(const CachedModel& model) {
             }
             return std::uint64_t{0};
           }};
-}
-
-bool is_meant(const Part& part, const std::string& typed) {
-  if (part.gguf()->name() == typed) return true;
-  const auto reference = parse_model_reference(typed);
-  const HubOrigin origin = part.origin();
-  if (!reference || lower_case(reference->repository) != lower_case(origin.repository) || !origin.is_known())
-    return false;
-  return choose_files(origin.files, origin.repository, reference->quant).has_value();
 }
 
 // What the disk gives to sparse files, which is less than their size.
@@ -70,22 +62,41 @@ std::uint64_t blocks_bytes(const std::vector<fs::path>& files) {
   return bytes;
 }
 
-std::optional<Removal> removal_of_part(const fs::path& parts, const std::string& typed) {
+std::vector<std::shared_ptr<Part>> parts_in(const fs::path& folder) {
+  std::vector<std::shared_ptr<Part>> parts;
   std::error_code error;
-  for (auto it = fs::directory_iterator(parts, error); !error && it != fs::directory_iterator(); it.increment(error)) {
-    const auto part = Part::open(it->path());
-    if (!part || !is_meant(**part, typed)) continue;
-    const std::uint64_t bytes = blocks_bytes((*part)->files());
-    return Removal{.name = (*part)->gguf()->name(),
-                   .what = std::format("{} of its layers in {}", format_bytes(bytes), it->path().string()),
-                   .remove = [folder = it->path(), bytes]() -> Result<std::uint64_t> {
-                     std::error_code failed;
-                     fs::remove_all(folder, failed);
-                     if (failed) return disk_error("remove", folder, failed.value());
-                     return bytes;
-                   }};
-  }
-  return std::nullopt;
+  for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator(); it.increment(error))
+    if (auto part = Part::open(it->path())) parts.push_back(*std::move(part));
+  return parts;
+}
+
+// Null where none is meant; an error where several may be.
+Result<std::shared_ptr<Part>> choose_part(const std::vector<std::shared_ptr<Part>>& parts, const std::string& typed) {
+  for (const auto& part : parts)
+    if (part->gguf()->name() == typed) return part;
+  const auto reference = parse_model_reference(typed);
+  if (!reference) return nullptr;
+  std::vector<HubOrigin> origins;
+  for (const auto& part : parts) origins.push_back(part->origin());
+  const auto origin = choose_origin(origins, *reference);
+  if (!origin && origin.error().code == Code::not_found && !reference->quant.empty()) return nullptr;
+  if (!origin) return fail(origin.error());
+  for (const auto& part : parts)
+    if (*origin && part->origin() == **origin) return part;
+  return nullptr;
+}
+
+Removal removal_of_part(const Part& part) {
+  const std::uint64_t bytes = blocks_bytes(part.files());
+  return {.name = part.gguf()->name(),
+          .what = std::format("{} of its layers in {}", format_bytes(bytes), part.folder().string()),
+          .repository = {},
+          .remove = [folder = part.folder(), bytes]() -> Result<std::uint64_t> {
+            std::error_code failed;
+            fs::remove_all(folder, failed);
+            if (failed) return disk_error("remove", folder, failed.value());
+            return bytes;
+          }};
 }
 
 }  // namespace
@@ -97,15 +108,18 @@ Result<Removal> find_removal(const fs::path& home, const std::string& typed) {
     return Removal{.name = cached->name,
                    .what = std::format("{} of {} in {}", format_bytes(bytes_of_all(cached->files)), cached->repository,
                                        cache.string()),
+                   .repository = cached->repository,
                    .remove = [model = *cached, cache] { return HubCache(cache).remove(model); }};
   if (cached.error().code != Code::not_found) return fail(cached.error());
   if (const auto linked = choose_cached(linked_models(home / "models"), typed)) return removal_of_link(*linked);
-  if (auto part = removal_of_part(home / "parts", typed)) return *std::move(part);
+  FLOTILLA_TRY(const auto part, choose_part(parts_in(home / "parts"), typed));
+  if (part) return removal_of_part(*part);
   if (const auto reference = parse_model_reference(typed); reference && !reference->repository.empty())
     if (const HubCache hub(cache); hub.unfinished_bytes(reference->repository) > 0)
       return Removal{
           .name = reference->repository,
           .what = std::format("{} of an unfinished pull", format_bytes(hub.unfinished_bytes(reference->repository))),
+          .repository = reference->repository,
           .remove = [hub, name = reference->repository] { return hub.remove_unfinished(name); }};
   Error error = cached.error();
   error.message += "; models in folders of your own (--models) are yours to remove";

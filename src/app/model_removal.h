@@ -13,6 +13,7 @@ namespace flotilla {
 
 struct Removal {
   std::string name, what;                         // "…, 93.8 MiB in /home/ann/.cache/…"
+  std::string repository;                         // whose pulls would lose what they have; empty: nobody's
   std::function<Result<std::uint64_t>()> remove;  // how many bytes became free
 };
 

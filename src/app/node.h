@@ -6,6 +6,8 @@
 //   StageHost    the stages this node holds, each in a runner process       (worker)
 //   MoveDesk     when such a placement moves to machines that are quicker   (head)
 //   RequestDesk  requests entered here, and requests this head computes     (entry, head)
+//   EmbedDesk    texts to be made into vectors, the same way                (entry, holder)
+//   HeaderDesk   models' headers, from wherever they are                    (every node)
 //   ReloadDesk   a new placement for those whose own was lost               (entry)
 //   MeasureDesk  what this machine can do                                   (every node)
 //   AdmitDesk    who is let into the cluster, and who is put out           (every member)

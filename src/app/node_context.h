@@ -1,7 +1,8 @@
 // What the parts of a node share: the loop, the cluster, the store, and one way to send a frame to any node, itself
 // included.
 //
-// Thread: the loop's, except run_aside's and copy's work.
+// Thread: the loop's. Threads of the pools use `loop` to post to, `store`, `identity`, `hub_settings`, `now` and
+// `bulk`, none of which changes once the node runs.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -10,13 +11,13 @@
 #include <memory>
 #include <string>
 
-#include "io/alarm.h"
 #include "app/runner_process.h"
 #include "app/work_pool.h"
 #include "cluster/cluster.h"
 #include "cluster/instant.h"
 #include "hub/hub_settings.h"
 #include "hub/store.h"
+#include "io/alarm.h"
 #include "wire/control.h"
 #include "wire/frame.h"
 #include "wire/step.h"
@@ -30,11 +31,7 @@ struct NodeContext {
   Epoch next_epoch;  // counter: placements issued by this node
   ActivationType activation_type = ActivationType::f32;
   RunnerSpawnOptions runner;
-  WorkPool aside{1};   // text work
-  WorkPool copies{4};  // fetching layers from others, and verifying them
-  WorkPool downloads{8};  // the same with a hub, which may take hours each
-  WorkPool asks{2};       // short questions to it
-  // Of this machine: its token, its proxy, its cache. For the threads of the two.
+  // Of this machine: its token, its proxy, its cache.
   std::function<Result<HubSettings>()> hub_settings = HubSettings::from_environment;
   // What a desk has of the world besides frames. Those who drive desks by hand (tests, sim/) put their own here before
   // any desk is made.
@@ -55,6 +52,12 @@ struct NodeContext {
   std::function<void()> working = [] {};
   std::function<void(const StageStats&, bool is_alone)> stage_stats = [](const StageStats&, bool) {};
   std::function<void(PlacementId)> stage_ended = [](PlacementId) {};  // that was held here
+  // Last, so that they end first: their threads use what is above.
+  WorkPool aside{1};      // text work
+  WorkPool copies{4};     // fetching layers from others, and verifying them
+  WorkPool downloads{8};  // the same with a hub, which may take hours each
+  WorkPool pulls{8};      // whole models from it: hours each, too, and no load waits for them
+  WorkPool asks{4};       // short questions to it
 
   NodeContext(boost::asio::io_context& io, Store& models, NodeIdentity self)
       : loop(io),

@@ -50,7 +50,7 @@ void OriginDesk::resolve(LoadModel order, OnNote on_note, OnOrder on_order) {
   const bool is_of_hub = reference && reference->file.empty();
   if (is_known(order.model) || !is_of_hub) return on_order(std::move(order));
   on_note(std::format("asking the hub for {}", reference->text()));
-  context_.downloads.post(
+  context_.asks.post(
       [this, context = &context_, order = std::move(order), reference = *reference, on_note, on_order, stop = stop_] {
         const PullWatch watch{.on_note =
                                   [&](const std::string& sentence) {

@@ -1,6 +1,6 @@
 // Finds out what model of a hub somebody means, for a load: where no machine here has a model of that name. The hub is
 // asked on this machine, with its settings. In: names.  Out: the model's header, as a part in the store, with its
-// origin. Thread: the loop's; the hub is asked on the download pool.
+// origin. Thread: the loop's; the hub is asked on a pool of its own.
 #pragma once
 
 #include <atomic>

@@ -104,7 +104,7 @@ void PullDesk::leave(std::uint64_t watcher) {
 
 void PullDesk::start(const std::shared_ptr<Job>& job) {
   if (!std::exchange(is_ticking_, true)) ticker_.begin();
-  context_.downloads.post([this, context = &context_, job, gone = gone_] {
+  context_.pulls.post([this, context = &context_, job, gone = gone_] {
     const auto note = [&](const std::string& sentence) {
       boost::asio::post(context->loop, [this, job, gone, line = json{{"note", without_room(sentence)}}] {
         if (!*gone) tell(job, line);
@@ -166,7 +166,16 @@ json PullDesk::pulls() const {
   return {{"pulls", list}};
 }
 
-Status PullDesk::may_go(const std::string& name) const {
+// An empty repository is nobody's.
+Status PullDesk::is_at_rest(const std::string& repository) const {
+  for (const auto& [key, job] : jobs_)
+    if (!repository.empty() && lower_case(job->model.repository) == lower_case(repository))
+      return fail(Code::busy, "[app] {} is being pulled here; stop that first, then delete it", job->text);
+  return {};
+}
+
+Status PullDesk::may_go(const std::string& name, const std::string& repository) const {
+  FLOTILLA_TRY_STATUS(is_at_rest(repository));
   const ClusterView view = context_.view();
   if (const Placement* placement = placement_of(view, name))
     return fail(Code::busy, "[app] {} is loaded (headed by {}); unload it first, then delete it", name,
@@ -176,18 +185,14 @@ Status PullDesk::may_go(const std::string& name) const {
 
 // The disk is read and written on the copy pool; what says no is asked between, on the loop.
 void PullDesk::remove(const std::string& model, OnDone on_done) {
-  const auto reference = parse_model_reference(model);
-  if (reference && reference->file.empty()) {
-    for (const auto& [key, job] : jobs_)
-      if (lower_case(job->model.repository) == lower_case(reference->repository))
-        return on_done(fail(Code::busy, "[app] {} is being pulled here; stop that first, then delete it", job->text));
-  }
+  if (const auto reference = parse_model_reference(model))
+    if (const auto free = is_at_rest(reference->repository); !free) return on_done(fail(free.error()));
   context_.copies.post([this, context = &context_, home = home_, model, on_done, gone = gone_] {
     const auto removal = find_removal(home, model);
     boost::asio::post(context->loop, [this, context, model, on_done, gone, removal] {
       if (*gone) return;
       if (!removal) return on_done(fail(removal.error()));
-      if (const auto free = may_go(removal->name); !free) return on_done(fail(free.error()));
+      if (const auto free = may_go(removal->name, removal->repository); !free) return on_done(fail(free.error()));
       context->copies.post([this, context, removal = *removal, on_done, gone] {
         const auto freed = removal.remove();
         context->store.refresh();

@@ -1,6 +1,6 @@
 // Pulls whole models to this machine for the API, each once however many watch it; and takes models away again.
 // In: POST /pull, /delete and Ollama's like.  Out: lines of progress; files of the hub's cache.  Owns: the pulls under
-// way.  Thread: the loop's; a pull blocks a thread of the download pool.  Never: ends a pull that somebody watches.
+// way.  Thread: the loop's; a pull blocks a thread of the pull pool.  Never: ends a pull that somebody watches.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,7 @@ class PullDesk {
   void leave(std::uint64_t watcher);
   nlohmann::json pulls() const;  // the body of GET /pulls
 
-  // busy where a machine has it loaded or it is being pulled here.
+  // busy where a machine has it loaded, or it or another model of its repository is being pulled here.
   void remove(const std::string& model, OnDone on_done);
 
  private:
@@ -41,7 +41,8 @@ class PullDesk {
   void tell(const std::shared_ptr<Job>& job, const nlohmann::json& line);
   void finish(const std::shared_ptr<Job>& job, const Result<nlohmann::json>& result);
   void tell_progress();
-  Status may_go(const std::string& name) const;
+  Status is_at_rest(const std::string& repository) const;
+  Status may_go(const std::string& name, const std::string& repository) const;
 
   NodeContext& context_;
   const std::filesystem::path home_;

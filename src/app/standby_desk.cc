@@ -8,6 +8,7 @@
 #include "app/fleet.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "hub/byte_ranges.h"
 
 namespace flotilla {
 namespace {
@@ -17,20 +18,6 @@ using namespace std::chrono_literals;
 constexpr auto look_interval = 2s;
 constexpr std::uint64_t piece_bytes = 16u << 20;  // 0.14 s of a gigabit
 constexpr int rest_of_piece = 3;                  // times as long as it took
-
-std::vector<FileRange> in_pieces(const std::vector<FileRange>& ranges) {
-  std::vector<FileRange> pieces;
-  for (FileRange rest : ranges) {
-    while (rest.bytes > 0) {
-      FileRange piece = rest;
-      piece.bytes = std::min(rest.bytes, piece_bytes);
-      pieces.push_back(piece);
-      rest.offset += piece.bytes;
-      rest.bytes -= piece.bytes;
-    }
-  }
-  return pieces;
-}
 
 // Down to an eighth of its size or less: it is told to all nodes, and disks change by the second.
 std::uint64_t rounded(std::uint64_t bytes) {
@@ -132,10 +119,8 @@ Status StandbyDesk::bring(NodeContext& context, Copy& copy) {
   FLOTILLA_TRY(const StoredModel model, context.store.fetch_header(*link, wish.model, wish.fingerprint));
   const auto all = Store::whole(model);
   FLOTILLA_TRY_STATUS(context.store.verify(wish.fingerprint, all));  // what was kept from earlier loads
-  const auto pieces = in_pieces(context.store.missing(wish.fingerprint, all));
-  std::uint64_t missing = 0;
-  for (const FileRange& piece : pieces) missing += piece.bytes;
-  copy.done_bytes = wish.file_bytes - std::min(wish.file_bytes, missing);
+  const auto pieces = in_pieces(context.store.missing(wish.fingerprint, all), piece_bytes);
+  copy.done_bytes = wish.file_bytes - std::min(wish.file_bytes, bytes_in(pieces));
   for (const FileRange& piece : pieces) {
     const auto begun = Clock::now();
     FLOTILLA_TRY_STATUS(context.store.fetch_ranges(*link, model, {piece}, {}, copy.stop).transform([](const auto&) {}));

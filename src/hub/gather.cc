@@ -67,21 +67,18 @@ class Gathering {
     const Neighbour* neighbour;
     std::unique_ptr<Link> link = nullptr;
     Clock::time_point not_before{};
-    bool is_away = false;  // the last attempt to connect failed
+    std::optional<Clock::time_point> away_since = {};  // it has not answered since, or cannot be reached
   };
 
   // What is this machine's to fetch comes first, for others wait for it.
   Status step(const FileRanges& rest) {
     if (!common(rest, downloads_).empty()) return fill();
     FLOTILLA_TRY(const bool came, take_from_neighbours(rest));
-    const auto now = Clock::now();
-    if (came) {
-      waits_since_.reset();
-      return {};
-    }
-    if (!waits_since_) waits_since_ = now;
-    const bool someone_is_away = std::ranges::any_of(peers_, &Peer::is_away);
-    if (peers_.empty() || (someone_is_away && now - *waits_since_ > neighbour_patience)) {
+    if (came) return {};
+    const bool someone_is_away = std::ranges::any_of(peers_, [now = Clock::now()](const Peer& peer) {
+      return peer.away_since && now - *peer.away_since > neighbour_patience;
+    });
+    if (peers_.empty() || someone_is_away) {
       if (!peers_.empty())
         note(std::format("machines that have or fetch {} of {} cannot be reached; they come from the hub instead",
                          format_bytes(bytes_in(rest)), part_.gguf()->name()));
@@ -108,8 +105,10 @@ class Gathering {
         if (stop_) return fail(Code::cancelled, "[hub] the copy was cancelled");
         if (!is_connected(peer)) continue;
         const std::uint64_t before = in_flight_;
-        const auto taken = fetch_piece(*peer.link, part_, piece, [this](std::uint64_t bytes) { count(bytes); }, stop_);
+        const auto on_written = [this](std::uint64_t bytes) { count(bytes); };
+        FLOTILLA_TRY(const Status taken, fetch_piece(*peer.link, part_, piece, on_written, stop_));
         if (taken) {
+          peer.away_since.reset();
           gathered_.neighbour_bytes += piece.bytes;
           came = true;
           break;
@@ -133,26 +132,31 @@ class Gathering {
     return in_pieces(cut, piece_bytes_);
   }
 
-  // A refusal leaves the connection as it was; whatever else happened ended it. The disk's errors are this machine's.
+  // Who has not got it yet is asked again by the same connection. Whatever else happened may have ended that, and links
+  // keep their first error for ever: a new one costs little.
   Status on_failure(Peer& peer, const Error& error) {
-    if (error.code == Code::no_space || error.code == Code::permission || error.code == Code::cancelled)
-      return fail(error);
-    if (error.code == Code::not_found || error.code == Code::unavailable) return {};
+    if (error.code == Code::cancelled) return fail(error);
+    if (error.code == Code::not_found) return peer.away_since.reset(), Status();
     note(std::format("the copy from {} broke off: {}", peer.neighbour->name, without_room(error.message)));
     peer.link.reset();
-    peer.not_before = Clock::now() + reconnect_pause;
+    failed_now(peer);
     return {};
+  }
+
+  static void failed_now(Peer& peer) {
+    const auto now = Clock::now();
+    if (!peer.away_since) peer.away_since = now;
+    peer.not_before = now + reconnect_pause;
   }
 
   bool is_connected(Peer& peer) {
     if (peer.link) return true;
     if (Clock::now() < peer.not_before) return false;
     auto link = peer.neighbour->connect();
-    peer.is_away = !link;
     if (link)
       peer.link = *std::move(link);
     else
-      peer.not_before = Clock::now() + reconnect_pause;
+      failed_now(peer);
     return link.has_value();
   }
 
@@ -204,8 +208,12 @@ class Gathering {
       doubted_.push_back(kept);
     }
     if (doubted.empty()) return {};
+    std::unique_lock alone(part_.filling(), std::defer_lock);
+    while (!alone.try_lock()) FLOTILLA_TRY_STATUS(pause());
     FLOTILLA_TRY_STATUS(part_.forget(doubted));
+    total_bytes_ = bytes_in(again);
     FLOTILLA_TRY_STATUS(download(again));
+    in_flight_ = 0;
     return judge(again);
   }
 
@@ -270,7 +278,6 @@ class Gathering {
   std::vector<Peer> peers_;
   std::optional<HubClient> client_;
   std::vector<KeptRange> doubted_;
-  std::optional<Clock::time_point> waits_since_;
   std::uint64_t total_bytes_ = 0, in_flight_ = 0;
   Gathered gathered_;
 };
@@ -314,7 +321,12 @@ Status publish_whole(Store& store, Part& part, const HubCache& cache, const std:
   FLOTILLA_TRY_STATUS(cache.prepare(origin.repository));
   for (std::size_t i = 0; i < origin.files.size(); ++i) {
     const HubFile& file = origin.files[i];
-    FLOTILLA_TRY(const Descriptor held, cache.lock(origin.repository, file.sha256, watch));
+    FLOTILLA_TRY(const Descriptor held, cache.try_lock(origin.repository, file.sha256));
+    if (!held) {  // by a pull, which may take hours: nobody waits for that who has all of it
+      log(LogLevel::info, "hub", "{} stays in '{}', for another program is getting the same into '{}'",
+          part.gguf()->name(), part.folder().string(), cache.folder().string());
+      return {};
+    }
     const fs::path blob = cache.blob(origin.repository, file.sha256);
     std::error_code error;
     if (!fs::exists(blob, error)) fs::create_hard_link(part.files()[i], blob, error);

@@ -59,7 +59,7 @@ Result<Gathered> gather(const GatherOrder& order, const std::atomic<bool>& stop)
 Status check_whole(Part& part, const std::atomic<bool>& stop);
 
 // After check_whole(): the files become those of a model in the cache, by links, and the part goes. A cache on another
-// disk keeps the part as it is, which is no error.
+// disk keeps the part as it is, and so does another program that is getting the same; neither is an error.
 Status publish_whole(Store& store, Part& part, const HubCache& cache, const std::atomic<bool>& stop);
 
 }  // namespace flotilla

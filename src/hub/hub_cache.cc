@@ -170,20 +170,28 @@ Status HubCache::prepare(const std::string& repository) const {
   return make_folder(folder_ / ".locks" / folder_name_of(repository));
 }
 
-Result<Descriptor> HubCache::lock(const std::string& repository, const std::string& what,
-                                  const PullWatch& watch) const {
+Result<Descriptor> HubCache::try_lock(const std::string& repository, const std::string& what) const {
   const fs::path path = folder_ / ".locks" / folder_name_of(repository) / (what + ".lock");
-  for (bool told = false;; told = true) {
+  for (;;) {
     Descriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
     if (!file) return disk_error("lock", path, errno);
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0) {
-      // Whoever held it may have removed it: then ours is a lock that nobody else sees.
-      struct stat held{}, named{};
-      if (::fstat(file.get(), &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino)
-        return file;
-      continue;
+    if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
+      if (errno == EWOULDBLOCK) return Descriptor();
+      if (errno == EINTR) continue;
+      return disk_error("lock", path, errno);
     }
-    if (errno != EWOULDBLOCK && errno != EINTR) return disk_error("lock", path, errno);
+    // Whoever held it may have removed it: then ours is a lock that nobody else sees.
+    struct stat held{}, named{};
+    if (::fstat(file.get(), &held) == 0 && ::stat(path.c_str(), &named) == 0 && held.st_ino == named.st_ino)
+      return file;
+  }
+}
+
+Result<Descriptor> HubCache::lock(const std::string& repository, const std::string& what,
+                                  const PullWatch& watch) const {
+  for (bool told = false;; told = true) {
+    FLOTILLA_TRY(Descriptor held, try_lock(repository, what));
+    if (held) return held;
     if (watch.stopped()) return fail(Code::cancelled, "[hub] stopped");
     if (!told) watch.note("another program is getting the same; waiting for it");
     std::this_thread::sleep_for(lock_poll_interval);
@@ -230,6 +238,9 @@ Result<std::uint64_t> HubCache::remove(const CachedModel& model) const {
   }
   for (const fs::path& blob : blobs) FLOTILLA_TRY_STATUS(remove_file(blob, freed));
   if (!is_last) return freed;
+  const auto locks = lock_unfinished(model.repository);
+  if (!locks && locks.error().code == Code::busy) return freed;
+  if (!locks) return fail(locks.error());
   for (const fs::path& rest : files_below(folder / "blobs")) FLOTILLA_TRY_STATUS(remove_file(rest, freed));
   std::error_code error;
   fs::remove_all(folder, error);
@@ -244,12 +255,26 @@ std::vector<fs::path> HubCache::unfinished(const std::string& repository) const 
   return files;
 }
 
+Result<std::vector<Descriptor>> HubCache::lock_unfinished(const std::string& repository) const {
+  FLOTILLA_TRY_STATUS(prepare(repository));
+  std::vector<Descriptor> locks;
+  for (const fs::path& file : unfinished(repository)) {
+    FLOTILLA_TRY(Descriptor held, try_lock(repository, file.stem().string()));
+    if (!held)
+      return fail(Code::busy, "[hub] expected nobody to pull from {} but a pull is under way; stop that first",
+                  repository);
+    locks.push_back(std::move(held));
+  }
+  return locks;
+}
+
 std::uint64_t HubCache::unfinished_bytes(const std::string& repository) const {
   return bytes_of_all(unfinished(repository));
 }
 
 Result<std::uint64_t> HubCache::remove_unfinished(const std::string& repository) const {
   std::uint64_t freed = 0;
+  FLOTILLA_TRY(const auto locks, lock_unfinished(repository));
   for (const fs::path& file : unfinished(repository)) FLOTILLA_TRY_STATUS(remove_file(file, freed));
   return freed;
 }

@@ -47,6 +47,8 @@ class HubCache {
   // Waits until nobody else writes that blob (or "refs"), also another program. Held until it goes. cancelled by the
   // watch.
   Result<Descriptor> lock(const std::string& repository, const std::string& what, const PullWatch& watch) const;
+  // The same at once: empty where somebody else holds it.
+  Result<Descriptor> try_lock(const std::string& repository, const std::string& what) const;
 
   // Links that name the files at a commit; their blobs are there. Then the commit is what the revision is. One at a
   // time: whoever calls it holds lock(repository, "refs").
@@ -55,16 +57,17 @@ class HubCache {
   std::string remembered_commit(const std::string& repository, const std::string& revision) const;  // or empty
 
   // Takes the model out: its links at every commit, and the bytes that nothing else in the repository refers to. With
-  // the last file of a repository all of it goes. How many bytes became free.
+  // the last file of a repository all of it goes, unless a pull of another is under way. How many bytes became free.
   Result<std::uint64_t> remove(const CachedModel& model) const;
 
-  // What pulls that were broken off left.
+  // What pulls that were broken off left. busy where one of them goes on.
   std::uint64_t unfinished_bytes(const std::string& repository) const;
   Result<std::uint64_t> remove_unfinished(const std::string& repository) const;
 
  private:
   std::filesystem::path repository_folder(const std::string& repository) const;
   std::vector<std::filesystem::path> unfinished(const std::string& repository) const;
+  Result<std::vector<Descriptor>> lock_unfinished(const std::string& repository) const;
 
   const std::filesystem::path folder_;
 };

@@ -3,11 +3,10 @@
 // may be tried again is, with growing pauses.  Thread: one; blocks.  Never: shows the token to another host than the
 // endpoint's, goes from https to http, hands on a path, a commit or a hash that is not what it must look like.
 //
-//   GET ENDPOINT/api/models/ORG/NAME/revision/REVISION               "sha": the commit
-//   GET ENDPOINT/api/models/ORG/NAME/tree/COMMIT?recursive=true      files; Link: <…>; rel="next" leads to the next
-//   page GET ENDPOINT/ORG/NAME/resolve/COMMIT/PATH                        the bytes, as a rule behind a redirect to a
-//   host
-//                                                                    for them, by an address that is good for a while
+//   GET ENDPOINT/api/models/ORG/NAME/revision/REVISION            "sha": the commit
+//   GET ENDPOINT/api/models/ORG/NAME/tree/COMMIT?recursive=true   files; Link: <…>; rel="next": the next page
+//   GET ENDPOINT/ORG/NAME/resolve/COMMIT/PATH                     the bytes, as a rule behind a redirect to a host
+//                                                                 for them, good for a while
 #pragma once
 
 #include <chrono>

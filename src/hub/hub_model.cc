@@ -22,6 +22,7 @@ namespace fs = std::filesystem;
 // What is read beyond a header's end is kept, but may be bytes that another machine will hold: so in small steps.
 constexpr std::uint64_t first_bytes = 1u << 20, step_bytes = 512u << 10, large_step_bytes = 2u << 20;
 constexpr std::uint64_t large_from_bytes = 8u << 20;
+constexpr std::uint64_t rest_bytes_max = 64u << 20;  // of all files, held until all headers are here
 
 // The first bytes of a file, in memory.
 class Beginning final : public ByteSink {
@@ -79,26 +80,20 @@ std::optional<StoredModel> known(Store& store, const HubOrigin& origin) {
   return std::nullopt;
 }
 
-// Parts whose origin the reference means, by the rules by which it was chosen when they came.
+// A part whose origin the reference means.
 Result<StoredModel> remembered(Store& store, const ModelReference& reference, const Error& cause) {
-  std::vector<StoredModel> parts;
-  std::vector<HubFile> listing;
-  for (StoredModel& model : store.list()) {
-    if (!model.is_part || lower_case(model.origin.repository) != lower_case(reference.repository)) continue;
-    listing.insert(listing.end(), model.origin.files.begin(), model.origin.files.end());
-    parts.push_back(std::move(model));
-  }
-  if (listing.empty()) return fail(cause);
-  FLOTILLA_TRY(const auto files, choose_files(listing, reference.repository, reference.quant));
-  const auto found = std::ranges::find(parts, files.front().sha256,
-                                       [](const StoredModel& part) { return part.origin.files.front().sha256; });
-  return found != parts.end() ? Result<StoredModel>(*found) : fail(cause);
+  std::vector<HubOrigin> origins;
+  for (const StoredModel& model : store.list()) origins.push_back(model.origin);
+  FLOTILLA_TRY(const auto origin, choose_origin(origins, reference));
+  if (origin)
+    if (auto model = known(store, *origin)) return *std::move(model);
+  return fail(cause);
 }
 
 Result<StoredModel> begin(Store& store, HubClient& client, const HubOrigin& origin) {
-  std::vector<FetchedHeader> headers;
   std::vector<GgufPart> parts;
-  std::uint64_t header_bytes = 0;
+  std::vector<Bytes> rests;
+  std::uint64_t header_bytes = 0, rest_bytes = 0;
   for (const HubFile& file : origin.files) {
     const FilePlace place{.repository = origin.repository, .commit = origin.commit, .file = file};
     FLOTILLA_TRY(auto header, fetch_header(client, place));
@@ -106,15 +101,17 @@ Result<StoredModel> begin(Store& store, HubClient& client, const HubOrigin& orig
     if (header_bytes > limits::header_bytes_max)
       return fail(Code::too_large, "[hub] expected headers of at most {} in {} but there is more",
                   format_bytes(limits::header_bytes_max), origin.repository);
-    parts.push_back(header.part);
-    headers.push_back(std::move(header));
+    rest_bytes += header.rest.size();
+    if (rest_bytes > rest_bytes_max) header.rest = {};
+    parts.push_back(std::move(header.part));
+    rests.push_back(std::move(header.rest));
   }
   const std::string name = parse_split_name(fs::path(origin.files.front().path)).stem;
   FLOTILLA_TRY(const auto gguf, Gguf::parse(parts, name));
   FLOTILLA_TRY(const auto part, store.begin_part(*gguf));
   FLOTILLA_TRY_STATUS(part->set_origin(origin));
-  for (std::uint32_t i = 0; i < headers.size(); ++i)
-    FLOTILLA_TRY_STATUS(keep(*part, i, headers[i].part.header.size(), headers[i].rest));
+  for (std::uint32_t i = 0; i < rests.size(); ++i)
+    FLOTILLA_TRY_STATUS(keep(*part, i, parts[i].header.size(), rests[i]));
   return store.find(name, gguf->fingerprint());
 }
 
@@ -127,9 +124,9 @@ std::uint64_t header_read_bytes(std::uint64_t header_bytes, std::uint64_t file_b
   return want;
 }
 
-Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model) {
+Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model, const std::string& revision) {
   HubOrigin origin{.repository = model.repository};
-  FLOTILLA_TRY(origin.commit, client.commit_of(model.repository, "main"));
+  FLOTILLA_TRY(origin.commit, client.commit_of(model.repository, revision));
   FLOTILLA_TRY(const auto listing, client.list(model.repository, origin.commit));
   FLOTILLA_TRY(origin.files, choose_files(listing, model.repository, model.quant));
   for (const HubFile& file : origin.files)
@@ -149,7 +146,7 @@ Result<StoredModel> find_hub_model(Store& store, const HubModelOrder& order, con
         {Code::unavailable, std::format("[hub] expected to ask {} for {} but HF_HUB_OFFLINE is set; unset it",
                                         order.settings.endpoint, order.model.repository)});
   HubClient client(order.settings, order.tries, watch);
-  const auto origin = find_origin(client, order.model);
+  const auto origin = find_origin(client, order.model, "main");
   const bool no_answer = !origin && (origin.error().code == Code::closed || origin.error().code == Code::timeout);
   if (no_answer) return remembered(store, order.model, origin.error());
   if (!origin) return fail(origin.error());

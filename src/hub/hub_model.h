@@ -27,7 +27,7 @@ Result<StoredModel> find_hub_model(Store& store, const HubModelOrder& order, con
 // How far into a file somebody reads who looks for a header of that length: the bytes behind it are there, too.
 std::uint64_t header_read_bytes(std::uint64_t header_bytes, std::uint64_t file_bytes);
 
-// What a commit's listing says the model is. unsupported where it says no SHA-256.
-Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model);
+// What the listing of a branch's or tag's commit says the model is. unsupported where it says no SHA-256.
+Result<HubOrigin> find_origin(HubClient& client, const ModelReference& model, const std::string& revision);
 
 }  // namespace flotilla

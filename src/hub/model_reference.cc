@@ -9,6 +9,7 @@
 #include "hub/hub_limits.h"
 #include "hub/short_names.h"
 #include "model/excerpt.h"
+#include "wire/plain_text.h"
 
 namespace flotilla {
 namespace {
@@ -75,8 +76,8 @@ bool is_inner_path(std::string_view text) {
     // What stands for this folder or the one above begins with a dot, and so does what programs hide; '\\' and ':' part
     // paths elsewhere, and this cache may be shared with other systems.
     if (piece.empty() || piece.front() == '.' || piece.size() > piece_of_path_bytes_max) return false;
-    if (!std::ranges::all_of(piece, [](char c) { return (c < 0 || c >= ' ') && c != 0x7f && c != '\\' && c != ':'; }))
-      return false;
+    // A file's name becomes a model's, which other machines must be able to hear.
+    if (!is_name(piece) || piece.find_first_of("\\:") != std::string_view::npos) return false;
     begin += piece.size() + 1;
   }
   return depth <= hub_limits::path_depth_max;

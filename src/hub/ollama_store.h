@@ -12,8 +12,7 @@
 namespace flotilla {
 
 struct OllamaModel {
-  std::string
-      name;  // "MODEL:TAG", "MODEL" where the tag is latest; of others than Ollama's own with what stands before
+  std::string name;  // "MODEL:TAG", "MODEL" where the tag is latest; of others' with what stands before
   std::filesystem::path file;
 };
 

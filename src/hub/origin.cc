@@ -3,8 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/words.h"
+#include "hub/file_choice.h"
 #include "hub/hub_limits.h"
-#include "hub/model_reference.h"
 #include "model/excerpt.h"
 #include "model/gguf_files.h"
 
@@ -50,6 +51,18 @@ bool is_of(const StoredModel& model, const HubOrigin& origin) {
   if (model.is_part)
     return std::ranges::equal(model.origin.files, origin.files, {}, &HubFile::sha256, &HubFile::sha256);
   return std::ranges::equal(model.files, origin.files, {}, recorded_hash, &HubFile::sha256);
+}
+
+Result<std::optional<HubOrigin>> choose_origin(const std::vector<HubOrigin>& origins, const ModelReference& reference) {
+  std::vector<HubFile> listing;
+  for (const HubOrigin& origin : origins)
+    if (origin.is_known() && lower_case(origin.repository) == lower_case(reference.repository))
+      listing.insert(listing.end(), origin.files.begin(), origin.files.end());
+  if (listing.empty()) return std::nullopt;
+  FLOTILLA_TRY(const auto files, choose_files(listing, reference.repository, reference.quant));
+  const auto found = std::ranges::find_if(
+      origins, [&](const HubOrigin& origin) { return origin.is_known() && origin.files.front() == files.front(); });
+  return found != origins.end() ? std::optional(*found) : std::nullopt;
 }
 
 }  // namespace flotilla

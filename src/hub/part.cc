@@ -15,7 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-constexpr std::uint64_t index_bytes_max = 64u << 20;  // a 400 GB model in 64 MiB pieces has an index of 1 MiB
+constexpr std::uint64_t index_bytes_max = 64u << 20;  // 400 GB in the 16 MiB pieces of copies have one of 5 MiB
 constexpr std::size_t name_bytes_max = 256;
 
 bool meets(const FileRange& a, const FileRange& b) {
@@ -122,25 +122,29 @@ Result<std::shared_ptr<Part>> Part::open(const fs::path& folder) {
 }
 
 FileRanges Part::missing(const FileRanges& ranges) const {
-  const std::scoped_lock lock(mutex_);
-  return missing_locked(ranges);
-}
-
-FileRanges Part::missing_locked(const FileRanges& ranges) const {
   FileRanges have;
-  for (const KeptRange& kept : verified_) have.push_back(kept.range);
+  {
+    const std::scoped_lock lock(mutex_);
+    for (const KeptRange& kept : verified_) have.push_back(kept.range);
+  }
   return without(ranges, have);
 }
 
-Status Part::add(const FileRange& range, const Digest& digest, bool from_hub) {
+void Part::set_verified(std::vector<KeptRange> verified) {
   const std::scoped_lock lock(mutex_);
+  verified_ = std::move(verified);
+}
+
+// Whoever holds saving_ reads without mutex_: nobody else changes anything.
+Status Part::add(const FileRange& range, const Digest& digest, bool from_hub) {
+  const std::scoped_lock saving(saving_);
   // Two fetches of the same range at once: the first has counted it.
   if (meets_any(range, verified_)) return {};
   std::vector<KeptRange> verified = verified_;
   verified.push_back({.range = range, .sha256 = to_hex(digest), .from_hub = from_hub});
   std::ranges::sort(verified, before, &KeptRange::range);
   FLOTILLA_TRY_STATUS(save_index(verified, origin_));
-  verified_ = std::move(verified);
+  set_verified(std::move(verified));
   return {};
 }
 
@@ -154,13 +158,13 @@ std::vector<KeptRange> Part::kept(const std::vector<FileRange>& ranges) const {
 }
 
 Status Part::forget(const std::vector<FileRange>& ranges) {
-  const std::scoped_lock lock(mutex_);
+  const std::scoped_lock saving(saving_);
   std::vector<KeptRange> left;
   for (const KeptRange& have : verified_)
     if (std::ranges::none_of(ranges, [&](const FileRange& range) { return meets(range, have.range); }))
       left.push_back(have);
   FLOTILLA_TRY_STATUS(save_index(left, origin_));
-  verified_ = std::move(left);
+  set_verified(std::move(left));
   return {};
 }
 
@@ -175,9 +179,10 @@ Status Part::set_origin(const HubOrigin& origin) {
   if (!fits)
     return fail(Code::invalid_argument, "[hub] expected the files of '{}' at {} but they have other sizes",
                 gguf_->name(), origin.repository);
-  const std::scoped_lock lock(mutex_);
+  const std::scoped_lock saving(saving_);
   if (origin_ == origin) return {};
   FLOTILLA_TRY_STATUS(save_index(verified_, origin));
+  const std::scoped_lock lock(mutex_);
   origin_ = origin;
   return {};
 }
@@ -200,9 +205,11 @@ Result<std::uint64_t> Part::verify(const std::vector<FileRange>& ranges) {
     changed_bytes += have.range.bytes;
   }
   if (changed.empty()) return 0;
-  const std::scoped_lock lock(mutex_);
-  std::erase_if(verified_, [&](const KeptRange& have) { return std::ranges::contains(changed, have); });
-  FLOTILLA_TRY_STATUS(save_index(verified_, origin_));
+  const std::scoped_lock saving(saving_);
+  std::vector<KeptRange> left = verified_;
+  std::erase_if(left, [&](const KeptRange& have) { return std::ranges::contains(changed, have); });
+  set_verified(left);  // wrong bytes are given to nobody, whether the disk takes the index or not
+  FLOTILLA_TRY_STATUS(save_index(left, origin_));
   return changed_bytes;
 }
 

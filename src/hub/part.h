@@ -1,6 +1,7 @@
 // A model of which this node holds only some byte ranges: sparse files, and an index of what in them was verified.
-// Owns: its folder HOME/parts/<fingerprint>. Thread: any; a mutex inside (held for bookkeeping, never while bytes
-// move). Never: counts a range before its bytes are on the disk, counts one twice.
+// Owns: its folder HOME/parts/<fingerprint>. Thread: any; mutexes inside: who asks waits for bookkeeping
+// alone, who changes what is counted for the disk too. Never: counts a range before its bytes are on the disk, counts
+// one twice.
 #pragma once
 
 #include <cstdint>
@@ -65,13 +66,16 @@ class Part {
  private:
   Part(std::filesystem::path folder, std::shared_ptr<const Gguf> gguf)
       : folder_(std::move(folder)), gguf_(std::move(gguf)) {}
-  FileRanges missing_locked(const FileRanges& ranges) const;
   Status load_index(std::string_view text);
   Status save_index(const std::vector<KeptRange>& verified, const HubOrigin& origin) const;
+  void set_verified(std::vector<KeptRange> verified);
 
   const std::filesystem::path folder_;
   const std::shared_ptr<const Gguf> gguf_;
   std::mutex filling_;
+  // Held by who changes what follows, until the index is on the disk: so the last one written is the newest. Taken
+  // before mutex_, which who changes it holds for the change alone.
+  std::mutex saving_;
   mutable std::mutex mutex_;
   std::vector<KeptRange> verified_;  // sorted, without overlaps
   HubOrigin origin_;

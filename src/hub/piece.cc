@@ -6,12 +6,14 @@
 
 namespace flotilla {
 
-Status fetch_piece(Link& link, Part& part, const FileRange& piece, const OnWritten& on_written,
-                   const std::atomic<bool>& stop) {
+Result<Status> fetch_piece(Link& link, Part& part, const FileRange& piece, const OnWritten& on_written,
+                           const std::atomic<bool>& stop) {
   FLOTILLA_TRY(auto file, DiskFile::open_to_write(part.files()[piece.file_index]));
   std::uint64_t at = piece.offset;
+  Status disk;
   const auto write = [&](std::span<const std::byte> bytes) -> Status {
-    FLOTILLA_TRY_STATUS(file.write(at, bytes));
+    disk = file.write(at, bytes);
+    FLOTILLA_TRY_STATUS(disk);
     at += bytes.size();
     on_written(bytes.size());
     return {};
@@ -21,9 +23,12 @@ Status fetch_piece(Link& link, Part& part, const FileRange& piece, const OnWritt
                              .file_index = piece.file_index,
                              .offset = piece.offset,
                              .bytes = piece.bytes};
-  FLOTILLA_TRY(const Received received, request_range(link, request, write, stop));
+  const auto received = request_range(link, request, write, stop);
+  FLOTILLA_TRY_STATUS(disk);
+  if (!received) return Status(fail(received.error()));
   FLOTILLA_TRY_STATUS(file.sync());
-  return part.add(piece, received.digest);
+  FLOTILLA_TRY_STATUS(part.add(piece, received->digest));
+  return Status();
 }
 
 Result<PartSink> PartSink::open(std::shared_ptr<Part> part, const FileRange& range, std::uint64_t piece_bytes,

@@ -18,9 +18,10 @@ namespace flotilla {
 
 using OnWritten = std::function<void(std::uint64_t bytes)>;
 
-// One piece of a peer's, at most transfer_piece_bytes_max. Errors as of request_range().
-Status fetch_piece(Link& link, Part& part, const FileRange& piece, const OnWritten& on_written,
-                   const std::atomic<bool>& stop);
+// One piece of a peer's, at most transfer_piece_bytes_max. The value says how the peer's part of it went, with errors
+// as of request_range(); it fails where this machine's own disk does.
+Result<Status> fetch_piece(Link& link, Part& part, const FileRange& piece, const OnWritten& on_written,
+                           const std::atomic<bool>& stop);
 
 // One range of a file, in order, counted in pieces (byte_ranges.h). What was begun and not counted is lost with this.
 class PartSink final : public ByteSink {

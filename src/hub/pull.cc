@@ -3,9 +3,9 @@
 #include <format>
 
 #include "hub/disk.h"
-#include "hub/model_reference.h"
+#include "hub/file_choice.h"
+#include "hub/hub_model.h"
 #include "hub/partial_blob.h"
-#include "model/excerpt.h"
 #include "model/gguf_files.h"
 
 namespace flotilla {
@@ -30,23 +30,15 @@ class Pull {
 
   Result<PulledModel> run() {
     if (order_.settings.offline) return from_cache();
-    FLOTILLA_TRY(const std::string commit, client_.commit_of(repository_, order_.revision));
-    FLOTILLA_TRY(const auto listing, client_.list(repository_, commit));
-    FLOTILLA_TRY(const auto files, choose_files(listing, repository_, order_.model.quant));
-    for (const HubFile& file : files)
-      if (file.sha256.empty())
-        return fail(
-            Code::unsupported,
-            "[hub] expected the SHA-256 of '{}' in {} but the hub does not say it, so nothing could be checked; "
-            "choose another repository",
-            excerpt(file.path), repository_);
+    FLOTILLA_TRY(const auto origin, find_origin(client_, order_.model, order_.revision));
+    const std::vector<HubFile>& files = origin.files;
     FLOTILLA_TRY_STATUS(cache_.prepare(repository_));
     FLOTILLA_TRY_STATUS(find_space(files));
-    for (const HubFile& file : files) FLOTILLA_TRY_STATUS(fetch({repository_, commit, file}));
+    for (const HubFile& file : files) FLOTILLA_TRY_STATUS(fetch({repository_, origin.commit, file}));
     // Two pulls of one model that waited for each other's bytes end at the same moment, and write the same names.
     FLOTILLA_TRY(const Descriptor held, cache_.lock(repository_, "refs", watch_));
-    FLOTILLA_TRY_STATUS(cache_.publish(repository_, order_.revision, commit, files));
-    return pulled(commit, files);
+    FLOTILLA_TRY_STATUS(cache_.publish(repository_, order_.revision, origin.commit, files));
+    return pulled(origin.commit, files);
   }
 
  private:
@@ -91,7 +83,7 @@ class Pull {
     FLOTILLA_TRY(auto partial,
                  PartialBlob::open(cache_.incomplete(repository_, file.sha256), file.bytes, watch_, tell));
     const std::uint64_t before = partial.offset();
-    if (before < file.bytes) FLOTILLA_TRY_STATUS(client_.fetch(place, partial));
+    FLOTILLA_TRY_STATUS(client_.fetch(place, partial));
     fetched_bytes_ += partial.offset() - std::min(before, partial.offset());
     const bool began_earlier = partial.began_earlier();
     auto finished = partial.finish(cache_.blob(repository_, file.sha256), file.sha256);

@@ -12,7 +12,8 @@
 #include "hub/catalog.h"
 #include "hub/file_choice.h"
 #include "hub/hub_cache.h"
-#include "hub/model_reference.h"
+#include "hub/hub_client.h"
+#include "hub/origin.h"
 #include "hub/partial_blob.h"
 #include "hub/short_names.h"
 #include "hub/web_address.h"
@@ -82,7 +83,8 @@ TEST(ModelReference, ShortNamesStandForRepositories) {
 
 TEST(InnerPath, StaysInItsFolder) {
   for (const char* path : {"a.gguf", "Q4/a b.gguf", "a/b/c/d.gguf", "ä.gguf"}) EXPECT_TRUE(is_inner_path(path)) << path;
-  for (const char* path : {"", "/a", "a/", "a//b", "..", "a/../b", "./a", ".a", "a\\b", "c:a", "a\nb", "a\x7f"})
+  for (const char* path :
+       {"", "/a", "a/", "a//b", "..", "a/../b", "./a", ".a", "a\\b", "c:a", "a\nb", "a\x7f", "a\u0085", "a\xff"})
     EXPECT_FALSE(is_inner_path(path)) << path;
 }
 
@@ -140,6 +142,35 @@ TEST(FileChoice, PartsComeTogetherInOrderOrNotAtAll) {
               HasSubstr("part 2 is not there"));
 }
 
+TEST(HubOrigins, OneIsMeantOrSeveralAreNamed) {
+  const auto origin_of = [](const char* path) {
+    return HubOrigin{.repository = "Org/One", .commit = std::string(40, 'a'), .files = {{.path = path, .bytes = 1}}};
+  };
+  const HubOrigin q5 = origin_of("Model-Q5_0.gguf"), q8 = origin_of("Model-Q8_0.gguf");
+  const auto choose = [&](const char* typed) {
+    return choose_origin({HubOrigin(), q5, q8}, parse_model_reference(typed).value());
+  };
+  EXPECT_EQ(choose("org/one:q8_0").value(), q8);
+  EXPECT_THAT(choose("org/one").error().message, AllOf(HasSubstr("Q5_0"), HasSubstr("Q8_0")));
+  EXPECT_EQ(choose("org/two").value(), std::nullopt);
+  EXPECT_EQ(choose_origin({q5}, parse_model_reference("org/one").value()).value(), q5);
+}
+
+class FullSink final : public ByteSink {
+ public:
+  std::uint64_t offset() const override { return 6; }
+  Status restart() override { return fail(Code::internal, "begun anew"); }
+  Status add(std::span<const std::byte>) override { return fail(Code::internal, "a byte more"); }
+};
+
+TEST(HubClient, AsksForNothingOnceItHasAllBytes) {
+  HubClient client({.endpoint = "http://127.0.0.1:1"}, 1, {});
+  const FilePlace place{.repository = "org/one", .commit = std::string(40, 'a'), .file = {.path = "a", .bytes = 6}};
+  FullSink sink;
+  EXPECT_TRUE(client.fetch(place, sink));
+  EXPECT_TRUE(client.fetch_range(place, 6, sink));
+}
+
 TEST(WebAddress, OriginsAreComparedAsTheyAreAsked) {
   EXPECT_EQ(origin_of_address("https://HuggingFace.co/a").value(), "https://huggingface.co:443");
   EXPECT_EQ(origin_of_address("http://localhost:80/a").value(), origin_of_address("http://localhost").value());
@@ -148,6 +179,8 @@ TEST(WebAddress, OriginsAreComparedAsTheyAreAsked) {
   EXPECT_EQ(address_from("https://a/b/c?d", "/e?f").value(), "https://a/e?f");
   EXPECT_EQ(address_from("https://a/b", "https://c/d").value(), "https://c/d");
   EXPECT_FALSE(address_from("https://a/b", "https://user@c/d"));
+  EXPECT_EQ(address_from("http://a/b", "http://c/d").value(), "http://c/d");
+  EXPECT_EQ(address_from("https://a/b", "http://a/d").error().code, Code::unauthorized);
 }
 
 class HubCacheTest : public testing::Test {
@@ -218,6 +251,23 @@ TEST_F(HubCacheTest, RemovesBytesThatNothingElseRefersTo) {
   EXPECT_FALSE(fs::exists(cache.blob("org/one", sha256_of("same"))));
   EXPECT_THAT(names(), ElementsAre("org/one:Other-Q8_0@b"));
   EXPECT_EQ(cache.remove(only("other")).value(), 5u);
+  EXPECT_FALSE(fs::exists(folder_ / "models--org--one"));
+}
+
+TEST_F(HubCacheTest, RemovingOneModelLeavesThePullOfAnother) {
+  put("org/one", 'a', "Model-Q4_K_M.gguf", "bytes");
+  const HubCache cache(folder_);
+  const fs::path partial = cache.incomplete("org/one", std::string(64, 'b'));
+  write(partial, "half of it");
+  {
+    const auto pulling = cache.try_lock("org/one", std::string(64, 'b'));
+    ASSERT_TRUE(pulling && *pulling);
+    EXPECT_EQ(cache.remove(only("model")).value(), 5u);
+    EXPECT_EQ(cache.remove_unfinished("org/one").error().code, Code::busy);
+    EXPECT_TRUE(fs::exists(partial));
+  }
+  put("org/one", 'a', "Model-Q4_K_M.gguf", "bytes");
+  EXPECT_TRUE(cache.remove(only("model")));
   EXPECT_FALSE(fs::exists(folder_ / "models--org--one"));
 }
 

@@ -105,12 +105,14 @@ class FolderStore final : public Store {
   }
 
   std::vector<FileRange> missing(const std::string& fingerprint, const std::vector<FileRange>& ranges) override {
-    for (const StoredModel& model : list()) {
-      if (model.info.fingerprint == fingerprint) {
-        return model.is_part ? part_of(fingerprint)->missing(ranges) : std::vector<FileRange>{};
-      }
+    std::shared_ptr<Part> part;
+    {
+      const std::scoped_lock lock(mutex_);
+      if (std::ranges::any_of(complete_, [&](const auto& model) { return model.info.fingerprint == fingerprint; }))
+        return {};
+      if (const auto found = parts_.find(fingerprint); found != parts_.end()) part = found->second;
     }
-    return ranges;
+    return part ? part->missing(ranges) : ranges;
   }
 
   Result<StoredModel> fetch_header(Link& link, const std::string& model, const std::string& fingerprint) override {
@@ -209,14 +211,9 @@ Result<StoredModel> FolderStore::fetch_ranges(Link& link, const StoredModel& mod
     done += bytes;
     if (progress) progress(done, total);
   };
-  for (FileRange rest : missing) {
-    while (rest.bytes > 0) {
-      FileRange piece = rest;
-      piece.bytes = std::min(rest.bytes, transfer_piece_bytes_max);
-      FLOTILLA_TRY_STATUS(fetch_piece(link, *part, piece, count, stop));
-      rest.offset += piece.bytes;
-      rest.bytes -= piece.bytes;
-    }
+  for (const FileRange& piece : in_pieces(missing, transfer_piece_bytes_max)) {
+    FLOTILLA_TRY(const Status came, fetch_piece(link, *part, piece, count, stop));
+    FLOTILLA_TRY_STATUS(came);
   }
   return stored_part(*part);
 }

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <future>
+
 #include "base/units.h"
 #include "hub/closest_names.h"
 #include "hub/hub_test_kit.h"
@@ -111,6 +113,41 @@ TEST_F(HubTest, AChangedByteOnDiskIsNoticedAndFetchedAgain) {
   EXPECT_EQ(taker_->missing(model.info.fingerprint, ranges), std::vector{ranges[1]});
   ASSERT_TRUE(fetch(*taker_, connection.link(), model, ranges));
   EXPECT_TRUE(same_bytes(model, ranges));
+}
+
+TEST_F(HubTest, WhoAsksWhatIsMissingDoesNotWaitForTheDisk) {
+  Connection connection(*owner_);
+  const StoredModel model = fetch_header(*taker_, connection.link());
+  const auto part = taker_->part(model.info.fingerprint);
+  // The index is written to a file of this name first: a pipe that nobody reads holds the writer up.
+  const auto slow = part->folder() / "ranges.json.new";
+  ASSERT_EQ(::mkfifo(slow.c_str(), 0600), 0);
+  const FileRange range{.file_index = 0, .offset = header_bytes_of(model), .bytes = 1};
+  auto adding = std::async(std::launch::async, [&] { return part->add(range, Digest{}); });
+  ASSERT_EQ(adding.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+  auto listing = std::async(std::launch::async, [&] { return taker_->list().size(); });
+  const bool waited = listing.wait_for(std::chrono::seconds(5)) == std::future_status::timeout;
+  const std::ifstream reader(slow);
+  EXPECT_FALSE(waited);
+  EXPECT_FALSE(adding.get());  // a pipe cannot be synced
+  EXPECT_EQ(part->missing({range}), FileRanges{range});
+}
+
+TEST_F(HubTest, APartMayGoWhileOthersAskForIt) {
+  Connection connection(*owner_);
+  const auto gguf = fetch_header(*taker_, connection.link()).gguf;
+  const FileRange range{.file_index = 0, .offset = 0, .bytes = 1};
+  std::atomic<bool> stop{false};
+  std::vector<std::jthread> asking;
+  for (int i = 0; i < 3; ++i)
+    asking.emplace_back([&] {
+      while (!stop) EXPECT_EQ(taker_->missing(gguf->fingerprint(), {range}), FileRanges{range});
+    });
+  for (int i = 0; i < 30; ++i) {
+    EXPECT_TRUE(taker_->drop_part(gguf->fingerprint()));
+    EXPECT_TRUE(taker_->begin_part(*gguf));
+  }
+  stop = true;
 }
 
 TEST_F(HubTest, ADamagedHeaderOrIndexIsNotTrusted) {

@@ -43,8 +43,13 @@ Result<std::string> origin_of_address(const std::string& address) {
 Result<std::string> address_from(const std::string& base, const std::string& location) {
   const Url url = new_url();
   FLOTILLA_TRY_STATUS(take(url, base));
+  const bool is_encrypted = lower_case(part_of(url, CURLUPART_SCHEME)) == "https";
   FLOTILLA_TRY_STATUS(take(url, location));
-  return part_of(url, CURLUPART_URL);
+  std::string address = part_of(url, CURLUPART_URL);
+  if (is_encrypted && lower_case(part_of(url, CURLUPART_SCHEME)) != "https")
+    return fail(Code::unauthorized, "[hub] expected {} to lead to an encrypted address but got '{}'; nothing was asked",
+                origin_of_address(base).value_or(excerpt(base)), excerpt(address));
+  return address;
 }
 
 std::string escaped_for_address(const std::string& text) {

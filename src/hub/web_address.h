@@ -11,7 +11,7 @@ namespace flotilla {
 // where a user's name is in the address (which would be sent as a password).
 Result<std::string> origin_of_address(const std::string& address);
 
-// Where `location`, whole or relative, leads from `base`.
+// Where `location`, whole or relative, leads from `base`. unauthorized where that is from https to anything else.
 Result<std::string> address_from(const std::string& base, const std::string& location);
 
 // Text as one piece of a path or a query.

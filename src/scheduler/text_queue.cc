@@ -16,8 +16,11 @@ void TextQueue::put_back(std::vector<Text> texts) {
   for (const Text& text : texts | std::views::reverse) {
     tokens_ += text.tokens;
     auto own = std::ranges::find(requests_, text.request, [](const auto& queue) { return queue.front().request; });
-    if (own == requests_.end()) own = requests_.emplace(requests_.begin());
-    own->push_front(text);
+    if (own == requests_.end())
+      requests_.emplace_front();
+    else
+      std::rotate(requests_.begin(), own, own + 1);
+    requests_.front().push_front(text);
   }
 }
 

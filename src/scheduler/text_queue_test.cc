@@ -63,8 +63,8 @@ TEST(TextQueue, WhatWasLostComesFirstAndInItsOrder) {
   ASSERT_THAT(lost, ElementsAre(Text{{1}, 0, 50}, Text{{2}, 0, 50}));
   queue.put_back(lost);
   EXPECT_EQ(queue.tokens(), 200u);
-  EXPECT_THAT(queue.next({.tokens = 50, .texts = 8}), ElementsAre(Text{{2}, 0, 50}));
-  EXPECT_THAT(queue.next(step), ElementsAre(Text{{1}, 0, 50}, Text{{1}, 1, 50}));
+  EXPECT_THAT(queue.next({.tokens = 50, .texts = 8}), ElementsAre(Text{{1}, 0, 50}));
+  EXPECT_THAT(queue.next(step), ElementsAre(Text{{2}, 0, 50}, Text{{1}, 1, 50}));
 }
 
 TEST(TextQueue, OfARequestThatIsDroppedNothingIsLeft) {

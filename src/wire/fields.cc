@@ -16,7 +16,7 @@ namespace {
 // it goes. So the form is walked first, without recursion and without building: what passes is at most this deep and
 // large.
 constexpr std::size_t depth_max = 16;
-constexpr std::size_t items_max = std::size_t{1} << 18;  // the longest list we send is a node's models: 4096 × 8 items
+constexpr std::size_t items_max = std::size_t{1} << 18;  // the longest list is a stage's downloads: 16,384 × 7 items
 static_assert(limits::vocabulary_max <= 1u << 24, "a packed token id has three bytes");
 static_assert(limits::context_tokens_max * std::size_t{3} + (64u << 10) <= limits::control_body_bytes_max,
               "the longest prompt fits a control frame");
