@@ -346,8 +346,8 @@ class Troubles(RangesTest):
             shutil.rmtree(os.path.join(fleet["b"].home, "parts"))
             self.hub.trouble.redirect = other.endpoint + "/x/y/resolve/z/file"
             self.hub.add("friends/Other-GGUF", {"Other-Q4_1.gguf": REAL_FILE})
-            self.error_of(fleet["a"], model="friends/Other-GGUF:Q4_1")
-            self.assertEqual({None}, set(other.authorizations("hub")))
+            why = self.error_of(fleet["a"], model="friends/Other-GGUF:Q4_1", nodes=["a"])
+            self.assertEqual({None}, set(other.authorizations("hub")), why)
 
 
 class Api(RangesTest):
