@@ -1,14 +1,17 @@
 #include "app/client_flags.h"
 
 #include "app/home.h"
+#include "app/local_key.h"
 
 namespace flotilla {
 
 void add_client_flags(CLI::App& verb, bool json, const std::shared_ptr<ClientFlags>& flags) {
   flags->verb.api_url = "http://localhost:52415";
-  verb.add_option("--api", flags->verb.api_url, "The node to ask, as a URL")
-      ->envname("FLOTILLA_API_URL")
-      ->capture_default_str();
+  const CLI::Option* api =
+      verb.add_option("--api", flags->verb.api_url,
+                      "The node to ask, as a URL; where none is named, the one of --home if it runs")
+          ->envname("FLOTILLA_API_URL")
+          ->capture_default_str();
   verb.add_option("--key", flags->verb.key,
                   "Key to its API, where it asks for one; rather in the environment, which others cannot see")
       ->envname("FLOTILLA_KEY");
@@ -16,6 +19,10 @@ void add_client_flags(CLI::App& verb, bool json, const std::shared_ptr<ClientFla
   verb.add_option("--home", flags->verb.home, "Home of this machine's node, also of one that `run` starts")
       ->envname("FLOTILLA_HOME")
       ->capture_default_str();
+  verb.parse_complete_callback([api, flags] {
+    if (const auto noted = noted_api_address(flags->verb.home); api->empty() && !noted.empty())
+      flags->verb.api_url = "http://" + noted;
+  });
   if (json) verb.add_flag("--json", flags->verb.json, "Print JSON, for scripts");
 }
 

@@ -72,13 +72,20 @@ class MeasureLine {
 
   void on_progress(const MeasureDesk::Progress& progress) {
     if (progress.text.empty()) return end();
-    if (!std::exchange(measuring_, true)) began_ = std::chrono::steady_clock::now();
+    if (!std::exchange(measuring_, true)) begin();
     if (on_terminal_)
       std::print(stderr, "\r\033[Kmeasuring this machine: {} ({} of {})", progress.text, progress.done + 1,
                  progress.total);
   }
 
  private:
+  void begin() {
+    began_ = std::chrono::steady_clock::now();
+    if (on_terminal_ || told_) return;
+    std::println("measuring this machine: up to a minute, put off while it answers");
+    std::fflush(stdout);
+  }
+
   void end() {
     if (!std::exchange(measuring_, false)) return;
     if (on_terminal_) std::print(stderr, "\r\033[K");

@@ -178,6 +178,7 @@ export interface HubModel {
   repository: string;
   kind: string; // short, hub
   quants?: string[];
+  size?: string; // of the download, about: short names have it
 }
 
 export interface HubModels {
