@@ -13,15 +13,16 @@ Error no_such_model(const ClusterView& view, const std::string& model) {
   const bool is_of_hub = reference && reference->file.empty();
   return {
       Code::not_found,
-      std::format(
-          "[app] no machine here has a model named '{}'{}{}{}", model,
-          known.empty() ? ", nor any other; put its GGUF file into a models folder (flotilla serve --models DIR)"
-                        : "; there are: ",
-          known,
-          is_of_hub ? std::format("; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine "
-                                  "fetches only its layers",
-                                  model, model)
-                    : "")};
+      std::format("[app] no machine here has a model named '{}'{}{}{}", model,
+                  known.empty() ? ", nor any other; `flotilla pull` lists some to get, or put its GGUF file into a "
+                                  "models folder (flotilla serve --models DIR)"
+                                : "; there are: ",
+                  known,
+                  is_of_hub
+                      ? std::format("; to get it from a hub: flotilla pull {}, or flotilla load {}: then each machine "
+                                    "fetches only its layers",
+                                    model, model)
+                      : "")};
 }
 
 }  // namespace

@@ -22,7 +22,8 @@ Result<std::string> match_model_name(const std::vector<std::string>& known, cons
                 joined(fitting));
   if (known.empty())
     return fail(Code::not_found,
-                "[app] no machine has a model named '{}', nor any other; put its GGUF file into a models folder ({})",
+                "[app] no machine has a model named '{}', nor any other; `flotilla pull` lists some to get, or put its "
+                "GGUF file into a models folder ({})",
                 typed, how_to_add);
   return fail(Code::not_found, "[app] no machine has a model named '{}'; there are: {}", typed, joined(known));
 }

@@ -1,7 +1,10 @@
 #include "app/usage_error.h"
 
 #include <algorithm>
+#include <array>
 #include <format>
+#include <string_view>
+#include <utility>
 
 #include "app/config_file.h"
 #include "base/words.h"
@@ -9,6 +12,16 @@
 
 namespace flotilla {
 namespace {
+
+// What other programs of this kind call what ours are called otherwise.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 8> verbs_elsewhere = {{{"chat", "run"},
+                                                                                           {"status", "ps"},
+                                                                                           {"stop", "unload"},
+                                                                                           {"ls", "list"},
+                                                                                           {"models", "list"},
+                                                                                           {"start", "serve"},
+                                                                                           {"remove", "rm"},
+                                                                                           {"download", "pull"}}};
 
 // Two letters in the wrong order are the commonest slip in a short word, and two edits for closest_names().
 std::string nearest(const std::string& typed, const std::vector<std::string>& known) {
@@ -55,6 +68,13 @@ std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI
   return std::format("unknown flag {}{}", flag, near.empty() ? "" : std::format("; did you mean --{}?", near));
 }
 
+std::string verb_meant(const std::string& typed, const std::vector<std::string>& known) {
+  const auto elsewhere =
+      std::ranges::find(verbs_elsewhere, typed, &std::pair<std::string_view, std::string_view>::first);
+  if (elsewhere == verbs_elsewhere.end()) return did_you_mean(typed, known);
+  return std::format("; did you mean '{}'?", elsewhere->second);
+}
+
 std::string unexpected_word(const std::string& word, const CLI::App* verb) {
   if (verb && verb->get_name() == "run")
     return std::format("unexpected '{}' after the prompt; put a prompt of several words in quotes", word);
@@ -92,7 +112,7 @@ std::string usage_error(const CLI::App& app, const ConfigFile& config, const CLI
     return word.starts_with('-') && word.find_first_not_of('-') != std::string::npos;
   });
   if (!verb && !rest.empty() && flag != rest.begin())
-    return std::format("unknown verb '{}'{}", rest.front(), did_you_mean(rest.front(), verbs_of(app))) +
+    return std::format("unknown verb '{}'{}", rest.front(), verb_meant(rest.front(), verbs_of(app))) +
            help_hint(nullptr);
   if (!verb && rest.empty()) return "a verb is missing, such as run or serve" + help_hint(nullptr);
   if (flag != rest.end()) return unknown_flag(*flag, app, verb) + help_hint(verb);

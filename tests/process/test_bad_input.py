@@ -136,6 +136,7 @@ class CommandLine(unittest.TestCase):
         for words, expected in [
             (["rnu", "smollm2"], "unknown verb 'rnu'; did you mean 'run'?"),
             (["lsit"], "unknown verb 'lsit'; did you mean 'list'?"),
+            (["stop", "smollm2"], "unknown verb 'stop'; did you mean 'unload'?"),
             ([], "a verb is missing"),
             (["run", "m", "hi", "--temprature", "0"], "unknown flag --temprature; did you mean --temperature?"),
             (["run", "m", "why", "is", "it"], "unexpected 'is' after the prompt"),
