@@ -12,7 +12,7 @@ class TimedAlarm final : public Alarm {
       : timer_(loop, pause), ring_(std::make_shared<std::function<void()>>(std::move(ring))) {
     // Where it is taken back between the end of its time and the call, the call has nothing left to find.
     timer_.async_wait([weak = std::weak_ptr(ring_)](const boost::system::error_code& error) {
-      if (const auto ring = weak.lock(); ring && !error) (*ring)();
+      if (const auto held = weak.lock(); held && !error) (*held)();
     });
   }
 
