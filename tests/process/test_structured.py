@@ -87,7 +87,7 @@ def fault_of(text, schema):
         value = json.loads(text)
     except ValueError as error:
         return "no JSON: %s" % error
-    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+    validator = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER)
     errors = [error.message for error in validator.iter_errors(value)]
     return "; ".join(errors) or None
 
