@@ -15,8 +15,7 @@ add_custom_command(
   COMMAND ${neutral} $<TARGET_FILE:flotilla> completion zsh > "${made}/_flotilla"
   COMMAND ${neutral} $<TARGET_FILE:flotilla> completion fish > "${made}/flotilla.fish"
   DEPENDS flotilla)
-add_custom_target(flotilla_made ALL DEPENDS "${made}/flotilla.1.gz")
-add_custom_target(program DEPENDS flotilla flotilla_made)  # all that is installed
+add_custom_target(program ALL DEPENDS "${made}/flotilla.1.gz")  # all that is installed
 
 install(FILES "${made}/flotilla.1.gz" DESTINATION share/man/man1)
 install(FILES "${made}/flotilla.bash" DESTINATION share/bash-completion/completions RENAME flotilla)

@@ -91,7 +91,7 @@ impl Constraint {
             }
             Kind::Regex => TopLevelGrammar::from_regex(text),
             Kind::Lark => {
-                check_shape(text)?;
+                check_alternatives(text)?;
                 TopLevelGrammar::from_lark(text.to_string())
             }
         };
@@ -139,7 +139,7 @@ fn with_options(schema: Value) -> Result<Value, Failure> {
     }
 }
 
-fn check_shape(grammar: &str) -> Result<(), Failure> {
+fn check_alternatives(grammar: &str) -> Result<(), Failure> {
     let bars = grammar.bytes().filter(|byte| *byte == b'|').count();
     if bars > ALTERNATIVES_MAX {
         return Err(syntax(&format!("expected at most {ALTERNATIVES_MAX} alternatives but it has {bars}")));

@@ -20,8 +20,8 @@ void add_client_flags(CLI::App& verb, bool json, const std::shared_ptr<ClientFla
       ->envname("FLOTILLA_HOME")
       ->capture_default_str();
   verb.parse_complete_callback([api, flags] {
-    if (const auto noted = noted_api_address(flags->verb.home); api->empty() && !noted.empty())
-      flags->verb.api_url = "http://" + noted;
+    if (!api->empty()) return;
+    if (const auto noted = noted_api_address(flags->verb.home); !noted.empty()) flags->verb.api_url = "http://" + noted;
   });
   if (json) verb.add_flag("--json", flags->verb.json, "Print JSON, for scripts");
 }

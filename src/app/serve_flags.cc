@@ -145,8 +145,8 @@ void add_serve(CLI::App& app, const ConfigFile& config, int& exit_code) {
       ->group("Experiments");
   verb->add_option("--leave-with-fd", flags->options.leave_with_fd)->group("");  // set by app/borrowed_node
   add_log_flags(*verb, flags->log);
-  verb->preparse_callback(
-      [flags](std::size_t) {});  // so the options' targets live as long as the verb: config show replaces its callback
+  // So that what the options write to lives as long as the verb: `config show` replaces its callback.
+  verb->preparse_callback([flags](std::size_t) {});
   verb->callback([flags, &config, &exit_code] {
     start_log_from(flags->log, "node");
     NodeOptions& options = flags->options.node;

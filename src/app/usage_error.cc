@@ -4,7 +4,6 @@
 #include <array>
 #include <format>
 #include <string_view>
-#include <utility>
 
 #include "app/config_file.h"
 #include "base/words.h"
@@ -13,15 +12,14 @@
 namespace flotilla {
 namespace {
 
-// What other programs of this kind call what ours are called otherwise.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 8> verbs_elsewhere = {{{"chat", "run"},
-                                                                                           {"status", "ps"},
-                                                                                           {"stop", "unload"},
-                                                                                           {"ls", "list"},
-                                                                                           {"models", "list"},
-                                                                                           {"start", "serve"},
-                                                                                           {"remove", "rm"},
-                                                                                           {"download", "pull"}}};
+struct VerbElsewhere {
+  std::string_view theirs, ours;
+};
+// What other programs of this kind say for what we say otherwise.
+constexpr std::array verbs_elsewhere = {VerbElsewhere{"chat", "run"},    VerbElsewhere{"status", "ps"},
+                                        VerbElsewhere{"stop", "unload"}, VerbElsewhere{"ls", "list"},
+                                        VerbElsewhere{"models", "list"}, VerbElsewhere{"start", "serve"},
+                                        VerbElsewhere{"remove", "rm"},   VerbElsewhere{"download", "pull"}};
 
 // Two letters in the wrong order are the commonest slip in a short word, and two edits for closest_names().
 std::string nearest(const std::string& typed, const std::vector<std::string>& known) {
@@ -69,10 +67,9 @@ std::string unknown_flag(const std::string& word, const CLI::App& app, const CLI
 }
 
 std::string verb_meant(const std::string& typed, const std::vector<std::string>& known) {
-  const auto elsewhere =
-      std::ranges::find(verbs_elsewhere, typed, &std::pair<std::string_view, std::string_view>::first);
+  const auto elsewhere = std::ranges::find(verbs_elsewhere, typed, &VerbElsewhere::theirs);
   if (elsewhere == verbs_elsewhere.end()) return did_you_mean(typed, known);
-  return std::format("; did you mean '{}'?", elsewhere->second);
+  return std::format("; did you mean '{}'?", elsewhere->ours);
 }
 
 std::string unexpected_word(const std::string& word, const CLI::App* verb) {

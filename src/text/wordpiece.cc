@@ -84,25 +84,6 @@ void without_accents(char32_t character, Use use) {
   }
 }
 
-// Ideographs are set apart before marks are taken off, as in the original: some are spelled by others then.
-std::string cleaned(std::string_view text) {
-  std::string out;
-  out.reserve(text.size() + text.size() / 8);
-  while (!text.empty()) {
-    const Utf8Step step = utf8_step(text);
-    const std::string_view character = text.substr(0, step.bytes);
-    text.remove_prefix(step.bytes);
-    if (!step.valid || is_dropped(step.code)) continue;
-    if (is_space(step.code))
-      out += ' ';
-    else if (is_ideograph(step.code))
-      out.append(" ").append(character).append(" ");
-    else
-      out += character;
-  }
-  return out;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<WordPiece>> WordPiece::create(const Vocabulary& vocabulary) {
@@ -122,17 +103,20 @@ void WordPiece::encode(std::string_view text, bool, std::vector<TokenId>& out) c
   const auto add = [&](char32_t part) {
     const auto code = static_cast<char32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(part)));
     const bool stands_alone = is_punctuation(code);
-    if (stands_alone || code == ' ') end_word();
-    if (code == ' ') return;
+    if (stands_alone) end_word();
     word += utf8_of(code);
     ++characters;
     if (stands_alone) end_word();
   };
-  const std::string clean = cleaned(text);
-  for (std::string_view rest = clean; !rest.empty();) {
-    const Utf8Step step = utf8_step(rest);
-    rest.remove_prefix(step.bytes);
-    without_accents(step.code, add);
+  while (!text.empty()) {
+    const Utf8Step step = utf8_step(text);
+    text.remove_prefix(step.bytes);
+    if (!step.valid || is_dropped(step.code)) continue;
+    // Set apart before marks are taken off, as in the original: some ideographs are spelled by others then.
+    const bool is_apart = is_ideograph(step.code);
+    if (is_apart || is_space(step.code)) end_word();
+    if (!is_space(step.code)) without_accents(step.code, add);
+    if (is_apart) end_word();
   }
   end_word();
 }

@@ -57,9 +57,9 @@ TEST(WordPiece, CapitalsAccentsAndControlsGo) {
 }
 
 TEST(WordPiece, ACrowdOfMarksOnOneLetterCostsNoMoreThanItsLength) {
-  std::string text = "caf";
-  for (const char* mark : {"e", "\xCC\x80", "\xCC\x96"})  // above, then below: Unicode wants these the other way round
-    for (int i = 0; i < (mark[0] == 'e' ? 1 : 1'000'000); ++i) text += mark;
+  std::string text = "cafe";
+  for (const char* mark : {"\xCC\x80", "\xCC\x96"})  // above, then below: Unicode wants these the other way round
+    for (int i = 0; i < 1'000'000; ++i) text += mark;
   EXPECT_THAT(pieces(text), ElementsAre(" cafe"));
 }
 

@@ -1,36 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Machine, Placement } from '../api/answers';
 import { happened, type Look } from './happening';
-
-function machine(name: string, over: Partial<Machine> = {}): Machine {
-  return {
-    id: name,
-    name,
-    state: 'joined',
-    version: '1',
-    memory_bytes: 1,
-    memory_free_bytes: 1,
-    on_battery: false,
-    devices: [],
-    models: [],
-    standby: { free_bytes: 0, copying: [] },
-    ...over,
-  };
-}
-
-function placement(over: Partial<Placement> = {}): Placement {
-  return {
-    model: 'm',
-    state: 'ready',
-    epoch: 1,
-    incarnation: 1,
-    context_tokens: 1,
-    sequences: 1,
-    on_disk_of: [],
-    stages: [{ nodes: ['a'], layers: [0, 4], mode: 'pipeline', weight_bytes: 0, kv_bytes: 0, compute_bytes: 0 }],
-    ...over,
-  };
-}
+import { machine, placement } from './samples';
 
 function look(machines: Machine[], placements: Placement[] = [], waiting: Look['waiting'] = []): Look {
   return { machines, placements, waiting };

@@ -2,7 +2,8 @@
 // Lists whose items may look alike: two of one name must not break the view they are in.
 import { flushSync, mount, unmount } from 'svelte';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Machine, Placement, Plan, PlannedStage } from '../api/answers';
+import type { Placement, Plan, PlannedStage } from '../api/answers';
+import { machine, placement } from '../fleet/samples';
 
 vi.stubGlobal('matchMedia', () => ({ matches: false }));
 const { fleet } = await import('../fleet/watch.svelte');
@@ -27,31 +28,14 @@ afterEach(async () => {
   pulls.all = [];
 });
 
-const machine: Machine = {
-  id: 'a',
-  name: 'pi',
-  state: 'joined',
-  version: '1',
-  memory_bytes: 1,
-  memory_free_bytes: 1,
-  on_battery: false,
-  devices: [],
-  models: [],
-  standby: { free_bytes: 0, copying: [] },
-};
-
 // Each head counts for itself: a model that makes vectors is placed once on each machine, each time the first.
-const copy = (incarnation: number): Placement => ({
-  model: 'vectors',
-  state: 'ready',
-  epoch: 1,
-  incarnation,
-  context_tokens: 1,
-  sequences: 1,
-  on_disk_of: [],
-  detail: `copy ${incarnation}`,
-  stages: [{ nodes: ['pi'], layers: [0, 4], mode: 'pipeline', weight_bytes: 0, kv_bytes: 0, compute_bytes: 0 }],
-});
+const copy = (incarnation: number): Placement =>
+  placement({
+    model: 'vectors',
+    incarnation,
+    detail: `copy ${incarnation}`,
+    stages: [{ nodes: ['pi'], layers: [0, 4], mode: 'pipeline', weight_bytes: 0, kv_bytes: 0, compute_bytes: 0 }],
+  });
 
 const text = () => (flushSync(), document.body.textContent ?? '');
 
@@ -65,14 +49,14 @@ describe('what looks alike is shown twice', () => {
   test('models and copies under way at one machine', () => {
     fleet.placements = [copy(1), copy(2)];
     const copying = [1, 2].map((done_bytes) => ({ model: 'vectors', done_bytes, total_bytes: 4 }));
-    const props = { machine: { ...machine, standby: { free_bytes: 0, copying } } };
+    const props = { machine: machine('pi', { standby: { free_bytes: 0, copying } }) };
     shown = mount(MachineCard, { target: document.body, props });
     expect(text()).toMatch(/layers 0–3.*layers 0–3.*1 B of 4 B.*2 B of 4 B/s);
   });
 
   test('machines of one name', () => {
     const links = [1, 2].map((rate) => ({ node: 'pi', latency_seconds: rate, bytes_per_second: 1 }));
-    fleet.machines = [{ ...machine, name: 'head', links }];
+    fleet.machines = [machine('head', { links })];
     shown = mount(LinkTable, { target: document.body });
     expect(text()).toMatch(/pi.*1\.00 s.*pi.*2\.00 s/s);
   });
