@@ -11,6 +11,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 // --- LoadDesk ---
 
@@ -169,6 +170,76 @@ TEST_F(Desks, AStageIsItsHeadsAloneToReplace) {
   EXPECT_EQ(sent_[0].first, harbour_);
   stages.on_prepare(island_, order);
   EXPECT_THAT(ended, ElementsAre(PlacementId{1}));
+}
+
+// A runner that is not there: what it says and how it ends are the test's to decide.
+struct AbsentRunner final : SpawnedRunner {
+  void send(const Frame&) override {}
+  bool offer(const Frame&) override { return true; }
+  void kill() override {}
+  void stop() override {}
+  int pid() const override { return -1; }
+};
+
+// One stage held for island, of which nothing has been said yet.
+class StageThatIsHeld : public Desks {
+ protected:
+  StageThatIsHeld() {
+    context_->spawn = [this](const RunnerSpawnOptions&, SpawnedRunner::OnFrame on_frame,
+                             SpawnedRunner::OnExit on_exit) -> Result<std::shared_ptr<SpawnedRunner>> {
+      says_ = std::move(on_frame);
+      ends_ = std::move(on_exit);
+      return std::make_shared<AbsentRunner>();
+    };
+    context_->alarm = [this](std::chrono::steady_clock::duration, std::function<void()> ring) {
+      rings_.push_back(std::move(ring));
+      return std::make_unique<Alarm>();
+    };
+    stages_.emplace(*context_, 1ull << 30, 1);
+    stages_->on_prepare(island_, order_);
+    while (!says_) turn();
+    sent_.clear();
+    rings_.clear();
+  }
+  void say_failed(Code code, const std::string& message) {
+    const StageFailed failed{order_.placement, order_.epoch, 0, std::string(to_string(code)), message};
+    says_(make_frame(FrameKind::stage_failed, encode(failed)));
+  }
+  std::vector<std::string> told() const {
+    std::vector<std::string> causes;
+    for (const auto& [to, frame] : sent_)
+      if (frame.header.kind == FrameKind::stage_failed) causes.push_back(decode_stage_failed(frame.body)->message);
+    return causes;
+  }
+
+  const PrepareStage order_ = whole_tiny(placed_on(island_));
+  SpawnedRunner::OnFrame says_;
+  SpawnedRunner::OnExit ends_;
+  std::vector<std::function<void()>> rings_;
+  std::optional<StageHost> stages_;
+};
+
+TEST_F(StageThatIsHeld, TellsAtOnceWhatIsItsOwn) {
+  say_failed(Code::no_memory, "no room");
+  EXPECT_THAT(told(), ElementsAre("no room"));
+}
+
+TEST_F(StageThatIsHeld, LetsTheNodeOfALostNeighbourExplainFirst) {
+  say_failed(Code::closed, "a neighbour is gone");
+  ends_("ended");
+  EXPECT_THAT(told(), IsEmpty());
+  EXPECT_EQ(stages_->offer_to_runner(order_.placement, {}).error().code, Code::unavailable);
+  stages_->on_stop(island_, {.placement = order_.placement, .epoch = order_.epoch});
+  for (const auto& ring : rings_) ring();
+  EXPECT_THAT(told(), IsEmpty());
+}
+
+TEST_F(StageThatIsHeld, TellsOfALostNeighbourWhereNobodyElseDoes) {
+  say_failed(Code::closed, "a neighbour is gone");
+  ends_("ended");
+  ASSERT_THAT(rings_, SizeIs(1));
+  rings_[0]();
+  EXPECT_THAT(told(), ElementsAre("a neighbour is gone"));
 }
 
 // --- The whole node ---

@@ -20,8 +20,9 @@ struct StageHost::Held {
   std::shared_ptr<SpawnedRunner> runner;
   RunnerWatch watch;
   std::shared_ptr<std::atomic<bool>> stop_copy = std::make_shared<std::atomic<bool>>(false);
-  bool is_ready = false;  // it has loaded
-  Instant counted{};      // when its runner last told what it had done
+  bool is_ready = false;               // it has loaded
+  Instant counted{};                   // when its runner last told what it had done
+  std::unique_ptr<Alarm> explanation;  // of why its neighbour is gone; awaited where set: its runner serves nobody now
 };
 
 StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, std::uint32_t threads)
@@ -217,6 +218,7 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
 }
 
 void StageHost::on_runner_gone(const std::shared_ptr<Held>& held, const std::string& how) {
+  if (held->explanation) return;  // it went because its neighbour did
   fail_stage(held, {Code::unavailable,
                     std::format("[app] the process holding layers {}–{} of {} on {} {}", held->order.layers.first,
                                 held->order.layers.end - 1, held->order.model, context_.identity.name, how)});
@@ -227,7 +229,7 @@ void StageHost::watch_runners() {
   const auto now = context_.now();
   std::vector<std::pair<std::shared_ptr<Held>, std::string>> failed;
   for (const auto& [placement, held] : held_)
-    if (held->runner)
+    if (held->runner && !held->explanation)
       if (const auto how = held->watch.on_tick(now, [&] { return is_starved(held->runner->pid()); }))
         failed.emplace_back(held, *how);
   for (const auto& [held, how] : failed) {
@@ -240,8 +242,7 @@ void StageHost::watch_runners() {
 // know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
   if (frame.header.kind == FrameKind::runner_pulse) {  // also of one that rests
-    if (const auto pulse = decode_runner_pulse(frame.body))
-      held->watch.on_pulse(*pulse, context_.now());
+    if (const auto pulse = decode_runner_pulse(frame.body)) held->watch.on_pulse(*pulse, context_.now());
     return;
   }
   context_.working();
@@ -256,7 +257,7 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
     }
     case FrameKind::stage_failed: {
       const auto failed = decode_stage_failed(frame.body);
-      if (failed) return fail_stage(held, {code_from_string(failed->code), failed->message});
+      if (failed) fail_stage_unless_explained(held, {code_from_string(failed->code), failed->message});
       return;
     }
     case FrameKind::stage_stats:
@@ -315,7 +316,7 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
 Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
   context_.working();
   const auto found = held_.find(placement);
-  if (found == held_.end() || !found->second->runner)
+  if (found == held_.end() || !found->second->runner || found->second->explanation)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
   found->second->watch.on_request(context_.now());
   if (found->second->runner->offer(frame)) return {};
@@ -341,6 +342,16 @@ void StageHost::fail_stage(const std::shared_ptr<Held>& held, const Error& cause
   if (find(held->head, held->order.placement, held->order.epoch) != held) return;  // said once
   refuse(held->head, held->order, cause);
   drop(held->order.placement);
+}
+
+// Why a neighbour is gone its own node tells the head, which then ends this stage: but often a little later than the
+// closed link tells it here.
+void StageHost::fail_stage_unless_explained(const std::shared_ptr<Held>& held, Error cause) {
+  if (cause.code != Code::closed) return fail_stage(held, cause);
+  cause.code = Code::unavailable;
+  held->explanation = context_.alarm(limits::first_hand_wait, [this, weak = std::weak_ptr(held), cause] {
+    if (const auto alive = weak.lock()) fail_stage(alive, cause);
+  });
 }
 
 void StageHost::refuse(const NodeId& head, const PrepareStage& order, const Error& cause) {

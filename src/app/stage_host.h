@@ -43,6 +43,7 @@ class StageHost {
   void watch_runners();
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
+  void fail_stage_unless_explained(const std::shared_ptr<Held>& held, Error cause);
   void refuse(const NodeId& head, const PrepareStage& order, const Error& cause);
   void drop(PlacementId placement);
   void set_threads(PrepareStage& order) const;

@@ -214,7 +214,7 @@ TEST(Group, ClosingEndsItsOwnWaitsAndThoseOfOthers) {
   auto here = std::async(std::launch::async, [&] { return groups[0]->receive(1, FrameKind::partial_sum, frame); });
   groups[1]->close({Code::closed, "unloaded"});
   ASSERT_EQ(here.wait_for(20s), std::future_status::ready);
-  EXPECT_EQ(here.get().error().code, Code::unavailable);
+  EXPECT_EQ(here.get().error().code, Code::closed);
 }
 
 TEST(Group, FramesOfAnotherEpochAreDropped) {

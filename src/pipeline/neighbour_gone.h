@@ -18,10 +18,11 @@ inline Link::Meanwhile until_given_up() {
   };
 }
 
-// What a person can do about a machine whose stage is gone, however the socket puts it.
+// What a person can do about a machine whose stage is gone, however the socket puts it. Closed, not unavailable: only
+// that machine knows why (app/stage_host waits for its word).
 inline std::unexpected<Error> neighbour_gone(const Error& cause) {
   if (cause.code != Code::closed) return fail(cause);
-  return fail(Code::unavailable, "[pipeline] a machine that holds layers of this model is gone, or its network is ({})",
+  return fail(Code::closed, "[pipeline] a machine that holds layers of this model is gone, or its network is ({})",
               cause.message);
 }
 
