@@ -19,7 +19,8 @@ from flotilla import MODELS_FOLDER, SANITIZED, SMOLLM2, THOROUGH, Fleet, wait_un
 from memory import memory_for  # noqa: E402
 
 MEASURED_SECONDS = 180  # two nodes take turns, one of them with half a core
-MOVED_SECONDS = 30  # from the throttle to the new placement: what is promised
+# From the throttle to the new placement: what is promised. With sanitizers a tenth of a core hardly drives the node itself.
+MOVED_SECONDS = 120 if SANITIZED else 30
 RETURNED_SECONDS = 150  # a moved placement stays for a minute before it moves again
 # Cores: so far apart that whatever else this machine does while they are measured leaves them in this order.
 ENOUGH_CORES, SLOWER, SLOWEST = 4, 0.3, 0.1
