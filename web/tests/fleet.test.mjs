@@ -69,6 +69,17 @@ describe('the page of a fleet', { skip, timeout: 600_000 }, () => {
       await visitor.leave();
     }));
 
+  test('says of a machine that holds nothing of a model why', () =>
+    with_nodes(together, async (harbour) => {
+      const loaded = await harbour.post('load', { model, nodes: ['harbour'], context: 2048, sequences: 2 });
+      assert.match(await loaded.text(), /"placement"/);
+      const visitor = await Visitor.come(browser, `${harbour.page}#/fleet`);
+      await visitor.page.getByText('Why not on pier?').click();
+      await visitor.page.getByText(/^pier: \S.{20,}/).waitFor();
+      await visitor.accessible('a fleet of which one machine computes');
+      await visitor.leave();
+    }));
+
   test('a machine dies while it computes: the view tells it, and the answer goes on', () =>
     with_nodes(together, async (harbour, pier) => {
       const planner = await Visitor.come(browser, `${harbour.page}#/models`, { width: 768 });

@@ -18,7 +18,7 @@ export interface ModelFacts {
   file_bytes: number;
   weight_bytes: number;
   complete: boolean;
-  capabilities?: string[]; // tools, thinking: what its chat template knows
+  capabilities?: string[]; // tools, thinking: what its chat template knows; embedding: it only makes vectors
 }
 
 export interface Link {
@@ -96,6 +96,7 @@ export interface Placement {
   sequences: number;
   stages: Stage[];
   on_disk_of: string[];
+  embeds?: boolean; // it makes vectors
   detail?: string;
   predicted?: Prediction;
   stats?: PlacementStats;

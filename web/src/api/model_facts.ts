@@ -7,3 +7,12 @@ import { get } from './client';
 export function facts_of(model: string, wish: { quietly?: boolean } = {}): Promise<ModelFacts> {
   return get<ModelFacts>(`models/${encodeURIComponent(model)}`, wish);
 }
+
+// Not one that only makes vectors. What cannot be asked now counts as one: the question itself will say more.
+export async function can_answer(model: string): Promise<boolean> {
+  try {
+    return !(await facts_of(model, { quietly: true })).capabilities?.includes('embedding');
+  } catch {
+    return true;
+  }
+}

@@ -7,6 +7,7 @@ import {
   new_conversation,
   shown_turns,
   siblings,
+  with_turns_of,
   type Conversation,
   type Turn,
 } from './conversation';
@@ -89,5 +90,38 @@ describe('a conversation', () => {
 
   test('a turn without its parent is refused', () => {
     expect(() => add_turn(talk(), turn('x', 'nobody', 'user'))).toThrow('nobody');
+  });
+});
+
+describe('a conversation in two pages', () => {
+  const grown = (text: string, ending?: Turn['ending']): Conversation => {
+    const conversation = talk();
+    Object.assign(conversation.turns['a2']!, ending ? { text, ending } : { text });
+    return conversation;
+  };
+  const answer = (kept: Conversation, ours: Conversation) => {
+    const { text, ending } = with_turns_of(kept, ours).turns['a2']!;
+    return [text, ending];
+  };
+
+  test('keeps what both added and shows what ours chose', () => {
+    const [kept, ours] = [talk(), talk()];
+    add_turn(kept, turn('theirs', 'a2', 'user'));
+    add_turn(ours, turn('ours', 'a2', 'user'));
+    const both = with_turns_of(kept, ours);
+    expect(both.order).toEqual(['q1', 'a1', 'q2', 'a2', 'ours', 'theirs']);
+    expect(shown(both).at(-1)).toBe('ours');
+    choose_sibling(both, both.turns['ours']!, 1);
+    expect(shown(both).at(-1)).toBe('theirs');
+  });
+
+  test('keeps the longer of two states of an answer', () => {
+    expect(answer(grown('half', 'cut'), grown('half and whole', 'whole'))).toEqual(['half and whole', 'whole']);
+    expect(answer(grown('half and whole', 'whole'), grown('half', 'cut'))).toEqual(['half and whole', 'whole']);
+  });
+
+  test('does not believe that an answer was cut which another page still writes', () => {
+    expect(answer(grown('half'), grown('half', 'cut'))).toEqual(['half', undefined]);
+    expect(answer(grown('all'), grown('all', 'whole'))).toEqual(['all', 'whole']);
   });
 });

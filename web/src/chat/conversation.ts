@@ -123,3 +123,19 @@ export function mark_cut(conversation: Conversation): void {
     if (turn.role === 'assistant' && !turn.ending) turn.ending = 'cut';
   }
 }
+
+// What another page of this browser added to the same conversation meanwhile stays in it: turns are only ever added, and
+// only grow.
+export function with_turns_of(kept: Conversation, ours: Conversation): Conversation {
+  const turns = { ...kept.turns, ...ours.turns };
+  for (const [id, turn] of Object.entries(kept.turns)) if (is_further(turn, ours.turns[id])) turns[id] = turn;
+  const order = [...ours.order, ...kept.order.filter((id) => !ours.turns[id])];
+  return { ...ours, turns, order, chosen: { ...kept.chosen, ...ours.chosen } };
+}
+
+// Who opens a conversation while another page writes an answer there sees a part of it, which seems cut.
+function is_further(turn: Turn, other: Turn | undefined): boolean {
+  if (!other) return true;
+  if (turn.text.length !== other.text.length) return turn.text.length > other.text.length;
+  return other.ending === 'cut';
+}

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest';
-import { new_conversation, type Conversation } from './conversation';
+import { add_turn, new_conversation, type Conversation } from './conversation';
 import { Shelf } from './shelf';
 import { SmallIndexedDb } from './small_indexed_db';
 
@@ -27,6 +27,16 @@ describe('the conversations of a browser', () => {
     await keep(3);
     expect(await kept()).toEqual(['c3', 'c2', 'c1']);
     expect(await shelf.get('c2')).toEqual(conversation(2));
+  });
+
+  test('are not written over by another page that has them open', async () => {
+    const first = conversation(1);
+    const other = structuredClone(first);
+    add_turn(first, { id: 'q', parent: null, role: 'user', text: 'here?', at: 2 });
+    add_turn(other, { id: 'r', parent: null, role: 'user', text: 'there?', at: 3 });
+    await shelf.put(first);
+    await shelf.put(other);
+    expect((await shelf.get('c1'))?.order).toEqual(['r', 'q']);
   });
 
   test.each(['AbortError', 'DataCloneError', 'UnknownError'])('all stay where a write fails with %s', async (name) => {

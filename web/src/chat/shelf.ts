@@ -1,6 +1,6 @@
 // Conversations in the browser's own database. Nothing of them leaves this browser but what is asked.
 
-import type { Conversation } from './conversation';
+import { with_turns_of, type Conversation } from './conversation';
 
 export interface Head {
   id: string;
@@ -69,7 +69,7 @@ export class Shelf {
     return found ?? null;
   }
 
-  // Where the browser has no room left, the older half goes first: what is written now matters more. Any other failure
+  // Keeps what another page added to it meanwhile. Where the browser has no room left, the older half goes first: what is written now matters more. Any other failure
   // costs nothing. Gives the ids of those that went.
   async put(conversation: Conversation): Promise<string[]> {
     const gone: string[] = [];
@@ -96,8 +96,9 @@ export class Shelf {
   async #write(conversation: Conversation): Promise<void> {
     const transaction = (await this.#open()).transaction([heads, bodies], 'readwrite');
     const { id, title, changed_at } = conversation;
+    const kept: Conversation | undefined = await done(transaction.objectStore(bodies).get(id));
     transaction.objectStore(heads).put({ id, title, changed_at });
-    transaction.objectStore(bodies).put(conversation);
+    transaction.objectStore(bodies).put(kept ? with_turns_of(kept, conversation) : conversation);
     await whole(transaction);
   }
 

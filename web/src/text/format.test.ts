@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ago, byte_rate, bytes, layer_range, plural, seconds, share, three_digits, token_rate } from './format';
+import { ago, byte_rate, bytes, layer_range, listed, plural, seconds, share, three_digits, token_rate } from './format';
 
 describe('numbers as people read them', () => {
   test('three digits, never 10.00 or 1000', () => {
@@ -43,6 +43,15 @@ describe('numbers as people read them', () => {
       '1 machine',
       '2 machines',
       '0 replies',
+    ]);
+  });
+
+  test('names are listed as they are said', () => {
+    expect([listed([]), listed(['a']), listed(['a', 'b'], 'or'), listed(['a', 'b', 'c'])]).toEqual([
+      '',
+      'a',
+      'a or b',
+      'a, b and c',
     ]);
   });
 
