@@ -43,7 +43,7 @@ std::string usual_of(const CLI::Option& option) {
   if (const std::string text = option.get_default_str(); !text.empty() && text != "[]") return text;
   if (option.get_items_expected_max() == 0) return "false";
   constexpr std::string_view mark = "(default: ";
-  const std::string help = option.get_description();
+  const std::string& help = option.get_description();
   const auto begin = help.find(mark);
   if (begin == std::string::npos) return "";
   return "(" + help.substr(begin + mark.size());

@@ -193,7 +193,7 @@ void PullDesk::remove(const std::string& model, OnDone on_done) {
       if (*gone) return;
       if (!removal) return on_done(fail(removal.error()));
       if (const auto free = may_go(removal->name, removal->repository); !free) return on_done(fail(free.error()));
-      context->copies.post([this, context, removal = *removal, on_done, gone] {
+      context->copies.post([context, removal = *removal, on_done, gone] {
         const auto freed = removal.remove();
         context->store.refresh();
         boost::asio::post(context->loop, [context, removal, on_done, gone, freed] {

@@ -195,9 +195,7 @@ void ReloadDesk::serve(Search& search, const std::function<bool(const Waiter&)>&
   std::vector<std::pair<OnFound, Result<Placement>>> answers;
   for (const Waiter& waiter : served) answers.emplace_back(waiter.on_found, answer(waiter));
   search.waiters.erase(served.begin(), served.end());
-  for (auto& [on_found, result] : answers)
-    boost::asio::post(context_.loop,
-                      [on_found = std::move(on_found), result = std::move(result)] { on_found(result); });
+  for (auto& each : answers) boost::asio::post(context_.loop, [told = std::move(each)] { told.first(told.second); });
 }
 
 }  // namespace flotilla

@@ -153,11 +153,9 @@ class Gathering {
     if (peer.link) return true;
     if (Clock::now() < peer.not_before) return false;
     auto link = peer.neighbour->connect();
-    if (link)
-      peer.link = *std::move(link);
-    else
-      failed_now(peer);
-    return link.has_value();
+    if (!link) return failed_now(peer), false;
+    peer.link = *std::move(link);
+    return true;
   }
 
   Status download(const FileRanges& ranges) {

@@ -66,7 +66,7 @@ Result<std::optional<HubFile>> read_item(const json& item, const std::string& re
 
 Result<std::string> read_commit(const std::string& body, const std::string& repository, const std::string& address) {
   FLOTILLA_TRY(const json model, parse_json(body, address));
-  const std::string commit = model.is_object() ? text_of(model, "sha") : "";
+  std::string commit = model.is_object() ? text_of(model, "sha") : "";
   if (is_hex(commit, commit_digits)) return commit;
   return fail(Code::corrupt, "[hub] expected the commit of {} from {} but got '{}'; is HF_ENDPOINT a hub?", repository,
               excerpt(address), excerpt(commit));

@@ -13,7 +13,6 @@ namespace {
 
 // As for schemas alone (rust/src/constraint.rs): without a bound a model may write white space for ever.
 constexpr std::string_view white_space_option = R"("whitespace_pattern":"\\x20|\\x0A[\\x20\\x09]{0,40}")";
-constexpr std::string_view any_object = R"({"type":"object"})";
 
 // A text in the grammar's quotes, which are JSON's.
 std::string in_quotes(std::string_view text) { return nlohmann::json(valid_utf8(text)).dump(); }

@@ -132,8 +132,9 @@ bool CallReader::parse(std::string_view text) {
   const auto add = [&](const Json& value) {
     auto call = call_of(value);
     const bool known = mark_bytes_ > 0 || (call && std::ranges::find(tools_, call->name) != tools_.end());
-    if (call && known) calls_.push_back(*std::move(call));
-    return call && known;
+    if (!call || !known) return false;
+    calls_.push_back(*std::move(call));
+    return true;
   };
   if (!json.is_array()) return add(json);
   return !json.empty() && std::ranges::all_of(json, add);
