@@ -127,7 +127,7 @@ export function mark_cut(conversation: Conversation): void {
 // What another page of this browser added to the same conversation meanwhile stays in it: turns are only ever added, and
 // only grow.
 export function with_turns_of(kept: Conversation, ours: Conversation): Conversation {
-  const turns = { ...kept.turns, ...ours.turns };
+  const turns = { ...ours.turns };
   for (const [id, turn] of Object.entries(kept.turns)) if (is_further(turn, ours.turns[id])) turns[id] = turn;
   const order = [...ours.order, ...kept.order.filter((id) => !ours.turns[id])];
   return { ...ours, turns, order, chosen: { ...kept.chosen, ...ours.chosen } };

@@ -69,8 +69,8 @@ export class Shelf {
     return found ?? null;
   }
 
-  // Keeps what another page added to it meanwhile. Where the browser has no room left, the older half goes first: what is written now matters more. Any other failure
-  // costs nothing. Gives the ids of those that went.
+  // Keeps what another page added to it meanwhile. Where the browser has no room left, the older half goes first: what is
+  // written now matters more. Any other failure costs nothing. Gives the ids of those that went.
   async put(conversation: Conversation): Promise<string[]> {
     const gone: string[] = [];
     try {

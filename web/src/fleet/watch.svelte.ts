@@ -130,6 +130,11 @@ export function placement_key(placement: Placement): string {
   return `${placement.model} ${placement.incarnation}.${placement.epoch}`;
 }
 
+// The machines that hold some of it, each once.
+export function holders_of(placement: Placement): string[] {
+  return [...new Set(placement.stages.flatMap(({ nodes }) => nodes))];
+}
+
 // A refusal is shown where the refused thing would be; that nobody answers is everybody's matter.
 function refusal(error: unknown): string {
   if (error instanceof ApiError && error.status === 0) throw error;

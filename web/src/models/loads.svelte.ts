@@ -4,14 +4,8 @@ import { SvelteMap } from 'svelte/reactivity';
 import type { LoadProgress, Placement } from '../api/answers';
 import { message_of } from '../api/api_error';
 import { post, post_lines } from '../api/client';
+import type { LoadWishes } from '../api/plan_query';
 import { fleet } from '../fleet/watch.svelte';
-
-export interface LoadWishes {
-  context?: number;
-  sequences?: number;
-  mode?: string;
-  nodes?: string[];
-}
 
 export interface Load {
   steps: LoadProgress[]; // the newest state of each thing that is done, in the order they began

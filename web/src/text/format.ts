@@ -41,12 +41,12 @@ export function plural(number: number, one: string, many = `${one}s`): string {
   return `${count(number)} ${number === 1 ? one : many}`;
 }
 
-// [0, 15) → "0–14"
 // "a", "a and b", "a, b and c".
 export function listed(names: string[], word = 'and'): string {
   return names.length > 1 ? `${names.slice(0, -1).join(', ')} ${word} ${names.at(-1)}` : (names[0] ?? '');
 }
 
+// [0, 15) → "0–14"
 export function layer_range([first, end]: [number, number]): string {
   return end - first === 1 ? `${first}` : `${first}–${end - 1}`;
 }

@@ -1,6 +1,11 @@
 // What a person chose → what the planner is asked.
 
-import type { LoadWishes } from './loads.svelte';
+export interface LoadWishes {
+  context?: number;
+  sequences?: number;
+  mode?: string;
+  nodes?: string[];
+}
 
 export interface Choice {
   context: number | null; // null: as the planner has it
