@@ -8,6 +8,7 @@
 //   together.
 //             C pieces over k stages can reach C / (C + k - 1) of it.
 //   streams   tokens a second of --streams answers at once, from when all have begun; each copy has its share of them.
+//             Beside it, how each stage spent that time: computing or waiting, and how many rows its steps had.
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
@@ -20,6 +21,7 @@
 #include <random>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "median.h"
@@ -93,6 +95,7 @@ class BenchRing {
     if (event.finish != FinishReason::none) --open_;
     return event;
   }
+  std::vector<StageStats> stats() const { return ring_->newest_stats(); }
   Status cancel_all() {
     for (std::uint64_t id = 1; id <= requests_; ++id) FLOTILLA_TRY_STATUS(ring_->cancel({id}));
     return finish();
@@ -113,21 +116,21 @@ class BenchRing {
 
 using Rings = std::vector<std::unique_ptr<BenchRing>>;  // that work at the same time
 
-// What `measure` gives for each, all at once, added up. Each has a thread, so that none waits for its events to be
-// read.
-Result<double> rate_of_all(const Rings& rings, const std::function<Result<double>(BenchRing&)>& measure) {
-  std::vector<Result<double>> rates(rings.size());
+// What `measure` gives for each, all at once. Each has a thread, so that none waits for its events to be read.
+template <class T>
+Result<std::vector<T>> of_all(const Rings& rings, const std::function<Result<T>(BenchRing&)>& measure) {
+  std::vector<Result<T>> results(rings.size());
   {
     std::vector<std::jthread> threads;
     for (std::size_t index = 0; index < rings.size(); ++index)
-      threads.emplace_back([&, index] { rates[index] = measure(*rings[index]); });
+      threads.emplace_back([&, index] { results[index] = measure(*rings[index]); });
   }
-  double sum = 0;
-  for (const auto& rate : rates) {
-    if (!rate) return fail(rate.error());
-    sum += *rate;
+  std::vector<T> measured;
+  for (auto& result : results) {
+    if (!result) return fail(std::move(result).error());
+    measured.push_back(*std::move(result));
   }
-  return sum;
+  return measured;
 }
 
 Result<double> prefill_rate(BenchRing& ring, std::uint32_t prompt_tokens) {
@@ -137,9 +140,30 @@ Result<double> prefill_rate(BenchRing& ring, std::uint32_t prompt_tokens) {
   return prompt_tokens / seconds_since(begun);
 }
 
+// What a stage did between two of its words.
+struct StageUse {
+  double computing = 0;      // of its time
+  double rows_per_step = 0;  // of its steps
+  double row_seconds = 0;    // computing
+};
+
+StageUse use_between(const StageStats& before, const StageStats& after) {
+  const double compute = after.compute_seconds - before.compute_seconds;
+  const double wait = after.wait_seconds - before.wait_seconds;
+  const auto rows = static_cast<double>(after.rows - before.rows);
+  return {.computing = compute / (compute + wait),
+          .rows_per_step = rows / static_cast<double>(after.steps - before.steps),
+          .row_seconds = compute / rows};
+}
+
+struct StreamsRound {
+  double rate = 0;               // tokens a second
+  std::vector<StageUse> stages;  // of all rings, one ring's after the other's
+};
+
 // Of `streams` answers, each of about `tokens` from when all of them have begun. Who begins earlier must not end
 // before: they are asked for as much as the context holds, and cancelled.
-Result<double> stream_rate(BenchRing& ring, std::uint32_t streams, const BenchOptions& bench) {
+Result<StreamsRound> stream_rate(BenchRing& ring, std::uint32_t streams, const BenchOptions& bench) {
   for (std::uint32_t stream = 0; stream < streams; ++stream)
     FLOTILLA_TRY_STATUS(ring.ask(bench.stream_prompt, answer_tokens_max));
   for (std::uint64_t begun = 0; begun < streams;) {
@@ -151,6 +175,7 @@ Result<double> stream_rate(BenchRing& ring, std::uint32_t streams, const BenchOp
                   streams);
     if (event.index == 3) ++begun;
   }
+  const auto before = ring.stats();
   const auto begun = Clock::now();
   const std::uint64_t counted = std::uint64_t{streams} * bench.tokens;
   for (std::uint64_t tokens = 0; tokens < counted; ++tokens) {
@@ -161,16 +186,20 @@ Result<double> stream_rate(BenchRing& ring, std::uint32_t streams, const BenchOp
                   "fewer --tokens",
                   bench.tokens);
   }
-  const double rate = static_cast<double>(counted) / seconds_since(begun);
+  StreamsRound round{.rate = static_cast<double>(counted) / seconds_since(begun), .stages = {}};
+  const auto after = ring.stats();
+  for (std::size_t stage = 0; stage < after.size(); ++stage)
+    round.stages.push_back(use_between(before[stage], after[stage]));
   FLOTILLA_TRY_STATUS(ring.cancel_all());
-  return rate;
+  return round;
 }
 
 struct Contender {
   std::string name;
   Rings rings;
   std::uint32_t streams_each = 0;
-  std::vector<double> prefill, streams;  // tokens a second, one per round
+  std::vector<double> prefill, streams;       // tokens a second, one per round
+  std::vector<std::vector<StageUse>> stages;  // with the streams; the copies' one after the other
 };
 
 Result<Contender> contender(std::string name, const BenchOptions& bench, bool whole, const std::string& link) {
@@ -206,15 +235,21 @@ Result<Contender> contender(std::string name, const BenchOptions& bench, bool wh
 
 Status run_round(Contender& contender, const BenchOptions& bench) {
   if (bench.prompt > 0) {
-    FLOTILLA_TRY(const double rate,
-                 rate_of_all(contender.rings, [&](BenchRing& ring) { return prefill_rate(ring, bench.prompt); }));
-    contender.prefill.push_back(rate);
+    FLOTILLA_TRY(const auto rates,
+                 of_all<double>(contender.rings, [&](BenchRing& ring) { return prefill_rate(ring, bench.prompt); }));
+    contender.prefill.push_back(std::ranges::fold_left(rates, 0.0, std::plus()));
   }
   if (bench.streams > 0) {
-    FLOTILLA_TRY(const double rate, rate_of_all(contender.rings, [&](BenchRing& ring) {
+    FLOTILLA_TRY(auto rounds, of_all<StreamsRound>(contender.rings, [&](BenchRing& ring) {
                    return stream_rate(ring, contender.streams_each, bench);
                  }));
-    contender.streams.push_back(rate);
+    StreamsRound together;
+    for (const auto& round : rounds) {
+      together.rate += round.rate;
+      together.stages.insert(together.stages.end(), round.stages.begin(), round.stages.end());
+    }
+    contender.streams.push_back(together.rate);
+    contender.stages.push_back(std::move(together.stages));
   }
   return {};
 }
@@ -246,21 +281,46 @@ std::vector<double> ratios(const std::vector<double>& rates, const std::vector<d
   return ratios;
 }
 
+// Of the last round.
+void print_stages(const std::vector<Contender>& all) {
+  std::println("\n{:<26} {:>6} {:>10} {:>14} {:>11}", "with the streams", "stage", "computing", "rows a step",
+               "ms a row");
+  for (const auto& one : all)
+    for (std::size_t stage = 0; const auto& [computing, rows_per_step, row_seconds] : one.stages.back())
+      std::println("{:<26} {:>6} {:>10.3f} {:>14.1f} {:>11.2f}", one.name, stage++, computing, rows_per_step,
+                   1e3 * row_seconds);
+}
+
 void print_table(const std::vector<Contender>& all, const BenchOptions& bench) {
   std::println("{:<26} {:>14} {:>11} {:>14} {:>11}", "", "prefill tok/s", "of ceiling", "streams tok/s", "of ceiling");
   for (const auto& one : all)
     std::println("{:<26} {:>14.1f} {:>11.3f} {:>14.1f} {:>11.3f}", one.name, median(one.prefill),
                  median(ratios(one.prefill, all[0].prefill)), median(one.streams),
                  median(ratios(one.streams, all[0].streams)));
+  if (bench.streams > 0) print_stages(all);
+  if (bench.prompt == 0) return;
   const auto pieces = std::max(1U, bench.prompt / chunk_rows), stages = static_cast<std::uint32_t>(bench.layers.size());
   std::println("{} pieces over {} stages can reach {:.3f} of the ceiling.", pieces, stages,
                static_cast<double>(pieces) / (pieces + stages - 1));
 }
 
+nlohmann::json json_of(const std::vector<std::vector<StageUse>>& rounds) {
+  auto json = nlohmann::json::array();
+  for (const auto& stages : rounds) {
+    auto& round = json.emplace_back(nlohmann::json::array());
+    for (const auto& [computing, rows_per_step, row_seconds] : stages)
+      round.push_back({{"computing", computing}, {"rows_per_step", rows_per_step}, {"row_seconds", row_seconds}});
+  }
+  return json;
+}
+
 void print_json(const std::vector<Contender>& all) {
   auto rows = nlohmann::json::array();
   for (const auto& one : all)
-    rows.push_back({{"name", one.name}, {"prefill_tok_per_s", one.prefill}, {"streams_tok_per_s", one.streams}});
+    rows.push_back({{"name", one.name},
+                    {"prefill_tok_per_s", one.prefill},
+                    {"streams_tok_per_s", one.streams},
+                    {"stages", json_of(one.stages)}});
   std::println("{}", rows.dump(1));
 }
 

@@ -208,6 +208,13 @@ void LocalRing::hear_all() {
     }
 }
 
+std::vector<StageStats> LocalRing::newest_stats() const {
+  std::vector<StageStats> newest;
+  for (std::size_t index = 0; index < stats_.size(); index += members())
+    newest.push_back(stats_[index].empty() ? StageStats{} : stats_[index].rbegin()->second);
+  return newest;
+}
+
 std::vector<StageStats> LocalRing::common_stats() {
   Frame frame;
   for (std::size_t index = 0; index < lines_.size(); ++index)

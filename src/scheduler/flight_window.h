@@ -1,16 +1,23 @@
 // How many steps of a ring to have under way: one for each stage, and more where round trips are long, since a stage
 // that waits for frames on their way computes nothing.
 //
-// Idle and unqueued together say that one more would help: the head waited although it had work, and even so a step
+// Idle and unqueued together say that one more might help: the head waited although it had work, and even so a step
 // came back as soon as one that had the ring to itself. Where a step waits behind others, in front of whichever stage
 // is the slowest, more of them would only wait longer. Source: congestion avoidance by delay (TCP Vegas, Brakmo and
-// Peterson 1995). Machines and links change, so every thousand steps it begins afresh. In: how long steps took.   Out:
-// a number of steps.   Thread: the head's.
+// Peterson 1995).
+//
+// Might, because the head does not see whether the others waited too, and because answers that are split into more
+// steps have fewer rows in each, which kernels may compute at a higher price. So one more is tried, and kept where rows
+// come back faster than before; where not, the next trial is twice as far off. Machines and links change, so every
+// thousand steps it begins afresh.
+//
+// In: how long steps took.   Out: a number of steps.   Thread: the head's.
 #pragma once
 
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 
 namespace flotilla {
 
@@ -20,7 +27,7 @@ class FlightWindow {
  public:
   using Duration = std::chrono::steady_clock::duration;
 
-  explicit FlightWindow(std::uint32_t stages) : stages_(stages), steps_(stages) {}
+  explicit FlightWindow(std::uint32_t stages);
 
   std::uint32_t steps() const { return steps_; }
 
@@ -33,17 +40,30 @@ class FlightWindow {
   void saw(const Returned& step);
 
  private:
+  // Steps that came back one after another with the same number under way.
+  struct Period {
+    std::uint32_t steps = 0;
+    std::uint64_t rows = 0;
+    Duration passed{}, idle{};
+    std::array<Duration, 16> shortest{};  // round by class of rows; zero: none was seen
+    double idle_share() const;
+    double rows_each() const { return static_cast<double>(rows) / steps; }
+    double rows_per_second() const;
+  };
+
   static std::size_t size_class(std::uint32_t rows);
-  void judge(Duration shortest, Duration recent);
+  void judge(double queued);
+  bool has_paid(const Period& before, const Period& trial);
+  void change_steps(std::uint32_t steps);
   void begin_afresh();
 
   std::uint32_t stages_;
   std::uint32_t steps_;
-  std::array<Duration, 16> shortest_{};  // round by class of rows; zero: never seen
-  // Since steps_ changed or was last judged.
-  std::array<Duration, 16> recent_{};
-  Duration idle_{}, passed_{};
-  std::uint32_t seen_ = 0;
+  std::array<Duration, 16> shortest_{};  // ever, as in Period
+  Period period_;
+  std::uint32_t begun_before_;  // steps still to come back that fill the ring or were begun before steps_ changed
+  std::optional<Period> before_trial_;
+  std::uint32_t rest_ = 0, next_rest_;  // periods until one more may be tried, and after the next trial in vain
   std::uint32_t seen_since_afresh_ = 0;
 };
 

@@ -657,48 +657,94 @@ TEST(Scheduler, FailAllForgetsEveryStepUnderWay) {
   EXPECT_EQ(model.answers[asked.id], answer_alone(asked, 4096));
 }
 
-// A ring whose stages take so long for a step each, with `latency` for all its hops together, kept busy for `steps`.
-std::uint32_t steps_found(std::vector<std::chrono::milliseconds> stages, std::chrono::milliseconds latency, int steps) {
-  FlightWindow window(static_cast<std::uint32_t>(stages.size()));
-  std::vector<std::chrono::milliseconds> free_at(stages.size());
-  std::deque<std::pair<std::chrono::milliseconds, std::chrono::milliseconds>> under_way;  // begun, back
-  std::chrono::milliseconds now{}, done{}, idle{};
+// A ring that has always something to do, and whose stages take so long for a step of `rows`.
+struct ModelledRing {
+  std::vector<std::chrono::milliseconds> stages;
+  std::chrono::milliseconds latency{};  // of all its hops together
+  // Rows that all steps together have, so that more steps have fewer each; 0: every step has eight, as many as it
+  // likes.
+  std::uint32_t rows = 0;
+  double price_of_few = 1;  // of a row where a step has fewer than half of all rows
+};
+
+struct FoundSteps {
+  std::uint32_t at_the_end = 0;
+  int beyond_stages = 0;  // how many of the steps were begun while more were under way than there are stages
+};
+
+FoundSteps steps_found(const ModelledRing& ring, int steps) {
+  using Milliseconds = std::chrono::duration<double, std::milli>;
+  const auto stage_count = static_cast<std::uint32_t>(ring.stages.size());
+  FlightWindow window(stage_count);
+  std::vector<Milliseconds> free_at(ring.stages.size());
+  struct Step {
+    std::uint32_t rows = 0;
+    Milliseconds begun{}, back{};
+  };
+  std::deque<Step> under_way;
+  Milliseconds now{}, done{};
+  FoundSteps found;
+  const auto whole = [](Milliseconds time) { return std::chrono::duration_cast<FlightWindow::Duration>(time); };
   for (int step = 0; step < steps;) {
     if (under_way.size() < window.steps()) {
-      auto at = now = free_at[0] = std::max(now, free_at[0]) + stages[0];
-      for (std::size_t stage = 1; stage < stages.size(); ++stage)
-        at = free_at[stage] = std::max(at, free_at[stage]) + stages[stage];
-      under_way.push_back({now - stages[0], at + latency});
+      const auto rows = ring.rows == 0 ? 8 : (ring.rows + window.steps() - 1) / window.steps();
+      double share = 1;  // of what a step with a stage's part of the rows takes
+      if (ring.rows > 0) share = static_cast<double>(rows * stage_count) / ring.rows;
+      if (share < 1) share *= ring.price_of_few;
+      auto at = now = free_at[0] = std::max(now, free_at[0]) + ring.stages[0] * share;
+      for (std::size_t stage = 1; stage < ring.stages.size(); ++stage)
+        at = free_at[stage] = std::max(at, free_at[stage]) + ring.stages[stage] * share;
+      under_way.push_back({rows, now - ring.stages[0] * share, at + ring.latency});
+      if (window.steps() > stage_count) ++found.beyond_stages;
       continue;
     }
-    const auto [begun, back] = under_way.front();
+    const auto [rows, begun, back] = under_way.front();
     under_way.pop_front();
-    idle = std::max(back, now) - now;
+    const auto idle = std::max(back, now) - now;
     now += idle;
-    window.saw({.rows = 8, .round = now - begun, .interval = now - std::max(done, begun), .idle = idle});
+    window.saw({.rows = rows,
+                .round = whole(now - begun),
+                .interval = whole(now - std::max(done, begun)),
+                .idle = whole(idle)});
     done = now;
     ++step;
   }
-  return window.steps();
+  found.at_the_end = window.steps();
+  return found;
 }
 
 TEST(FlightWindow, StagesOfOnePlaceHaveAStepEach) {
-  EXPECT_EQ(steps_found({10ms}, 100ms, 200), 1u);
-  EXPECT_EQ(steps_found({10ms, 10ms}, 0ms, 200), 2u);
-  EXPECT_EQ(steps_found({10ms, 9ms, 10ms}, 1ms, 200), 3u);
+  EXPECT_EQ(steps_found({{10ms}, 100ms}, 200).at_the_end, 1u);
+  EXPECT_EQ(steps_found({{10ms, 10ms}}, 200).at_the_end, 2u);
+  EXPECT_EQ(steps_found({{10ms, 9ms, 10ms}, 1ms}, 200).at_the_end, 3u);
 }
 
 TEST(FlightWindow, AnUnevenRingGainsNothingByMore) {
-  for (const auto slow : {13ms, 20ms, 40ms}) {
-    EXPECT_LE(steps_found({10ms, slow}, 0ms, 200), 3u) << slow.count();
-    EXPECT_LE(steps_found({slow, 10ms}, 0ms, 200), 3u) << slow.count();
+  for (const auto slow : {13ms, 20ms, 40ms})
+    for (const auto& stages : {std::vector{10ms, slow}, std::vector{slow, 10ms}}) {
+      const auto found = steps_found({.stages = stages}, 1000);
+      EXPECT_LT(found.beyond_stages, 80) << slow.count() << ": a few trials";
+    }
+}
+
+// 64 answers on two stages: two steps of 32 rows, or three of 22 whose rows are dearer.
+TEST(FlightWindow, AnswersAreNotSplitFurtherWhereTheirRowsThenCostMore) {
+  for (const double price : {1.0, 1.2, 1.5}) {
+    const auto found = steps_found({.stages = {255ms, 300ms}, .rows = 64, .price_of_few = price}, 1000);
+    EXPECT_LT(found.beyond_stages, 80) << price << ": a few trials";
   }
 }
 
 TEST(FlightWindow, LongRoundTripsAreHiddenBySoManyStepsAsFitIntoThem) {
-  EXPECT_EQ(steps_found({25ms, 25ms}, 50ms, 200), 4u);
-  EXPECT_THAT(steps_found({10ms, 20ms}, 50ms, 200), testing::AnyOf(4u, 5u));
-  EXPECT_EQ(steps_found({1ms, 1ms}, 50ms, 600), steps_under_way_max);
+  EXPECT_EQ(steps_found({{25ms, 25ms}, 50ms}, 200).at_the_end, 4u);
+  EXPECT_THAT(steps_found({{10ms, 20ms}, 50ms}, 200).at_the_end, testing::AnyOf(4u, 5u));
+  EXPECT_EQ(steps_found({{1ms, 1ms}, 50ms}, 600).at_the_end, steps_under_way_max);
+}
+
+// Rows that cost the same in smaller steps come faster in more of them, however few milliseconds each.
+TEST(FlightWindow, AnswersAreSplitFurtherWhereTheWayIsLong) {
+  EXPECT_GT(steps_found({.stages = {100ms, 100ms}, .latency = 200ms, .rows = 64}, 600).at_the_end, 3u);
+  EXPECT_GT(steps_found({.stages = {100ms, 100ms}, .latency = 200ms, .rows = 64}, 600).beyond_stages, 500);
 }
 
 // Steps until a request of `tokens` has its answer, which must be the one it would have had without guesses.
@@ -725,16 +771,16 @@ TEST(Scheduler, ATextThatRepeatsItselfTakesFewerStepsAndGivesTheSameAnswer) {
 TEST(Scheduler, GuessesThatAConstraintForbidsAreNotTried) {
   for (const std::size_t allowed : {std::size_t{0}, std::size_t{2}}) {
     std::size_t asked_for = 0;
-    FakeModel model({.sequences = 1,
-                     .allowed_guesses =
-                         [&](const GenerateRequest& request, std::span<const TokenId> answer,
-                             std::span<const TokenId> guesses) {
-                           EXPECT_TRUE(request.constraint.any());
-                           EXPECT_EQ(answer.size(), model.answers[request.id].size());
-                           ++asked_for;
-                           return std::min(allowed, guesses.size());
-                         }},
-                    repetitive_token);
+    FakeModel model(
+        {.sequences = 1,
+         .allowed_guesses =
+             [&](const GenerateRequest& request, std::span<const TokenId> answer, std::span<const TokenId> guesses) {
+               EXPECT_TRUE(request.constraint.any());
+               EXPECT_EQ(answer.size(), model.answers[request.id].size());
+               ++asked_for;
+               return std::min(allowed, guesses.size());
+             }},
+        repetitive_token);
     auto asked = request(1, counting(12), 100);
     asked.constraint = {ConstraintKind::regex, ".*"};
     ASSERT_TRUE(model.scheduler().submit(asked, {}));
