@@ -167,8 +167,8 @@ class Node(flotilla.Node):
 
 
 class Fleet:
-    """A node on each machine, each with one thread and told not to measure itself: a node that finds nothing to do would use
-    the moment, and others on its core are being measured. `models` names files, so that one file may be loaded several times.
+    """A node on each machine, each with one thread and told not to measure itself unasked: a node that finds nothing to do would
+    use the moment, and others on its core are being measured. `models` names files, so that one file may be loaded several times.
 
     A fleet has one placement for each name: under several names the same weights can lie in a ring, in a tensor group
     and whole on each machine, ready to be measured in turns without loading in between.
@@ -212,6 +212,15 @@ class Fleet:
 
     def __getitem__(self, name):
         return self.nodes[name]
+
+    def measure(self):
+        """Each in its turn, until each knows what all have measured."""
+        for node in self.nodes.values():
+            node.measure()
+        for node in self.nodes.values():
+            wait_until(
+                lambda: all(known.get("rates") for known in node.get("/cluster").json()["nodes"]), 30, "the rates to be known"
+            )
 
 
 class LoneNode:

@@ -40,8 +40,9 @@ SERVER_STREAMS = 16
 
 
 class Bench:
-    def __init__(self, report, model, pairs, size):
+    def __init__(self, report, model, pairs, size, layers=None):
         self.report, self.model, self.pairs, self.sizes = report, model, pairs, SIZES[size]
+        self.layers = layers  # of the two machines of `streams`, where not the planner's division
         self.seeds = itertools.count(1)
         self.void = []  # why the figures of this run do not count
 
@@ -202,10 +203,14 @@ def counted(cable, measure, tokens, prompt_alone=None):
 
 
 class Pair:
-    """Two machines with the model in a ring or a group over both, and whole on each for the ceiling."""
+    """Two machines with the model in a ring or a group over both, and whole on each for the ceiling. Layers are divided
+    by memory, as is said, or by what the machines measured of themselves."""
 
-    def __init__(self, bench, stack, mode=None, sequences=1, context=512, flags=(), copies=True):
-        self.bench, self.mode = bench, mode
+    def __init__(
+        self, bench, stack, mode=None, sequences=1, context=512, flags=(), copies=True, layers=None, measured=False
+    ):
+        self.bench, self.mode, self.measured = bench, mode, measured
+        self.division = {"layers": layers} if layers else {}
         self.cable = stack.enter_context(machines.Machines(CORES))
         self.fleets = stack
         names = ["both", "copy-a", "copy-b"] if copies else ["both"]
@@ -220,8 +225,12 @@ class Pair:
         self.copies = [(a, "copy-a"), (b, "copy-b")]
 
     def load_both(self, fleet=None):
-        node = (fleet or self.fleet)["a"]
-        node.load("both", nodes=["a", "b"], mode=self.mode or "pipeline", **self.wishes)
+        fleet = fleet or self.fleet
+        node = fleet["a"]
+        if self.measured:
+            fleet.measure()
+        placement = node.load("both", nodes=["a", "b"], mode=self.mode or "pipeline", **self.wishes, **self.division)
+        self.layers = [stage["layers"][1] - stage["layers"][0] for stage in placement["stages"]]
         answers_of(self.bench, [(node, "both", 1)], 16, 4)  # warms it up
         return node
 
@@ -376,9 +385,12 @@ def many_streams(bench):
 def streams_at(bench, count):
     prompt, tokens = bench.sizes.short, bench.sizes.stream_tokens
     with contextlib.ExitStack() as stack:
-        pair = Pair(bench, stack, "pipeline", sequences=count, context=prompt + tokens + 16)
+        context = prompt + tokens + 16
+        pair = Pair(bench, stack, "pipeline", sequences=count, context=context, layers=bench.layers, measured=True)
         node = pair.load_both()
+        note = "Layers: %s" % " and ".join(map(str, pair.layers))
         far = pair.other_fleet(["--link-model", HALF_OF_50_MS])
+        note += "; with 50 ms round trip %s." % " and ".join(map(str, pair.layers))
         pair.warm_copies()
         sides = {
             "cable": lambda: counted(
@@ -396,7 +408,7 @@ def streams_at(bench, count):
             Line("packets on the cable for a token, prompts included", ("cable", "packets_per_token"), unit=""),
         ]
         title = "Two machines, %d streams through a pipeline, prompts of %d tokens and answers of %d"
-        bench.compare(title % (count, prompt, tokens), "streams-%d" % count, sides, lines)
+        bench.compare(title % (count, prompt, tokens), "streams-%d" % count, sides, lines, [note])
 
 
 # --- Benchmarks that stand for themselves -----------------------------------------------------------------------------

@@ -93,7 +93,7 @@ Status run_stage(const MachineOptions& options) {
                                       .before_step = {}};
     return make_stub_stage(
         script, {.layer_seconds = [&](double rows, double seen) { return cost.layer_seconds(rates, rows, seen); },
-                 .head_seconds = cost.head_seconds(rates)});
+                 .head_seconds = cost.head_seconds(rates, 1)});
   };
   return run_runner(make_tcp_link(Descriptor(options.fd)), {.link_model = options.link}, load);
 }

@@ -129,8 +129,8 @@ double ModelCost::shared_seconds(std::span<const SharedWork> group, double rows,
   return (1 - overheads_.whole_share) * slowest + overheads_.whole_share * whole;
 }
 
-double ModelCost::head_seconds(const MachineRates& rates) const {
-  return as_gib(static_cast<double>(output_.bytes)) * seconds_per_gib(rates, output_.type, 1);
+double ModelCost::head_seconds(const MachineRates& rates, double rows) const {
+  return as_gib(static_cast<double>(output_.bytes)) * seconds_per_gib(rates, output_.type, rows);
 }
 
 double ModelCost::hop_seconds(const LinkCost& link, double rows) const {
@@ -141,11 +141,11 @@ double ModelCost::wire_seconds(const LinkCost& link, double rows) const {
   return rows * width_ * overheads_.value_bytes / link.bytes_per_second;
 }
 
-double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const {
+double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows) const {
   double slowest = 0;
-  for (const SharedWork& member : group) slowest = std::max(slowest, member.share * head_seconds(*member.rates));
+  for (const SharedWork& member : group) slowest = std::max(slowest, member.share * head_seconds(*member.rates, rows));
   if (group.size() < 2) return slowest;
-  const double logits_bytes = (1 - group.front().share) * vocabulary_ * sizeof(float);
+  const double logits_bytes = rows * (1 - group.front().share) * vocabulary_ * sizeof(float);
   return slowest + overheads_.exchange_seconds + worst.latency_seconds + logits_bytes / worst.bytes_per_second;
 }
 

@@ -46,8 +46,9 @@ class ModelCost {
   // One layer (the mean of the model's) for `rows` rows that each see `seen_tokens` before them.
   double layer_seconds(const MachineRates& rates, double rows, double seen_tokens) const;
   double layer_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows, double seen_tokens) const;
-  double head_seconds(const MachineRates& rates) const;                                 // output head, one row
-  double head_seconds(std::span<const SharedWork> group, const LinkCost& worst) const;  // the first gets all logits
+  double head_seconds(const MachineRates& rates, double rows) const;  // output head
+  // The group's first gets all logits.
+  double head_seconds(std::span<const SharedWork> group, const LinkCost& worst, double rows) const;
   double hop_seconds(const LinkCost& link, double rows) const;   // activations of `rows` rows to the next stage
   double wire_seconds(const LinkCost& link, double rows) const;  // of these, what keeps the next ones waiting
   double exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const;  // one sum over a group

@@ -34,13 +34,14 @@ TEST(Cost, ALayerIsItsProductsItsAttentionAndItsOwnTime) {
   EXPECT_NEAR(cost.layer_seconds(machine(10), 16, 0), 0.025 + 1e-4, 1e-12);
   EXPECT_NEAR(cost.layer_seconds(machine(10), 12, 0), 0.01875 + 1e-4, 1e-12) << "between what was measured";
   EXPECT_NEAR(cost.layer_seconds(machine(10), 1024, 0), 1.6 + 1e-4, 1e-9) << "beyond it";
-  EXPECT_NEAR(cost.head_seconds(machine(10)), 0.05, 1e-12);
+  EXPECT_NEAR(cost.head_seconds(machine(10), 1), 0.05, 1e-12);
+  EXPECT_NEAR(cost.head_seconds(machine(10), 16), 0.1, 1e-12);
 }
 
 TEST(Cost, ATypeThatWasNotMeasuredCountsAsTheSlowest) {
   auto rates = machine(10, "Q8_0");
   rates.kernels.push_back(machine(5, "F16").kernels[0]);
-  EXPECT_NEAR(ModelCost(model(), chat, {}).head_seconds(rates), 0.1, 1e-12);
+  EXPECT_NEAR(ModelCost(model(), chat, {}).head_seconds(rates, 1), 0.1, 1e-12);
 }
 
 TEST(Cost, AWindowBoundsWhatAttentionReads) {
@@ -80,7 +81,9 @@ TEST(Cost, AGroupPartsTheOutputHeadAndSendsTheLogits) {
   const auto fast = machine(30), slow = machine(10);
   const std::vector<SharedWork> group{{&fast, 0.75}, {&slow, 0.25}};
   const LinkCost link{.latency_seconds = 1e-3, .bytes_per_second = 1e9};
-  EXPECT_NEAR(cost.head_seconds(group, link), 0.5 * 0.25 / 10 + 1e-3 + 0.25 * 1e6 / 1e9, 1e-12);
+  EXPECT_NEAR(cost.head_seconds(group, link, 1), 0.5 * 0.25 / 10 + 1e-3 + 0.25 * 1e6 / 1e9, 1e-12);
+  EXPECT_NEAR(cost.head_seconds(group, link, 4), 0.5 * 0.25 / 10 + 1e-3 + 4 * 0.25 * 1e6 / 1e9, 1e-12)
+      << "logits of each row";
 }
 
 TEST(Cost, AGroupIsAsFastAsItsSlowestPartAndItsTwoSums) {

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -266,6 +268,39 @@ TEST(Planner, ManyMachinesAreChosenByMemory) {
   Fleet larger = fleet;
   larger.with("z", 100 * gib);
   EXPECT_THAT(names(*plan(larger.view, shape, {})), ElementsAre("z"));
+}
+
+// The least time of the slowest stage over every division.
+double soonest(std::uint32_t layers, const std::vector<BusyStage>& stages, std::size_t at = 0, double slowest = 0) {
+  if (at == stages.size()) return layers == 0 ? slowest : std::numeric_limits<double>::infinity();
+  double best = std::numeric_limits<double>::infinity();
+  for (std::uint32_t count = 1; count <= std::min(layers, stages[at].room); ++count) {
+    const double end = stages[at].fixed_seconds + count * stages[at].layer_seconds;
+    best = std::min(best, soonest(layers - count, stages, at + 1, std::max(slowest, end)));
+  }
+  return best;
+}
+
+TEST(Planner, NoDivisionEndsTheSlowestStageSoonerThanEvenLayers) {
+  std::mt19937 random(11);
+  const auto up_to = [&](std::uint32_t most) { return static_cast<std::uint32_t>(1 + random() % most); };
+  int held = 0;
+  for (int fleet = 0; fleet < 300; ++fleet) {
+    std::vector<BusyStage> stages(up_to(4));
+    for (auto& stage : stages) stage = {.layer_seconds = up_to(9) * 1.0, .fixed_seconds = 0, .room = up_to(12)};
+    stages.front().fixed_seconds = up_to(40);
+    const auto layers = even_layers(16, stages);
+    const double best = soonest(16, stages);
+    EXPECT_EQ(layers.empty(), std::isinf(best)) << fleet;
+    if (layers.empty()) continue;
+    ++held;
+    double slowest = 0;
+    for (std::size_t at = 0; at < stages.size(); ++at)
+      slowest = std::max(slowest, stages[at].fixed_seconds + layers[at] * stages[at].layer_seconds);
+    EXPECT_EQ(slowest, best) << fleet;
+    EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), 0U), 16U);
+  }
+  EXPECT_GT(held, 100);
 }
 
 TEST(Planner, SharesAreExactToOneLayer) {

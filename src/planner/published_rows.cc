@@ -33,7 +33,7 @@ OneToken nominal(const PublishedRow& row) {
   ImaginedFleet alone;
   alone.machines = {row.machine};
   const MachineRates rates = imagine(alone, *shape).self().info.rates;
-  return {row.model.layers * cost.layer_seconds(rates, 1, cost.seen_while_answering()), cost.head_seconds(rates)};
+  return {row.model.layers * cost.layer_seconds(rates, 1, cost.seen_while_answering()), cost.head_seconds(rates, 1)};
 }
 
 double mean(const std::vector<double>& values) {

@@ -1,6 +1,8 @@
 #include "planner/split.h"
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/check.h"
@@ -73,6 +75,25 @@ std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>
     first = end;
   }
   return ranges;
+}
+
+// Each next layer goes to the stage that is soonest done with it. No division ends sooner: where the slowest stage got
+// its last layer, every other would have ended as late with that one, or had no room for it.
+std::vector<std::uint32_t> even_layers(std::uint32_t layer_count, const std::vector<BusyStage>& stages) {
+  std::vector<std::uint32_t> layers(stages.size(), 1);
+  const auto end_with_one_more = [&](std::size_t at) {
+    if (layers[at] >= stages[at].room) return std::numeric_limits<double>::infinity();
+    return stages[at].fixed_seconds + (layers[at] + 1) * stages[at].layer_seconds;
+  };
+  std::vector<std::size_t> all(stages.size());
+  std::iota(all.begin(), all.end(), 0);
+  if (layer_count < stages.size()) return {};
+  for (auto left = layer_count - static_cast<std::uint32_t>(stages.size()); left > 0; --left) {
+    const auto soonest = *std::ranges::min_element(all, {}, end_with_one_more);
+    if (std::isinf(end_with_one_more(soonest))) return {};
+    ++layers[soonest];
+  }
+  return layers;
 }
 
 std::vector<std::uint32_t> largest_remainder(std::uint32_t total, const std::vector<std::uint64_t>& weights) {

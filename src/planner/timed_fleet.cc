@@ -21,6 +21,9 @@ constexpr std::size_t group_members_max = 8;
 // With like speed the head is who has the file, then who is asked: nothing is copied, and answers have one way less.
 constexpr double preference_with_file = 0.97, preference_of_self = 0.99;
 
+// Steps of fewer rows cost about what one row costs, and a plan for one user suits them.
+constexpr double many_rows_min = 8;
+
 constexpr double rounding_bytes = 16;  // parts of a share are rounded up, one by one
 
 // What is left over belongs to the last piece.
@@ -64,16 +67,20 @@ void TimedFleet::add_machines() {
   }
 }
 
-void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
+std::vector<SharedWork> TimedFleet::work_shared_by(const PlannedUnit& unit) const {
   std::vector<SharedWork> group;
-  SearchUnit entry;
-  for (std::size_t i = 0; i < unit.members.size(); ++i) {
-    entry.machines |= std::uint64_t{1} << unit.members[i];
+  for (std::size_t i = 0; i < unit.members.size(); ++i)
     group.push_back({&candidates_[unit.members[i]].member->info.rates, unit.shares[i]});
-  }
+  return group;
+}
+
+void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
+  const auto group = work_shared_by(unit);
+  SearchUnit entry;
+  for (const auto member : unit.members) entry.machines |= std::uint64_t{1} << member;
   const LinkCost worst = links_.worst(unit.members);
   entry.layer_seconds = cost_.layer_seconds(group, worst, 1, cost_.seen_while_answering());
-  entry.head_seconds = cost_.head_seconds(group, worst);
+  entry.head_seconds = cost_.head_seconds(group, worst, 1);
   entry.capacity = layers_anywhere(candidate, work_.layer_count());
   entry.capacity_as_head = candidate.end_as_head;
   const Member& first = *candidate.member;
@@ -162,13 +169,37 @@ void TimedFleet::price_hops() {
   problem_.prompt.wire_seconds = priced([&](const LinkCost& link) { return cost_.wire_seconds(link, piece_rows()); });
 }
 
+// Of a ring for many answers at a time, each step of which has its part of them: what the expected prompt and answer of
+// one of them take in each stage. Empty where it is for few.
+std::vector<std::uint32_t> TimedFleet::layers_for_many(const std::vector<std::size_t>& ring) const {
+  const double rows = static_cast<double>(work_.sequences) / static_cast<double>(ring.size());
+  if (ring.size() < 2 || rows < many_rows_min) return {};
+  const double steps = wishes_.use.answer_tokens / rows;
+  std::vector<BusyStage> stages;
+  for (const auto at : ring) {
+    const auto group = work_shared_by(units_[at]);
+    const LinkCost worst = links_.worst(units_[at].members);
+    const SearchUnit& unit = problem_.units[at];
+    const bool is_head = stages.empty();
+    stages.push_back({.layer_seconds = problem_.prompt.count * unit.piece_layer_seconds +
+                                       steps * cost_.layer_seconds(group, worst, rows, cost_.seen_while_answering()),
+                      .fixed_seconds = is_head ? steps * cost_.head_seconds(group, worst, rows) : 0,
+                      .room = is_head ? unit.capacity_as_head : unit.capacity});
+  }
+  return even_layers(work_.layer_count(), stages);
+}
+
 std::optional<TimedPlan> TimedFleet::settled(const std::optional<FoundPlan>& found) const {
   if (!found) return std::nullopt;
-  auto ranges = split_layers(holders_, found->ring, work_, found->layers);
+  const auto for_many = layers_for_many(found->ring);
+  auto ranges = split_layers(holders_, found->ring, work_, for_many.empty() ? found->layers : for_many);
   if (!ranges) return std::nullopt;
   std::vector<std::uint32_t> counts;
   for (const auto range : *ranges) counts.push_back(range.count());
-  TimedPlan plan{.units = {}, .ranges = *std::move(ranges), .figures = judge(problem_, found->ring, counts)};
+  TimedPlan plan{.units = {},
+                 .ranges = *std::move(ranges),
+                 .figures = judge(problem_, found->ring, counts),
+                 .is_for_many = !for_many.empty() && counts != found->layers};
   for (const auto unit : found->ring) plan.units.push_back(units_[unit]);
   return plan;
 }
@@ -291,6 +322,7 @@ std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidat
 
 std::vector<std::string> TimedFleet::notes(const TimedPlan& plan) const {
   std::vector<std::string> notes;
+  if (plan.is_for_many) notes.push_back(std::format("layers are divided for {} answers at a time", work_.sequences));
   const auto check_pair = [&](std::size_t from, std::size_t to) {
     if (from == to || links_.is_measured(from, to)) return;
     const LinkCost& link = links_.between(from, to);

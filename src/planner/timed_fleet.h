@@ -29,7 +29,8 @@ struct PlannedUnit {
 struct TimedPlan {
   std::vector<PlannedUnit> units;
   std::vector<LayerRange> ranges;
-  FoundPlan figures;  // its ring counts units of the fleet
+  FoundPlan figures;         // its ring counts units of the fleet
+  bool is_for_many = false;  // divided otherwise than one user's answer would have it
 };
 
 class TimedFleet {
@@ -45,7 +46,8 @@ class TimedFleet {
 
   double stage_token_seconds(const TimedPlan& plan, std::size_t stage) const;
   std::string why_left_out(const TimedPlan& plan, std::size_t candidate) const;
-  std::vector<std::string> notes(const TimedPlan& plan) const;  // links that were assumed
+  // Links that were assumed, and that many answers at a time were planned for.
+  std::vector<std::string> notes(const TimedPlan& plan) const;
 
  private:
   void add_machines();
@@ -54,6 +56,8 @@ class TimedFleet {
   void add_unit(PlannedUnit unit, Candidate candidate);
   double piece_rows() const { return wishes_.use.prompt_tokens / problem_.prompt.count; }
   void price_hops();
+  std::vector<SharedWork> work_shared_by(const PlannedUnit& unit) const;
+  std::vector<std::uint32_t> layers_for_many(const std::vector<std::size_t>& ring) const;
   std::vector<std::size_t> island_of(std::size_t seed) const;
   std::optional<TimedPlan> settled(const std::optional<FoundPlan>& found) const;
 

@@ -124,6 +124,23 @@ TEST(TimedPlan, LayersGoToTheFastAsFarAsTheyFit) {
   }
 }
 
+// The output head takes as long as eight layers for each token of an answer, which one user notices wherever it is. Of
+// a chat with its prompt it is as much work as two.
+TEST(TimedPlan, ForManyAnswersAtATimeTheHeadHasFewerLayers) {
+  const auto view = fleet({{.name = "a"}, {.name = "b"}});
+  auto shape = model();
+  shape.output_matrix = {"Q6_K", 512 * mib};
+  const auto layers = [&](std::uint32_t sequences) {
+    const auto plan =
+        flotilla::plan(view, shape, {.mode = PlanMode::pipeline, .nodes = {"a", "b"}, .sequences = sequences});
+    const auto note = std::format("layers are divided for {} answers at a time", sequences);
+    EXPECT_EQ(std::ranges::contains(plan.value().notes, note), sequences == 64);
+    return std::pair(plan->stages.at(0).layers.count(), plan->stages.at(1).layers.count());
+  };
+  EXPECT_EQ(layers(4), std::pair(8U, 8U));
+  EXPECT_EQ(layers(64), std::pair(7U, 9U));
+}
+
 TEST(TimedPlan, AGroupIsChosenOnAQuickLinkAndNotOnASlowOne) {
   const std::vector<Machine> pair{{.name = "a"}, {.name = "b"}};
   const auto quick = planned(fleet(pair, 30e-6, 1.2e9));
