@@ -8,7 +8,8 @@
 //   together.
 //             C pieces over k stages can reach C / (C + k - 1) of it.
 //   streams   tokens a second of --streams answers at once, from when all have begun; each copy has its share of them.
-//             Beside it, how each stage spent that time: computing or waiting, and how many rows its steps had.
+//             Beside it, how each stage spent that time to a second or two, as often as stages say: computing or waiting,
+//             and how many rows its steps had.
 #include <sched.h>
 
 #include <CLI/CLI.hpp>
@@ -140,7 +141,7 @@ Result<double> prefill_rate(BenchRing& ring, std::uint32_t prompt_tokens) {
   return prompt_tokens / seconds_since(begun);
 }
 
-// What a stage did between two of its words.
+// What a stage did between two of its words; nothing where it said none meanwhile.
 struct StageUse {
   double computing = 0;      // of its time
   double rows_per_step = 0;  // of its steps
@@ -151,6 +152,7 @@ StageUse use_between(const StageStats& before, const StageStats& after) {
   const double compute = after.compute_seconds - before.compute_seconds;
   const double wait = after.wait_seconds - before.wait_seconds;
   const auto rows = static_cast<double>(after.rows - before.rows);
+  if (rows == 0) return {};
   return {.computing = compute / (compute + wait),
           .rows_per_step = rows / static_cast<double>(after.steps - before.steps),
           .row_seconds = compute / rows};

@@ -37,6 +37,7 @@ constexpr std::chrono::milliseconds look_for_commands{1};
 struct StepSent {
   std::uint64_t step = 0;
   std::size_t rows = 0, rows_back = 0;
+  bool reads = false;  // prompts
   Clock::time_point begun;
   StepTiming timing;
 };
@@ -52,7 +53,8 @@ class Head {
         plan_(plan),
         constraints_(std::move(load_tokenizer)),
         scheduler_(Scheduler::create(scheduler_options(plan, constraints_))),
-        window_(plan.stage_count),
+        reading_(FlightWindow::Work::prompts, plan.stage_count),
+        answering_(FlightWindow::Work::answers, plan.stage_count),
         meter_(node, plan, &ring, &group),
         wanted_(stage.spec().embedding_length) {
     ring_.listen_while_sending();
@@ -69,6 +71,7 @@ class Head {
   void schedule(GenerateRequest request);
   void refuse(RequestId id, Error cause, GoesOn goes_on = GoesOn::no);
   Status check_request(const GenerateRequest& request) const;
+  std::uint32_t steps_wanted() const { return (scheduler_->reads_prompts() ? reading_ : answering_).steps(); }
   Result<bool> begin_step();
   Status send(const StepBatch& batch, Clock::time_point begun);
   Result<std::span<const float>> compute(const StepBatch& batch);
@@ -89,7 +92,7 @@ class Head {
   const PrepareStage& plan_;
   Constraints constraints_;
   const std::unique_ptr<Scheduler> scheduler_;
-  FlightWindow window_;
+  FlightWindow reading_, answering_;
   Meter meter_;
   std::deque<StepSent> under_way_;
   ReceivedStep returned_;
@@ -203,7 +206,7 @@ Status Head::check_request(const GenerateRequest& request) const {
 // False where enough are under way or all requests wait for what these tell.
 Result<bool> Head::begin_step() {
   const auto begun = Clock::now();
-  const auto batch = scheduler_->next(plan_.epoch, begun, window_.steps());
+  const auto batch = scheduler_->next(plan_.epoch, begun, steps_wanted());
   send_events(scheduler_->take_events());
   if (!batch) return false;
   FLOTILLA_TRY_STATUS(send(*batch, begun));
@@ -220,6 +223,7 @@ Status Head::send(const StepBatch& batch, Clock::time_point begun) {
   under_way_.push_back({.step = batch.step,
                         .rows = batch.rows.size(),
                         .rows_back = batch.logits_rows(),
+                        .reads = batch.logits_rows() < batch.rows.size(),  // other rows always want logits
                         .begun = begun,
                         .timing = {.compute = computed - begun,
                                    .wait = Clock::now() - computed,
@@ -236,7 +240,7 @@ Result<std::span<const float>> Head::compute(const StepBatch& batch) {
 
 // The oldest step under way, where it is back or there is nothing better to do than to wait for it.
 Status Head::finish_step(bool may_begin_another) {
-  const bool full = under_way_.size() >= window_.steps();
+  const bool full = under_way_.size() >= steps_wanted();
   const auto patience = full ? for_ever : may_begin_another ? std::chrono::nanoseconds{0} : look_for_commands;
   const auto waits_from = Clock::now();
   FLOTILLA_TRY(const bool is_back, receive_step(patience));
@@ -255,10 +259,12 @@ Status Head::finish_step(bool may_begin_another) {
   sent.timing.compute += now - received;
   sent.timing.wait += std::exchange(waited_, {});
   sent.timing.round = now - sent.begun;
-  window_.saw({.rows = static_cast<std::uint32_t>(sent.rows),
-               .round = sent.timing.round,
-               .interval = now - std::max(finished_at_, sent.begun),
-               .idle = std::exchange(waited_for_nothing_, {})});
+  auto& window = sent.reads ? reading_ : answering_;
+  (sent.reads ? answering_ : reading_).interrupt();
+  window.saw({.rows = static_cast<std::uint32_t>(sent.rows),
+              .round = sent.timing.round,
+              .interval = now - std::max(finished_at_, sent.begun),
+              .idle = std::exchange(waited_for_nothing_, {})});
   finished_at_ = now;
   meter_.add_step(sent.rows, tokens_in(events), sent.timing);
   meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());

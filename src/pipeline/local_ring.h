@@ -1,6 +1,6 @@
-// A node's part in a ring, for tests and benchmarks: starts one runner per stage (per member of each stage, where
-// stages are tensor groups) on this machine, as threads of this process or processes of their own, introduces them to
-// each other and reads the answers. Runners are counted stage by stage.
+// A node's part in a ring, for tests and benchmarks: starts one runner per stage (per member of each stage, where stages
+// are tensor groups) on this machine, as threads of this process or processes of their own, introduces them to each
+// other and reads the answers. Runners are counted stage by stage.
 //
 // Thread: one.   Never: waits longer than `patience` for anything.
 #pragma once
@@ -70,8 +70,8 @@ struct LocalRingOptions {
   std::vector<std::string> files;
   std::vector<LayerRange> stages;
   std::uint32_t context_tokens = 512, sequences = 4, threads = 1;
-  std::uint32_t shards = 1;            // of each runner
-  std::vector<double> shares = {1.0};  // of a stage's members: how much of the work each does
+  std::uint32_t shards = 1;             // of each runner
+  std::vector<double> shares = {1.0};   // of a stage's members: how much of the work each does
   ActivationType activation_type = ActivationType::f32;
   double exchange_bytes_per_second = 0;  // what members are told of their links; 0: nothing
   std::chrono::milliseconds patience{60'000};

@@ -286,11 +286,12 @@ TEST(Planner, NoDivisionEndsTheSlowestStageSoonerThanEvenLayers) {
   const auto up_to = [&](std::uint32_t most) { return static_cast<std::uint32_t>(1 + random() % most); };
   int held = 0;
   for (int fleet = 0; fleet < 300; ++fleet) {
+    const auto layer_count = up_to(16);
     std::vector<BusyStage> stages(up_to(4));
-    for (auto& stage : stages) stage = {.layer_seconds = up_to(9) * 1.0, .fixed_seconds = 0, .room = up_to(12)};
+    for (auto& stage : stages) stage = {.layer_seconds = up_to(9) * 1.0, .fixed_seconds = 0, .room = up_to(13) - 1};
     stages.front().fixed_seconds = up_to(40);
-    const auto layers = even_layers(16, stages);
-    const double best = soonest(16, stages);
+    const auto layers = even_layers(layer_count, stages);
+    const double best = soonest(layer_count, stages);
     EXPECT_EQ(layers.empty(), std::isinf(best)) << fleet;
     if (layers.empty()) continue;
     ++held;
@@ -298,7 +299,7 @@ TEST(Planner, NoDivisionEndsTheSlowestStageSoonerThanEvenLayers) {
     for (std::size_t at = 0; at < stages.size(); ++at)
       slowest = std::max(slowest, stages[at].fixed_seconds + layers[at] * stages[at].layer_seconds);
     EXPECT_EQ(slowest, best) << fleet;
-    EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), 0U), 16U);
+    EXPECT_EQ(std::accumulate(layers.begin(), layers.end(), 0U), layer_count);
   }
   EXPECT_GT(held, 100);
 }

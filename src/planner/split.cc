@@ -77,9 +77,11 @@ std::optional<std::vector<LayerRange>> split_layers(const std::vector<Candidate>
   return ranges;
 }
 
-// Each next layer goes to the stage that is soonest done with it. No division ends sooner: where the slowest stage got
-// its last layer, every other would have ended as late with that one, or had no room for it.
+// Each has a layer, and each next one goes to the stage that is soonest done with it. No division ends sooner: where
+// the slowest stage got its last layer, every other would have ended no earlier with that one, or had no room for it.
 std::vector<std::uint32_t> even_layers(std::uint32_t layer_count, const std::vector<BusyStage>& stages) {
+  const bool has_room = std::ranges::none_of(stages, [](const BusyStage& stage) { return stage.room == 0; });
+  if (stages.empty() || !has_room || layer_count < stages.size()) return {};
   std::vector<std::uint32_t> layers(stages.size(), 1);
   const auto end_with_one_more = [&](std::size_t at) {
     if (layers[at] >= stages[at].room) return std::numeric_limits<double>::infinity();
@@ -87,7 +89,6 @@ std::vector<std::uint32_t> even_layers(std::uint32_t layer_count, const std::vec
   };
   std::vector<std::size_t> all(stages.size());
   std::iota(all.begin(), all.end(), 0);
-  if (layer_count < stages.size()) return {};
   for (auto left = layer_count - static_cast<std::uint32_t>(stages.size()); left > 0; --left) {
     const auto soonest = *std::ranges::min_element(all, {}, end_with_one_more);
     if (std::isinf(end_with_one_more(soonest))) return {};

@@ -21,7 +21,7 @@ constexpr std::size_t group_members_max = 8;
 // With like speed the head is who has the file, then who is asked: nothing is copied, and answers have one way less.
 constexpr double preference_with_file = 0.97, preference_of_self = 0.99;
 
-// Steps of fewer rows cost about what one row costs, and a plan for one user suits them.
+// Few answers are seldom under way all at once, and a plan for one user suits them.
 constexpr double many_rows_min = 8;
 
 constexpr double rounding_bytes = 16;  // parts of a share are rounded up, one by one
@@ -196,10 +196,9 @@ std::optional<TimedPlan> TimedFleet::settled(const std::optional<FoundPlan>& fou
   if (!ranges) return std::nullopt;
   std::vector<std::uint32_t> counts;
   for (const auto range : *ranges) counts.push_back(range.count());
-  TimedPlan plan{.units = {},
-                 .ranges = *std::move(ranges),
-                 .figures = judge(problem_, found->ring, counts),
-                 .is_for_many = !for_many.empty() && counts != found->layers};
+  TimedPlan plan{
+      .units = {}, .ranges = *std::move(ranges), .figures = judge(problem_, found->ring, counts), .for_one = {}};
+  if (!for_many.empty() && for_many != found->layers) plan.for_one = found;
   for (const auto unit : found->ring) plan.units.push_back(units_[unit]);
   return plan;
 }
@@ -263,7 +262,7 @@ double TimedFleet::stage_token_seconds(const TimedPlan& plan, std::size_t stage)
 // The same machines with this one, as a stage or as one more member, whichever is better; then what that adds and
 // saves.
 std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidate) const {
-  const FoundPlan& chosen = plan.figures;
+  const FoundPlan& chosen = plan.searched();
   auto with = chosen.ring;
   with.push_back(candidate);
   const auto longer = best_of_set(problem_, with);
@@ -322,7 +321,10 @@ std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidat
 
 std::vector<std::string> TimedFleet::notes(const TimedPlan& plan) const {
   std::vector<std::string> notes;
-  if (plan.is_for_many) notes.push_back(std::format("layers are divided for {} answers at a time", work_.sequences));
+  if (plan.for_one)
+    notes.push_back(
+        std::format("layers are divided for {} answers at a time; a token of one alone takes {}, by its own plan {}",
+                    work_.sequences, in_ms(plan.figures.token_seconds), in_ms(plan.for_one->token_seconds)));
   const auto check_pair = [&](std::size_t from, std::size_t to) {
     if (from == to || links_.is_measured(from, to)) return;
     const LinkCost& link = links_.between(from, to);

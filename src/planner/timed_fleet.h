@@ -29,8 +29,9 @@ struct PlannedUnit {
 struct TimedPlan {
   std::vector<PlannedUnit> units;
   std::vector<LayerRange> ranges;
-  FoundPlan figures;         // its ring counts units of the fleet
-  bool is_for_many = false;  // divided otherwise than one user's answer would have it
+  FoundPlan figures;                 // its ring counts units of the fleet
+  std::optional<FoundPlan> for_one;  // where layers are divided otherwise, for many answers: as one user would have it
+  const FoundPlan& searched() const { return for_one ? *for_one : figures; }
 };
 
 class TimedFleet {

@@ -57,6 +57,7 @@ class FifoScheduler final : public Scheduler {
   std::vector<TokenEvent> complete(std::uint64_t step, std::span<const RowResult> results, Now now) override;
   std::vector<TokenEvent> take_events() override { return std::exchange(events_, {}); }
 
+  bool reads_prompts() const override;
   bool has_rows_for_another() const override { return reads_prompts() || answering() > steps_.size(); }
   bool idle() const override { return ids_.empty(); }
   std::uint32_t running() const override { return static_cast<std::uint32_t>(running_.size()); }
@@ -71,7 +72,6 @@ class FifoScheduler final : public Scheduler {
   bool waits_for_prefix(const Sequence& sequence) const;
   std::size_t answering() const;
   std::vector<Owned> answers_due(std::uint32_t steps_max) const;
-  bool reads_prompts() const;
   void guess(std::span<const Owned> answers);
   void add_rows(const Owned& sequence, std::uint32_t count, StepBatch& batch);
   void read_prompts(StepBatch& batch, Now now);

@@ -88,6 +88,7 @@ class Scheduler {
   // Events that arose without a step: cancelled, past the deadline.
   virtual std::vector<TokenEvent> take_events() = 0;
 
+  virtual bool reads_prompts() const = 0;  // as the next step would, but for requests that still wait
   // Whether one more step than are under way would find rows: of a prompt, or of answers that share a step now.
   virtual bool has_rows_for_another() const = 0;
   virtual bool idle() const = 0;
