@@ -680,7 +680,9 @@ struct FoundSteps {
 class RunOfRing {
  public:
   explicit RunOfRing(const ModelledRing& ring)
-      : ring_(ring), stages_(static_cast<std::uint32_t>(ring.stages.size())), window_(ring.answers ? FlightWindow::Work::answers : FlightWindow::Work::prompts, stages_),
+      : ring_(ring),
+        stages_(static_cast<std::uint32_t>(ring.stages.size())),
+        window_(ring.answers ? FlightWindow::Work::answers : FlightWindow::Work::prompts, stages_),
         free_at_(stages_) {}
 
   FoundSteps run(int steps) {
