@@ -204,7 +204,7 @@ def counted(cable, measure, tokens, prompt_alone=None):
 
 class Pair:
     """Two machines with the model in a ring or a group over both, and whole on each for the ceiling. Layers are divided
-    by memory, as is said, or by what the machines measured of themselves."""
+    as `layers` says, else by what the machines `measured` of themselves, else by memory."""
 
     def __init__(
         self, bench, stack, mode=None, sequences=1, context=512, flags=(), copies=True, layers=None, measured=False

@@ -71,7 +71,8 @@ class Head {
   void schedule(GenerateRequest request);
   void refuse(RequestId id, Error cause, GoesOn goes_on = GoesOn::no);
   Status check_request(const GenerateRequest& request) const;
-  std::uint32_t steps_wanted() const { return (scheduler_->reads_prompts() ? reading_ : answering_).steps(); }
+  FlightWindow& window_of(bool reads) { return reads ? reading_ : answering_; }
+  std::uint32_t steps_wanted() { return window_of(scheduler_->reads_prompts()).steps(); }
   Result<bool> begin_step();
   Status send(const StepBatch& batch, Clock::time_point begun);
   Result<std::span<const float>> compute(const StepBatch& batch);
@@ -259,12 +260,12 @@ Status Head::finish_step(bool may_begin_another) {
   sent.timing.compute += now - received;
   sent.timing.wait += std::exchange(waited_, {});
   sent.timing.round = now - sent.begun;
-  auto& window = sent.reads ? reading_ : answering_;
-  (sent.reads ? answering_ : reading_).interrupt();
-  window.saw({.rows = static_cast<std::uint32_t>(sent.rows),
-              .round = sent.timing.round,
-              .interval = now - std::max(finished_at_, sent.begun),
-              .idle = std::exchange(waited_for_nothing_, {})});
+  window_of(!sent.reads).interrupt();
+  window_of(sent.reads)
+      .saw({.rows = static_cast<std::uint32_t>(sent.rows),
+            .round = sent.timing.round,
+            .interval = now - std::max(finished_at_, sent.begun),
+            .idle = std::exchange(waited_for_nothing_, {})});
   finished_at_ = now;
   meter_.add_step(sent.rows, tokens_in(events), sent.timing);
   meter_.send_if_due(now, scheduler_->running(), scheduler_->queued());
