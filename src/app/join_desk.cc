@@ -10,6 +10,9 @@ namespace flotilla {
 namespace {
 
 constexpr auto asked_again_after = std::chrono::seconds(2);
+// Who has just been started sees nobody yet: beacons come a second apart then.
+constexpr auto looked_for = std::chrono::seconds(5);
+constexpr auto looked_again_after = std::chrono::milliseconds(200);
 
 // Nobody there can let us in, or not now: another machine may, and the same one later.
 bool may_pass(const Error& error) { return error.code == Code::not_found || retry_can_help(error.code); }
@@ -17,6 +20,11 @@ bool may_pass(const Error& error) { return error.code == Code::not_found || retr
 // Blocking. The first answer counts; where there is none, that of a machine which might have let us in later. Once a
 // code was shown, whatever comes is an answer: what a person confirmed of one machine says nothing of the next.
 Result<JoinOutcome> ask_all(const NodeIdentity& self, const std::vector<PeerAddress>& doors, const JoinWish& wish) {
+  if (doors.empty())
+    return fail(Code::not_found,
+                "[app] expected a machine that can let this one in but none was seen in {} s; name one with --peer "
+                "HOST:PORT, or run flotilla doctor here and there, which says why they do not find each other",
+                looked_for.count());
   bool has_shown = false;
   JoinWish asked = wish;
   asked.on_code = [&](const std::string& code, const std::string& machine) {
@@ -44,6 +52,7 @@ struct JoinDesk::Asking {
   Wish wish;
   OnShown on_shown;
   OnDone on_done;
+  std::chrono::steady_clock::time_point looks_until;
   Shown shown;
   bool is_confirmed = false;  // a person has compared what is shown
   std::optional<JoinOutcome> outcome;
@@ -80,11 +89,25 @@ void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
              "a token or a code"));
   if (context_.identity.hello().trust == TrustMode::member)
     return on_done(fail(Code::busy, "[app] this machine is in a cluster already; flotilla leave comes first"));
-  auto doors = wish.peer ? std::vector{*wish.peer} : cluster_().doors();
   asking_ = std::make_shared<Asking>();
   asking_->wish = std::move(wish);
   asking_->on_shown = std::move(on_shown);
   asking_->on_done = std::move(on_done);
+  asking_->looks_until = std::chrono::steady_clock::now() + looked_for;
+  look_for_doors();
+}
+
+void JoinDesk::look_for_doors() {
+  if (asking_->stop) return finish(fail(Code::cancelled, "[app] joining was given up"));
+  auto doors = asking_->wish.peer ? std::vector{*asking_->wish.peer} : cluster_().doors();
+  if (!doors.empty() || std::chrono::steady_clock::now() >= asking_->looks_until) return ask(std::move(doors));
+  again_.expires_after(looked_again_after);
+  again_.async_wait([this, stopping = stopping_](const boost::system::error_code& error) {
+    if (!error && !*stopping) look_for_doors();
+  });
+}
+
+void JoinDesk::ask(std::vector<PeerAddress> doors) {
   boost::asio::post(helper_, [this, stopping = stopping_, asking = asking_, loop = &context_.loop,
                               self = context_.identity, doors = std::move(doors)] {
     const JoinWish asked{.token = asking->wish.token,

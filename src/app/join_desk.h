@@ -36,7 +36,7 @@ class JoinDesk {
   ~JoinDesk();
   void stop();
 
-  // One at a time: busy.
+  // One at a time: busy. Where nobody has been seen yet, looks for five seconds.
   void join(Wish wish, OnShown on_shown, OnDone on_done);
   Status confirm(const std::string& code);  // the other machine shows the same
   void cancel();
@@ -47,6 +47,8 @@ class JoinDesk {
 
  private:
   struct Asking;
+  void look_for_doors();
+  void ask(std::vector<PeerAddress> doors);
   void on_asked(Result<JoinOutcome> outcome);
   void finish(Result<std::string> machine);
   void accept();
@@ -54,7 +56,7 @@ class JoinDesk {
   NodeContext& context_;
   const std::function<Cluster&()> cluster_;
   std::shared_ptr<Asking> asking_;
-  boost::asio::steady_timer again_;
+  boost::asio::steady_timer again_;  // to look for doors, and to ask with a token
   std::string trouble_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};

@@ -382,6 +382,27 @@ TEST_F(Newcomer, HearsWhatMayPassRatherThanThatNobodyIsThere) {
   EXPECT_EQ(outcome_->error().code, Code::unavailable);
 }
 
+TEST_F(Newcomer, WaitsForAMachineToBeSeen) {
+  join({.confirmed = true});
+  until([] { return false; }, 300ms);
+  EXPECT_FALSE(outcome_) << (*outcome_).error().message;
+  Door& door = open_door("a", grant_at_once);
+  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 4s));
+  ASSERT_TRUE(*outcome_) << outcome_->error().message;
+  EXPECT_EQ(standing_->cluster(), door.standing->cluster());
+}
+
+TEST_F(Newcomer, ThatSeesNobodyIsToldWhatToDoAndMayGiveUpBefore) {
+  join();
+  joins_.cancel();
+  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 2s));
+  EXPECT_EQ(outcome_->error().code, Code::cancelled);
+  join();
+  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 8s));
+  EXPECT_EQ(outcome_->error().code, Code::not_found);
+  EXPECT_THAT(outcome_->error().message, HasSubstr("flotilla doctor"));
+}
+
 TEST_F(Newcomer, StopsWhereItIsToldThatItMayNot) {
   open_door("a", [](Door& door, const Guest&, FrameKind) { door.refuse(Code::unauthorized); });
   open_door("b", grant_at_once);
