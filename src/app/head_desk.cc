@@ -261,6 +261,7 @@ void HeadDesk::prepare(const std::shared_ptr<Headed>& headed) {
   order.context_tokens = plan.context_tokens;
   order.sequences = plan.sequences;
   order.embeds = plan.embeds;
+  order.step_seconds = plan.step_seconds;
   order.activation_type = context_.activation_type;
   const auto secret = random_secret();
   order.ring_key = to_hex(std::span(secret).first(16));  // 128 bits

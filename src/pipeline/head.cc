@@ -28,6 +28,7 @@ SchedulerOptions scheduler_options(const PrepareStage& plan, Constraints& constr
       .requests_queued_max = limits::requests_queued_max,
       .allowed_guesses = [&constraints](const auto& request, auto answer,
                                         auto guesses) { return constraints.allowed_guesses(request, answer, guesses); },
+      .step_seconds = plan.step_seconds,
       .unix_offset = unix_now - Clock::now().time_since_epoch()};
 }
 

@@ -273,13 +273,18 @@ PlannedStage describe_group(const std::vector<Candidate>& candidates, const Plan
 struct TimedStages {
   std::vector<PlannedStage> stages;
   FoundPlan figures;
+  std::vector<double> step_seconds;
   std::vector<std::pair<NodeId, std::string>> reasons;
   std::vector<std::string> notes;
 };
 
 TimedStages describe(const TimedFleet& fleet, const TimedPlan& plan, const std::vector<Candidate>& candidates,
                      const Workload& work) {
-  TimedStages described{.stages = {}, .figures = plan.figures, .reasons = {}, .notes = fleet.notes(plan)};
+  TimedStages described{.stages = {},
+                        .figures = plan.figures,
+                        .step_seconds = fleet.step_seconds(plan),
+                        .reasons = {},
+                        .notes = fleet.notes(plan)};
   std::vector<std::size_t> used;
   for (std::size_t at = 0; at < plan.units.size(); ++at) {
     const PlannedUnit& unit = plan.units[at];
@@ -341,6 +346,7 @@ void add_figures(Plan& plan, const std::vector<Candidate>& candidates, const Div
   plan.token_seconds = timed.figures.token_seconds;
   plan.prompt_seconds = timed.figures.prompt_seconds;
   plan.prompt_tokens = wishes.use.prompt_tokens;
+  plan.step_seconds = fleet.step_seconds(timed);
   for (std::size_t at = 0; at < ring.size(); ++at) plan.stages[at].token_seconds = fleet.stage_token_seconds(timed, at);
 }
 
@@ -427,6 +433,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
     plan.token_seconds = timed->figures.token_seconds;
     plan.prompt_seconds = timed->figures.prompt_seconds;
     plan.prompt_tokens = use_within(wishes.use, work.context_tokens).prompt_tokens;
+    plan.step_seconds = timed->step_seconds;
   } else if (wishes.mode == PlanMode::tensor && candidates.size() > 1) {
     FLOTILLA_TRY(auto stage, plan_group(candidates, work));
     plan.stages.push_back(std::move(stage));

@@ -71,7 +71,8 @@ struct Plan {
   // What one user can expect: between tokens, and until the first one after a prompt of so many. 0: not measured.
   double token_seconds = 0, prompt_seconds = 0;
   std::uint32_t prompt_tokens = 0;
-  std::vector<std::string> notes;  // sentences: what was not measured, what was assumed
+  std::vector<double> step_seconds;  // of steps of 1, 2, 4 … step_rows_foretold rows of answers; empty: not measured
+  std::vector<std::string> notes;    // sentences: what was not measured, what was assumed
   // The model makes vectors of texts: one stage holds all of it, and each of these as well (copies.h).
   bool embeds = false;
   std::vector<PlannedStage> copies;
@@ -87,6 +88,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
 // "runs on battery at 43 %".
 std::string on_battery(const NodeInfo& info);
 
+inline constexpr std::uint32_t step_rows_foretold = 64;
 inline constexpr std::uint64_t memory_reserve_bytes = 60ull << 20;  // a runner's own code, stacks and buffers
 
 }  // namespace flotilla

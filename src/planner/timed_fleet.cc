@@ -259,6 +259,25 @@ double TimedFleet::stage_token_seconds(const TimedPlan& plan, std::size_t stage)
   return plan.ranges[stage].count() * unit.layer_seconds + (stage == 0 ? unit.head_seconds : 0);
 }
 
+std::vector<double> TimedFleet::step_seconds(const TimedPlan& plan) const {
+  const auto& ring = plan.figures.ring;
+  std::vector<double> seconds;
+  for (std::uint32_t rows = 1; rows <= step_rows_foretold; rows *= 2) {
+    double step = 0;
+    for (std::size_t at = 0; at < ring.size(); ++at) {
+      const PlannedUnit& unit = units_[ring[at]];
+      const auto group = work_shared_by(unit);
+      const LinkCost worst = links_.worst(unit.members);
+      step += plan.ranges[at].count() * cost_.layer_seconds(group, worst, rows, cost_.seen_while_answering());
+      if (at == 0) step += cost_.head_seconds(group, worst, rows);
+      const PlannedUnit& next = units_[ring[(at + 1) % ring.size()]];
+      if (ring.size() > 1) step += cost_.hop_seconds(links_.between(unit.members.front(), next.members.front()), rows);
+    }
+    seconds.push_back(step);
+  }
+  return seconds;
+}
+
 // The same machines with this one, as a stage or as one more member, whichever is better; then what that adds and
 // saves.
 std::string TimedFleet::why_left_out(const TimedPlan& plan, std::size_t candidate) const {

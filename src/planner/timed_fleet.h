@@ -46,6 +46,8 @@ class TimedFleet {
   TimedPlan as_divided(std::vector<PlannedUnit> ring, const std::vector<LayerRange>& ranges);
 
   double stage_token_seconds(const TimedPlan& plan, std::size_t stage) const;
+  // The whole way round, of steps of 1, 2, 4 … step_rows_foretold rows of answers.
+  std::vector<double> step_seconds(const TimedPlan& plan) const;
   std::string why_left_out(const TimedPlan& plan, std::size_t candidate) const;
   // Links that were assumed, and that many answers at a time were planned for.
   std::vector<std::string> notes(const TimedPlan& plan) const;

@@ -92,6 +92,18 @@ TEST(TimedPlan, TheFastestMachineIsTakenAndItsFiguresAreSaid) {
   EXPECT_TRUE(plan.notes.empty());
 }
 
+// Links and the weights that are read once make several rows cheaper than as many steps; computing does not.
+TEST(TimedPlan, SaysWhatStepsOfSeveralRowsTake) {
+  for (const auto mode : {PlanMode::pipeline, PlanMode::tensor}) {
+    const auto plan = planned(fleet({{.name = "a", .offers = gib}, {.name = "b", .offers = gib}}), {.mode = mode});
+    ASSERT_EQ(plan.step_seconds.size(), 7u) << "1 to 64";
+    EXPECT_NEAR(plan.step_seconds[0], plan.token_seconds, 1e-9);
+    EXPECT_TRUE(std::ranges::is_sorted(plan.step_seconds));
+    EXPECT_LT(plan.step_seconds[6], 64 * plan.step_seconds[0]);
+  }
+  EXPECT_THAT(planned(fleet({{.name = "new", .is_measured = false}})).step_seconds, testing::IsEmpty());
+}
+
 TEST(TimedPlan, OfTwoAlikeTheOneWithTheFileIsHead) {
   EXPECT_THAT(names(planned(fleet({{.name = "a"}, {.name = "b", .has_file = true}}),
                             {.mode = PlanMode::pipeline, .fingerprint = "f00d"})),

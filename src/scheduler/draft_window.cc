@@ -1,16 +1,15 @@
 #include "scheduler/draft_window.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace flotilla {
 namespace {
 
 constexpr double weight_of_the_newest = 0.1;
-constexpr double gain_min = 1.03;  // less is within what is measured
-// What rows cost beyond the first before anything is measured: 8 rows about 5.5 steps, as ggml's K-quant kernels on
-// AVX2.
-constexpr double row_cost_guess = 0.64;
+constexpr double gain_min = 1.03;        // less is within what is measured
+constexpr double row_cost_guess = 0.64;  // beyond the first, where nothing is foretold
 
 void blend(double& average, double newest) { average += weight_of_the_newest * (newest - average); }
 
@@ -28,8 +27,16 @@ void RowCosts::saw(std::uint32_t rows, Duration time) {
     blend(average, std::min(seconds, 2 * average));
 }
 
+// Between two sizes that are foretold in a straight line; beyond the last, each row as much again.
+double RowCosts::expected(std::uint32_t rows) const {
+  if (foretold_.empty()) return 1 + row_cost_guess * (rows - 1);
+  const auto below = static_cast<std::size_t>(std::bit_width(rows)) - 1;
+  const double share = static_cast<double>(rows) / static_cast<double>(std::uint64_t{1} << below) - 1;
+  if (below + 1 < foretold_.size()) return std::lerp(foretold_[below], foretold_[below + 1], share);
+  return foretold_.back() * rows / static_cast<double>(std::uint64_t{1} << (foretold_.size() - 1));
+}
+
 double RowCosts::cost(std::uint32_t rows) const {
-  const auto guess = [](std::uint32_t count) { return 1 + row_cost_guess * (count - 1); };
   if (rows <= rows_kept && seconds_[rows] > 0) return seconds_[rows];
   double nearest = 1;  // the unit where nothing has been seen
   std::uint32_t distance = UINT32_MAX;
@@ -37,9 +44,9 @@ double RowCosts::cost(std::uint32_t rows) const {
     const std::uint32_t away = seen > rows ? seen - rows : rows - seen;
     if (seconds_[seen] == 0 || away >= distance) continue;
     distance = away;
-    nearest = seconds_[seen] / guess(seen);
+    nearest = seconds_[seen] / expected(seen);
   }
-  return nearest * guess(rows);
+  return nearest * expected(rows);
 }
 
 std::uint32_t draft_window(const RowCosts& costs, double chance, std::uint32_t rows, std::uint32_t drafted) {

@@ -47,7 +47,11 @@ struct StepUnderWay {
 
 class FifoScheduler final : public Scheduler {
  public:
-  explicit FifoScheduler(const SchedulerOptions& options) : options_(options), slots_(options.sequences) {}
+  explicit FifoScheduler(const SchedulerOptions& options)
+      : options_(options),
+        slots_(options.sequences),
+        costs_alone_(options.step_seconds),
+        costs_in_line_(options.step_seconds) {}
 
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;

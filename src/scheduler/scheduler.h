@@ -30,8 +30,8 @@
 
 namespace flotilla {
 
-using AllowedGuesses = std::function<std::size_t(
-    const GenerateRequest& request, std::span<const TokenId> answer, std::span<const TokenId> guesses)>;
+using AllowedGuesses = std::function<std::size_t(const GenerateRequest& request, std::span<const TokenId> answer,
+                                                 std::span<const TokenId> guesses)>;
 
 struct SchedulerOptions {
   std::uint32_t sequences = 4;          // KV slots
@@ -40,6 +40,7 @@ struct SchedulerOptions {
   std::size_t requests_queued_max = limits::requests_queued_max;
   // How many of the guesses may follow the answer so far, of a request with a constraint; absent: all.
   AllowedGuesses allowed_guesses = {};
+  std::vector<double> step_seconds = {};  // foretold, of steps of 1, 2, 4, 8 … rows of answers (draft_window.h)
   // Added to a `now` gives the time since 1970, so that deadlines can be compared with it; read once by who has clocks.
   std::chrono::nanoseconds unix_offset{0};
 };

@@ -9,6 +9,8 @@ constexpr std::size_t files_max = 1024;  // parts of a split model; "-00001-of-0
 constexpr std::uint32_t threads_max = 4096, shards_max = 1024, members_max = limits::nodes_max;
 constexpr std::size_t downloads_max = 16384;  // ranges of one stage
 constexpr double seconds_max = 1e12, exchange_rate_max = 1e15;
+constexpr std::size_t step_sizes_max = 16;
+constexpr double step_seconds_min = 1e-9;  // they are divided by
 
 }  // namespace
 
@@ -134,6 +136,7 @@ void describe(Map& map, Is<PrepareStage> auto& m) {
   map.added_list("downloads", m.downloads, Count{0, downloads_max});
   map.added_list("others", m.others, Count{0, limits::nodes_max});
   map.added("embeds", m.embeds);
+  map.added_list("step_seconds", m.step_seconds, Count{0, step_sizes_max}, Within{step_seconds_min, seconds_max});
   map.must(m.shares.empty() || m.first_shard + m.shards <= m.shares.size(),
            "expected first_shard and shards within shares in {} but got some beyond");
 }

@@ -90,6 +90,8 @@ struct PrepareStage {
   std::vector<ByteRange> downloads = {};
   std::vector<NodeId> others = {};
   bool embeds = false;                   // the model makes vectors of texts: one machine holds all of it, there is no ring
+  // What a step of 1, 2, 4, 8 … rows of answers will take in the whole ring, by what its machines measured; or empty.
+  std::vector<double> step_seconds = {};
 };
 struct StageReady {
   PlacementId placement; Epoch epoch; std::uint32_t stage_index = 0, member = 0;

@@ -205,7 +205,9 @@ TEST(Messages, ControlMessagesReadBack) {
                                  1.25e8,
                                  some_origin(),
                                  {{0, 5, 6}, {1, 1ull << 40, 8}},
-                                 {node(4), node(5)}},
+                                 {node(4), node(5)},
+                                 false,
+                                 {0.03, 0.05, 0.09}},
                     decode_prepare_stage);
   expect_round_trip(StageReady{placement, epoch, 1, 2, 50000, 2, 3, 4}, decode_stage_ready);
   expect_round_trip(ConnectRing{placement, epoch, node(3), 50000, "fe80::1%eth0", {{node(4), 50001, "10.0.0.4"}}},

@@ -14,11 +14,11 @@ namespace flotilla::fuzz {
 class ScriptedNode : public ScriptedBackend {
  public:
   explicit ScriptedNode(boost::asio::io_context& loop) : ScriptedBackend(loop), loop_(loop) {
-    context_tokens = 96;
+    context_tokens = context;
     on_generate = [](const GenerateRequest& request) {
       const auto sent = decode_generate_request(encode(request));
       claim(sent && *sent == request, "what the API accepts, the wire carries");
-      claim(request.prompt.size() + request.tokens_max <= 96, "a prompt and its answer fit the context");
+      claim(request.prompt.size() + request.tokens_max <= context, "a prompt and its answer fit the context");
     };
   }
   void run_aside(std::function<void()> work, std::function<void()> done) override {
@@ -32,6 +32,8 @@ class ScriptedNode : public ScriptedBackend {
   }
 
  private:
+  static constexpr std::uint32_t context = 48;  // tokens; whole answers are streamed, and most of a run is that
+
   boost::asio::io_context& loop_;
 };
 

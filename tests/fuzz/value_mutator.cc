@@ -12,7 +12,7 @@ namespace flotilla::fuzz {
 namespace {
 
 using Json = nlohmann::json;
-constexpr std::size_t depth_max = 20, text_bytes_max = 4096, copies_max = 300;
+constexpr std::size_t depth_max = 20, text_bytes_max = 512, copies_max = 300;
 
 // The library reads by recursion; the code under test has limits of its own, this has one too.
 [[maybe_unused]] bool is_shallow(std::string_view json) {
