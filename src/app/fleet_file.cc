@@ -102,7 +102,10 @@ class FleetReading {
         if (const toml::table* table = item.as_table()) {
           list.push_back(machine(*table));
           count += list.back().count;
-          if (count > machines_max) wrong(line_of(*table), std::format("expected at most {} machines", machines_max));
+          if (count <= machines_max) continue;
+          wrong(line_of(*table), std::format("expected at most {} machines", machines_max));
+          list.pop_back();
+          break;
         }
     return list;
   }
@@ -113,8 +116,10 @@ class FleetReading {
     ImaginedMachine machine{.name = text(table, "name"), .count = whole(table, "count", 1)};
     const auto memory = parse_bytes(text(table, "memory", "0"));
     if (machine.name.empty()) wrong(line_of(table), "expected a name = \"…\" for each machine");
-    if (machine.count < 1 || machine.count > machines_max)
+    if (machine.count < 1 || machine.count > machines_max) {
       wrong(line_of(table), std::format("expected a count from 1 to {} for {}", machines_max, machine.name));
+      machine.count = 1;
+    }
     if (!memory || *memory == 0)
       wrong(line_of(table), std::format("expected memory = \"112G\" or the like for {}", machine.name));
     machine.memory_bytes = memory ? *memory : 0;

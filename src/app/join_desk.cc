@@ -10,9 +10,9 @@ namespace flotilla {
 namespace {
 
 constexpr auto asked_again_after = std::chrono::seconds(2);
-// Who has just been started sees nobody yet: beacons come a second apart then.
+// Who has just been started sees nobody yet, or not yet who can let it in: beacons come a second apart then.
 constexpr auto looked_for = std::chrono::seconds(5);
-constexpr auto looked_again_after = std::chrono::milliseconds(200);
+constexpr auto looked_again_after = std::chrono::milliseconds(250);
 
 // Nobody there can let us in, or not now: another machine may, and the same one later.
 bool may_pass(const Error& error) { return error.code == Code::not_found || retry_can_help(error.code); }
@@ -20,11 +20,6 @@ bool may_pass(const Error& error) { return error.code == Code::not_found || retr
 // Blocking. The first answer counts; where there is none, that of a machine which might have let us in later. Once a
 // code was shown, whatever comes is an answer: what a person confirmed of one machine says nothing of the next.
 Result<JoinOutcome> ask_all(const NodeIdentity& self, const std::vector<PeerAddress>& doors, const JoinWish& wish) {
-  if (doors.empty())
-    return fail(Code::not_found,
-                "[app] expected a machine that can let this one in but none was seen in {} s; name one with --peer "
-                "HOST:PORT, or run flotilla doctor here and there, which says why they do not find each other",
-                looked_for.count());
   bool has_shown = false;
   JoinWish asked = wish;
   asked.on_code = [&](const std::string& code, const std::string& machine) {
@@ -60,7 +55,7 @@ struct JoinDesk::Asking {
 };
 
 JoinDesk::JoinDesk(NodeContext& context, std::function<Cluster&()> cluster)
-    : context_(context), cluster_(std::move(cluster)), again_(context.loop) {}
+    : context_(context), cluster_(std::move(cluster)), look_(context.loop), again_(context.loop) {}
 
 JoinDesk::~JoinDesk() {
   stop();
@@ -69,6 +64,7 @@ JoinDesk::~JoinDesk() {
 
 void JoinDesk::stop() {
   *stopping_ = true;
+  look_.cancel();
   again_.cancel();
   if (asking_) asking_->stop = true;
 }
@@ -100,11 +96,26 @@ void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
 void JoinDesk::look_for_doors() {
   if (asking_->stop) return finish(fail(Code::cancelled, "[app] joining was given up"));
   auto doors = asking_->wish.peer ? std::vector{*asking_->wish.peer} : cluster_().doors();
-  if (!doors.empty() || std::chrono::steady_clock::now() >= asking_->looks_until) return ask(std::move(doors));
-  again_.expires_after(looked_again_after);
-  again_.async_wait([this, stopping = stopping_](const boost::system::error_code& error) {
+  if (!doors.empty() || !asking_->wish.is_patient) return ask(std::move(doors));
+  if (std::chrono::steady_clock::now() < asking_->looks_until) return look_again();
+  finish(fail(Code::not_found,
+              "[app] expected a machine that can let this one in but none was seen in {} s; name one with --peer "
+              "HOST:PORT, or run flotilla doctor here and there, which says why they do not find each other",
+              looked_for.count()));
+}
+
+void JoinDesk::look_again() {
+  look_.expires_after(looked_again_after);
+  look_.async_wait([this, stopping = stopping_](const boost::system::error_code& error) {
     if (!error && !*stopping) look_for_doors();
   });
+}
+
+// Those seen so far cannot let us in, and nobody has compared a code with one of them: who can may be seen yet.
+bool JoinDesk::may_look_again(const Error& error) const {
+  const Asking& asking = *asking_;
+  return error.code == Code::not_found && asking.wish.is_patient && !asking.wish.peer && asking.shown.code.empty() &&
+         !asking.stop && std::chrono::steady_clock::now() < asking.looks_until;
 }
 
 void JoinDesk::ask(std::vector<PeerAddress> doors) {
@@ -129,6 +140,7 @@ void JoinDesk::ask(std::vector<PeerAddress> doors) {
 
 void JoinDesk::on_asked(Result<JoinOutcome> outcome) {
   if (!asking_) return;
+  if (!outcome && may_look_again(outcome.error())) return look_again();
   if (!outcome) return finish(fail(outcome.error()));
   asking_->outcome = *std::move(outcome);
   if (asking_->stop) return cancel();
@@ -165,14 +177,15 @@ void JoinDesk::keep_asking(JoinToken token) {
     return log(LogLevel::error, "app",
                "this machine was not let in: it is in another cluster already; flotilla leave comes first");
   join(
-      {.token = token, .peer = {}}, [](const Shown&) {},
+      {.token = token, .peer = {}, .is_patient = false}, [](const Shown&) {},
       [this, token](const Result<std::string>& machine) {
         const std::string before = std::exchange(trouble_, machine ? "" : without_room(machine.error().message));
         if (machine) return;
         if (!may_pass(machine.error())) return log(LogLevel::error, "app", "this machine was not let in: {}", trouble_);
         if (machine.error().code != Code::not_found && trouble_ != before)  // told once while it stays the same
           log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", trouble_);
-        again_.expires_after(asked_again_after);
+        const bool sees_nobody = cluster_().doors().empty();
+        again_.expires_after(sees_nobody ? std::chrono::milliseconds(looked_again_after) : asked_again_after);
         again_.async_wait([this, token, stopping = stopping_](const boost::system::error_code& error) {
           if (!error && !*stopping) keep_asking(token);
         });

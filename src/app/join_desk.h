@@ -25,6 +25,8 @@ class JoinDesk {
     std::optional<JoinToken> token;
     std::optional<PeerAddress> peer;  // none: whoever was seen
     bool confirmed = false;  // by code, with --yes: the owner has said beforehand that it need not be compared here
+    bool is_patient =
+        true;  // looks for five seconds for a machine that can let this one in, before it says that none does
   };
   struct Shown {
     std::string code, machine;
@@ -36,7 +38,7 @@ class JoinDesk {
   ~JoinDesk();
   void stop();
 
-  // One at a time: busy. Where nobody has been seen yet, looks for five seconds.
+  // One at a time: busy.
   void join(Wish wish, OnShown on_shown, OnDone on_done);
   Status confirm(const std::string& code);  // the other machine shows the same
   void cancel();
@@ -48,6 +50,8 @@ class JoinDesk {
  private:
   struct Asking;
   void look_for_doors();
+  void look_again();
+  bool may_look_again(const Error& error) const;
   void ask(std::vector<PeerAddress> doors);
   void on_asked(Result<JoinOutcome> outcome);
   void finish(Result<std::string> machine);
@@ -56,7 +60,8 @@ class JoinDesk {
   NodeContext& context_;
   const std::function<Cluster&()> cluster_;
   std::shared_ptr<Asking> asking_;
-  boost::asio::steady_timer again_;  // to look for doors, and to ask with a token
+  boost::asio::steady_timer look_;   // of asking_, for doors
+  boost::asio::steady_timer again_;  // of keep_asking(), between two times
   std::string trouble_;
   std::shared_ptr<std::atomic<bool>> stopping_ = std::make_shared<std::atomic<bool>>(false);
   boost::asio::thread_pool helper_{1};

@@ -293,6 +293,10 @@ class Newcomer : public TrustDesks {
     cluster_.addresses.push_back({"127.0.0.1", door.cluster->view().self().info.cluster_port});
     return door;
   }
+  static void move_into(Door& door, Standing& signer) {
+    ASSERT_TRUE(door.standing->leave_cluster());
+    ASSERT_TRUE(door.standing->accept(*signer.admit(door.standing->public_key(), true, wall_time()), wall_time()));
+  }
   // Grants to whoever shows its half of a code, unasked.
   static void grant_at_once(Door& door, const Guest&, FrameKind kind) {
     kind == FrameKind::join_request ? door.show_code() : door.grant();
@@ -392,6 +396,32 @@ TEST_F(Newcomer, WaitsForAMachineToBeSeen) {
   EXPECT_EQ(standing_->cluster(), door.standing->cluster());
 }
 
+TEST_F(Newcomer, WaitsForTheMachineThatCanLetItInWhereOthersCannot) {
+  open_door("newcomer", [](Door& door, const Guest&, FrameKind) { door.refuse(Code::not_found); });
+  join({.confirmed = true});
+  until([] { return false; }, 500ms);
+  EXPECT_FALSE(outcome_) << (*outcome_).error().message;
+  Door& door = open_door("a", grant_at_once);
+  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 4s));
+  ASSERT_TRUE(*outcome_) << outcome_->error().message;
+  EXPECT_EQ(standing_->cluster(), door.standing->cluster());
+}
+
+TEST_F(Newcomer, WithATokenAsksOnAfterItsOwnerTriedInVain) {
+  const auto signer = Standing::in_memory();
+  ASSERT_TRUE(signer->found_cluster(wall_time()));
+  Door& door = open_door("a", [](Door& at, const Guest&, FrameKind) { at.refuse(Code::unavailable); });
+  move_into(door, *signer);
+  joins_.keep_asking(JoinToken::parse(signer->create_token(1h, 1, wall_time()).value()).value());
+  until([] { return false; }, 300ms);  // it rests
+  join({.confirmed = true});
+  ASSERT_TRUE(until([&] { return outcome_.has_value(); }));
+  EXPECT_FALSE(*outcome_);
+  int asked = 0;
+  door.on_guest = [&](Door& at, const Guest&, FrameKind) { ++asked, at.refuse(Code::unavailable); };
+  EXPECT_TRUE(until([&] { return asked > 0; }, 5s));
+}
+
 TEST_F(Newcomer, ThatSeesNobodyIsToldWhatToDoAndMayGiveUpBefore) {
   join();
   joins_.cancel();
@@ -422,8 +452,7 @@ TEST_F(Newcomer, WithATokenGoesOnAskingUntilTheKeyIsThere) {
                               make_frame(FrameKind::join_granted,
                                          encode(JoinGranted{std::move(given.member), std::move(given.cluster), {}})));
   });
-  ASSERT_TRUE(door.standing->leave_cluster());
-  ASSERT_TRUE(door.standing->accept(*signer->admit(door.standing->public_key(), true, wall_time()), wall_time()));
+  move_into(door, *signer);
   joins_.keep_asking(JoinToken::parse(signer->create_token(1h, 1, wall_time()).value()).value());
   ASSERT_TRUE(until([&] { return standing_->cluster().has_value(); }));
   EXPECT_EQ(standing_->cluster(), signer->cluster());

@@ -88,7 +88,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
 // "runs on battery at 43 %".
 std::string on_battery(const NodeInfo& info);
 
-inline constexpr std::uint32_t step_rows_foretold = 64;
+inline constexpr std::uint32_t step_rows_foretold = 128;
 inline constexpr std::uint64_t memory_reserve_bytes = 60ull << 20;  // a runner's own code, stacks and buffers
 
 }  // namespace flotilla

@@ -1,12 +1,12 @@
 // How many drafted tokens a step is worth: weighs what rows cost here against how often drafts were right lately.
 //
 // Both are measured. A step of r answer rows has a moving average of its time; what was never tried is told from the
-// nearest that was, by the shape that the machine's own kernels foretell: where eight rows are dear and sixteen are
-// not, a window that grew row by row would never get past the eight. How often a draft's token is right is known also
-// where none is computed: every look-up is compared with the token that then came. So a window that does not pay closes
-// by itself, and opens again when the text turns repetitive, without a trial that costs anything.
+// nearest that was, by the shape that the plan foretells from the machines' kernels and links: where eight rows are
+// dear and sixteen are not, a window that grew row by row would never get past the eight. How often a draft's token is
+// right is known also where none is computed: every look-up is compared with the token that then came. So a window that
+// does not pay closes by itself, and opens again when the text turns repetitive, without a trial that costs anything.
 //
-// In: times and hits.   Out: a number of drafts.   Thread: the scheduler's.
+// In: times and hits, and what times were foretold.   Out: a number of drafts.   Thread: the scheduler's.
 #pragma once
 
 #include <array>
@@ -46,7 +46,7 @@ class RowCosts {
  private:
   double expected(std::uint32_t rows) const;
 
-  static constexpr std::uint32_t rows_kept = 64;
+  static constexpr std::uint32_t rows_kept = 128;  // as four answers with all their guesses have
   std::vector<double> foretold_;
   std::array<double, rows_kept + 1> seconds_{};  // 0: never seen
 };

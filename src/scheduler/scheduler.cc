@@ -48,10 +48,7 @@ struct StepUnderWay {
 class FifoScheduler final : public Scheduler {
  public:
   explicit FifoScheduler(const SchedulerOptions& options)
-      : options_(options),
-        slots_(options.sequences),
-        costs_alone_(options.step_seconds),
-        costs_in_line_(options.step_seconds) {}
+      : options_(options), slots_(options.sequences), costs_alone_(options.step_seconds) {}
 
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;
@@ -92,7 +89,8 @@ class FifoScheduler final : public Scheduler {
   std::vector<Owned> running_;         // in order of admission; none that has ended
   std::unordered_set<RequestId> ids_;  // of everything that has not had its last event
   KvSlots slots_;
-  RowCosts costs_alone_, costs_in_line_;  // of steps that had the ring to themselves, and of those behind others
+  RowCosts costs_alone_, costs_in_line_;  // of steps that had the ring to themselves, as foretold, and of those behind
+                                          // others, whose ways through the links nobody waits for
   ReadingTurns turns_;
   ReadingPace pace_;  // of the last step that read prompts
   std::deque<StepUnderWay> steps_;

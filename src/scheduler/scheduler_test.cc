@@ -878,6 +878,28 @@ struct Course {
   Scheduler::Now took{};
 };
 
+// The most rows of a step of an answer that repeats itself, where rows cost as in dear_eights.
+std::size_t rows_most(const SchedulerOptions& options) {
+  FakeModel model(options, repetitive_token);
+  EXPECT_TRUE(model.scheduler().submit(request(1, counting(12), 1000), {}));
+  Scheduler::Now now{};
+  std::size_t most = 0;
+  for (bool reads = true; const auto batch = model.begin(now); reads = false) {
+    if (!reads) most = std::max(most, batch->rows.size());
+    const std::chrono::duration<double> took(0.029 * dear_eights_at(static_cast<std::uint32_t>(batch->rows.size())));
+    now += std::chrono::duration_cast<Scheduler::Now::duration>(took);
+    model.finish(now);
+  }
+  return most;
+}
+
+TEST(Scheduler, GuessesByWhatStepsWereForetoldToTake) {
+  SchedulerOptions options{.sequences = 1};
+  EXPECT_GT(rows_most(options), 4u);
+  options.step_seconds = {1, 2.1, 4.3, 8.7, 17.5, 35};  // rows that are dearer in company
+  EXPECT_EQ(rows_most(options), 1u);
+}
+
 // Until a request of `tokens` has its answer, which must be the one it would have had without guesses.
 Course course_of(bool speculate, NextToken next, std::uint32_t tokens, std::chrono::milliseconds row_cost) {
   FakeModel model({.sequences = 1}, next);

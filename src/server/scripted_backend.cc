@@ -198,7 +198,8 @@ void ScriptedBackend::generate(GenerateRequest request, OnToken on_token) {
   }
   const auto budget = script->request.tokens_max;
   const bool endless = prompt.contains("forever") || script->request.stop_tokens.empty();
-  script->text = counting(endless ? budget : 23);  // "one two three four five"
+  script->text =
+      counting(endless ? std::min<std::size_t>(budget, endless_bytes_max) : 23);  // "one two three four five"
   if (!endless) script->text.resize(23);
   play(script);
 }

@@ -81,6 +81,7 @@ class ScriptedBackend : public Backend {
 
   bool is_ready = true, is_waiting = false;
   std::uint32_t context_tokens = 4096;
+  std::size_t endless_bytes_max = SIZE_MAX;                 // of what goes on until the budget is spent
   std::function<void(const GenerateRequest&)> on_generate;  // sees every request
 
  private:

@@ -15,6 +15,7 @@ class ScriptedNode : public ScriptedBackend {
  public:
   explicit ScriptedNode(boost::asio::io_context& loop) : ScriptedBackend(loop), loop_(loop) {
     context_tokens = context;
+    endless_bytes_max = 48;  // whole answers are streamed, and most of a run is that
     on_generate = [](const GenerateRequest& request) {
       const auto sent = decode_generate_request(encode(request));
       claim(sent && *sent == request, "what the API accepts, the wire carries");
@@ -32,7 +33,7 @@ class ScriptedNode : public ScriptedBackend {
   }
 
  private:
-  static constexpr std::uint32_t context = 48;  // tokens; whole answers are streamed, and most of a run is that
+  static constexpr std::uint32_t context = 256;  // tokens: room for a call of a tool in a chat
 
   boost::asio::io_context& loop_;
 };

@@ -90,7 +90,7 @@ class Mutation {
       case 7:
         return std::string(below(20), 'a');
       case 8:
-        return std::string(std::size_t{1} << below(13), 'x');
+        return std::string(std::size_t{1} << below(coin() ? 9 : 13), 'x');
       case 9:
         return Json::array();
       case 10:
