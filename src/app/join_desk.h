@@ -25,8 +25,7 @@ class JoinDesk {
     std::optional<JoinToken> token;
     std::optional<PeerAddress> peer;  // none: whoever was seen
     bool confirmed = false;  // by code, with --yes: the owner has said beforehand that it need not be compared here
-    bool is_patient =
-        true;  // looks for five seconds for a machine that can let this one in, before it says that none does
+    bool is_patient = true;  // looks five seconds for a machine that can let this one in
   };
   struct Shown {
     std::string code, machine;

@@ -17,28 +17,6 @@ constexpr std::size_t addresses_probed_max = 6;  // of one machine
 
 Instant now() { return std::chrono::steady_clock::now(); }
 
-struct Probed {
-  std::map<PeerAddress, LinkFigures> figures;
-  bool busy = false;
-};
-
-// Blocking. An address that does not answer, or another machine at it, is no candidate; the others may be.
-Probed probe_all(const NodeIdentity& self, const NodeId& peer, const std::vector<PeerAddress>& addresses,
-                 const std::atomic<bool>& stop) {
-  Probed probed;
-  for (const PeerAddress& address : addresses) {
-    if (stop) break;
-    auto figures = probe_link(self, peer, address);
-    if (figures) {
-      probed.figures.emplace(address, *std::move(figures));
-      continue;
-    }
-    log(LogLevel::debug, "app", "the link to {} was not measured: {}", to_string(address), figures.error().message);
-    if (figures.error().code == Code::busy) return {.figures = {}, .busy = true};
-  }
-  return probed;
-}
-
 }  // namespace
 
 const std::pair<const PeerAddress, LinkFigures>* choose_link(const std::map<PeerAddress, LinkFigures>& probed,
@@ -126,6 +104,24 @@ void LinkDesk::look_around() {
   schedule_.measure_all(now());
 }
 
+// Blocking. An address that does not answer, or another machine at it, is no candidate; the others may be.
+LinkDesk::Probed LinkDesk::probe_all(const NodeIdentity& self, const NodeId& peer,
+                                     const std::vector<PeerAddress>& addresses, const std::atomic<bool>& stop) {
+  Probed probed;
+  for (const PeerAddress& address : addresses) {
+    if (stop) break;
+    auto figures = probe_link(self, peer, address);
+    if (figures) {
+      probed.figures.emplace(address, *std::move(figures));
+      continue;
+    }
+    log(LogLevel::debug, "app", "the link to {} was not measured: {}", to_string(address), figures.error().message);
+    if (figures.error().code == Code::busy) return {.figures = {}, .busy = true};
+    probed.missed = true;
+  }
+  return probed;
+}
+
 void LinkDesk::measure(const NodeId& peer) {
   auto addresses = surroundings_.addresses_of(peer);
   if (addresses.size() > addresses_probed_max) addresses.resize(addresses_probed_max);
@@ -136,27 +132,27 @@ void LinkDesk::measure(const NodeId& peer) {
     Probed probed = probe_all(self, peer, addresses, *stopping);
     gate->end_asking();
     boost::asio::post(*loop, [this, stopping, peer, probed = std::move(probed)] {
-      if (!*stopping) on_probed(peer, probed.busy, probed.figures);
+      if (!*stopping) on_probed(peer, probed);
     });
   });
 }
 
-void LinkDesk::on_probed(const NodeId& peer, bool busy, std::map<PeerAddress, LinkFigures> probed) {
+void LinkDesk::on_probed(const NodeId& peer, const Probed& probed) {
   // What was measured while this machine began to compute says nothing.
-  if (busy || !surroundings_.is_quiet()) return schedule_.on_busy(now());
+  if (probed.busy || !surroundings_.is_quiet()) return schedule_.on_busy(now());
   const auto current = chosen_.find(peer);
-  const auto* best = choose_link(probed, current == chosen_.end() ? nullptr : &current->second.address);
+  const auto* best = choose_link(probed.figures, current == chosen_.end() ? nullptr : &current->second.address);
   if (!best) {
     schedule_.on_failed(now());
     surroundings_.prefer_host(peer, "");
     if (chosen_.erase(peer) > 0) context_.changed();
     return;
   }
-  schedule_.on_measured(now());
+  probed.missed ? schedule_.on_failed(now()) : schedule_.on_measured(now());
   const Member* member = nullptr;
   const ClusterView view = context_.view();
   if (member = view.find(peer); !member || member->state == MemberState::seen) return;  // left meanwhile
-  if (probed.size() > 1 && (current == chosen_.end() || current->second.address != best->first))
+  if (probed.figures.size() > 1 && (current == chosen_.end() || current->second.address != best->first))
     log(LogLevel::info, "app", "{} is reached at {} ({}): {:.3f} ms and {:.2f} GB/s", member->info.name,
         best->first.host, best->second.interface, best->second.latency_seconds * 1e3,
         best->second.bytes_per_second / 1e9);

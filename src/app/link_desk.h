@@ -46,11 +46,17 @@ class LinkDesk {
     PeerAddress address;
     LinkFigures figures;
   };
+  struct Probed {
+    std::map<PeerAddress, LinkFigures> figures;
+    bool busy = false, missed = false;  // missed: an address did not answer
+  };
+  static Probed probe_all(const NodeIdentity& self, const NodeId& peer, const std::vector<PeerAddress>& addresses,
+                          const std::atomic<bool>& stop);
   void look();
   void ask(bool quiet);
   void look_around();
   void measure(const NodeId& peer);
-  void on_probed(const NodeId& peer, bool busy, std::map<PeerAddress, LinkFigures> probed);
+  void on_probed(const NodeId& peer, const Probed& probed);
 
   NodeContext& context_;
   const Surroundings surroundings_;

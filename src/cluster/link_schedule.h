@@ -36,7 +36,7 @@ class LinkSchedule {
   std::optional<NodeId> take_due(Instant now);
   void on_measured(Instant now);
   void on_busy(Instant now);    // there or here: soon again, then later and later
-  void on_failed(Instant now);  // no address worked
+  void on_failed(Instant now);  // no address worked, or one did not, as while its interface still tries it out
   bool is_measuring() const { return measuring_.has_value(); }
 
  private:
