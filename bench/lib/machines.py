@@ -128,13 +128,6 @@ class Node(flotilla.Node):
     def enter(self):
         return entered(self.machine.namespace) if self.machine else contextlib.nullcontext()
 
-    def measure(self):
-        """What it would otherwise measure of itself in a quiet moment: how many shards of how many threads are fastest."""
-        answer = self.post("/measure", {}, timeout=SETTLE_SECONDS)
-        if answer.status != 200 or "rates" not in answer.lines()[-1]:
-            raise RuntimeError("expected the node to measure itself but got %s" % answer)
-        return self
-
     def request(self, *arguments, **options):
         with self.enter():
             return super().request(*arguments, **options)

@@ -73,8 +73,10 @@ void JoinDesk::stop() {
 void JoinDesk::cancel() {
   if (!asking_) return;
   asking_->stop = true;
-  if (asking_->outcome) finish(fail(Code::cancelled, "[app] joining was given up"));
+  if (asking_->outcome) give_up();
 }
+
+void JoinDesk::give_up() { finish(fail(Code::cancelled, "[app] joining was given up")); }
 
 void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
   if (asking_) return on_done(fail(Code::busy, "[app] this machine is joining already"));
@@ -94,7 +96,7 @@ void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
 }
 
 void JoinDesk::look_for_doors() {
-  if (asking_->stop) return finish(fail(Code::cancelled, "[app] joining was given up"));
+  if (asking_->stop) return give_up();
   auto doors = asking_->wish.peer ? std::vector{*asking_->wish.peer} : cluster_().doors();
   if (!doors.empty() || !asking_->wish.is_patient) return ask(std::move(doors));
   if (std::chrono::steady_clock::now() < asking_->looks_until) return look_again();
@@ -185,7 +187,7 @@ void JoinDesk::keep_asking(JoinToken token) {
         if (machine.error().code != Code::not_found && trouble_ != before)  // told once while it stays the same
           log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", trouble_);
         const bool sees_nobody = cluster_().doors().empty();
-        again_.expires_after(sees_nobody ? std::chrono::milliseconds(looked_again_after) : asked_again_after);
+        again_.expires_after(sees_nobody ? looked_again_after : asked_again_after);
         again_.async_wait([this, token, stopping = stopping_](const boost::system::error_code& error) {
           if (!error && !*stopping) keep_asking(token);
         });

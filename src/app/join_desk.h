@@ -54,6 +54,7 @@ class JoinDesk {
   void ask(std::vector<PeerAddress> doors);
   void on_asked(Result<JoinOutcome> outcome);
   void finish(Result<std::string> machine);
+  void give_up();
   void accept();
 
   NodeContext& context_;

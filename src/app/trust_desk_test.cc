@@ -318,6 +318,16 @@ class Newcomer : public TrustDesks {
     return true;
   }
 
+  void expect_in_by_a_door_that_opens_after(std::chrono::milliseconds wait) {
+    join({.confirmed = true});
+    until([] { return false; }, wait);
+    EXPECT_FALSE(outcome_) << (*outcome_).error().message;
+    Door& door = open_door("a", grant_at_once);
+    ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 4s));
+    ASSERT_TRUE(*outcome_) << outcome_->error().message;
+    EXPECT_EQ(standing_->cluster(), door.standing->cluster());
+  }
+
   std::vector<std::unique_ptr<Door>> doors_;
   std::vector<JoinDesk::Shown> shown_;
   std::optional<Result<std::string>> outcome_;
@@ -386,25 +396,11 @@ TEST_F(Newcomer, HearsWhatMayPassRatherThanThatNobodyIsThere) {
   EXPECT_EQ(outcome_->error().code, Code::unavailable);
 }
 
-TEST_F(Newcomer, WaitsForAMachineToBeSeen) {
-  join({.confirmed = true});
-  until([] { return false; }, 300ms);
-  EXPECT_FALSE(outcome_) << (*outcome_).error().message;
-  Door& door = open_door("a", grant_at_once);
-  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 4s));
-  ASSERT_TRUE(*outcome_) << outcome_->error().message;
-  EXPECT_EQ(standing_->cluster(), door.standing->cluster());
-}
+TEST_F(Newcomer, WaitsForAMachineToBeSeen) { expect_in_by_a_door_that_opens_after(300ms); }
 
 TEST_F(Newcomer, WaitsForTheMachineThatCanLetItInWhereOthersCannot) {
   open_door("newcomer", [](Door& door, const Guest&, FrameKind) { door.refuse(Code::not_found); });
-  join({.confirmed = true});
-  until([] { return false; }, 500ms);
-  EXPECT_FALSE(outcome_) << (*outcome_).error().message;
-  Door& door = open_door("a", grant_at_once);
-  ASSERT_TRUE(until([&] { return outcome_.has_value(); }, 4s));
-  ASSERT_TRUE(*outcome_) << outcome_->error().message;
-  EXPECT_EQ(standing_->cluster(), door.standing->cluster());
+  expect_in_by_a_door_that_opens_after(500ms);
 }
 
 TEST_F(Newcomer, WithATokenAsksOnAfterItsOwnerTriedInVain) {

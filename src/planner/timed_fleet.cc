@@ -74,18 +74,25 @@ std::vector<SharedWork> TimedFleet::work_shared_by(const PlannedUnit& unit) cons
   return group;
 }
 
-void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
+TimedFleet::AnsweringSeconds TimedFleet::answering_seconds(const PlannedUnit& unit, double rows) const {
   const auto group = work_shared_by(unit);
+  const LinkCost worst = links_.worst(unit.members);
+  return {.layer = cost_.layer_seconds(group, worst, rows, cost_.seen_while_answering()),
+          .head = cost_.head_seconds(group, worst, rows)};
+}
+
+void TimedFleet::add_unit(PlannedUnit unit, Candidate candidate) {
   SearchUnit entry;
   for (const auto member : unit.members) entry.machines |= std::uint64_t{1} << member;
-  const LinkCost worst = links_.worst(unit.members);
-  entry.layer_seconds = cost_.layer_seconds(group, worst, 1, cost_.seen_while_answering());
-  entry.head_seconds = cost_.head_seconds(group, worst, 1);
+  const auto [layer_seconds, head_seconds] = answering_seconds(unit, 1);
+  entry.layer_seconds = layer_seconds;
+  entry.head_seconds = head_seconds;
   entry.capacity = layers_anywhere(candidate, work_.layer_count());
   entry.capacity_as_head = candidate.end_as_head;
   const Member& first = *candidate.member;
   if (wishes_.head && *wishes_.head != first.info.id) entry.capacity_as_head = 0;
-  entry.piece_layer_seconds = cost_.layer_seconds(group, worst, piece_rows(), cost_.seen_while_reading());
+  entry.piece_layer_seconds =
+      cost_.layer_seconds(work_shared_by(unit), links_.worst(unit.members), piece_rows(), cost_.seen_while_reading());
   if (candidate.has_file) entry.preference *= preference_with_file;
   if (first.state == MemberState::self) entry.preference *= preference_of_self;
   problem_.units.push_back(entry);
@@ -177,13 +184,11 @@ std::vector<std::uint32_t> TimedFleet::layers_for_many(const std::vector<std::si
   const double steps = wishes_.use.answer_tokens / rows;
   std::vector<BusyStage> stages;
   for (const auto at : ring) {
-    const auto group = work_shared_by(units_[at]);
-    const LinkCost worst = links_.worst(units_[at].members);
+    const auto answering = answering_seconds(units_[at], rows);
     const SearchUnit& unit = problem_.units[at];
     const bool is_head = stages.empty();
-    stages.push_back({.layer_seconds = problem_.prompt.count * unit.piece_layer_seconds +
-                                       steps * cost_.layer_seconds(group, worst, rows, cost_.seen_while_answering()),
-                      .fixed_seconds = is_head ? steps * cost_.head_seconds(group, worst, rows) : 0,
+    stages.push_back({.layer_seconds = problem_.prompt.count * unit.piece_layer_seconds + steps * answering.layer,
+                      .fixed_seconds = is_head ? steps * answering.head : 0,
                       .room = is_head ? unit.capacity_as_head : unit.capacity});
   }
   return even_layers(work_.layer_count(), stages);
@@ -266,10 +271,8 @@ std::vector<double> TimedFleet::step_seconds(const TimedPlan& plan) const {
     double step = 0;
     for (std::size_t at = 0; at < ring.size(); ++at) {
       const PlannedUnit& unit = units_[ring[at]];
-      const auto group = work_shared_by(unit);
-      const LinkCost worst = links_.worst(unit.members);
-      step += plan.ranges[at].count() * cost_.layer_seconds(group, worst, rows, cost_.seen_while_answering());
-      if (at == 0) step += cost_.head_seconds(group, worst, rows);
+      const auto answering = answering_seconds(unit, rows);
+      step += plan.ranges[at].count() * answering.layer + (at == 0 ? answering.head : 0);
       const PlannedUnit& next = units_[ring[(at + 1) % ring.size()]];
       if (ring.size() > 1) step += cost_.hop_seconds(links_.between(unit.members.front(), next.members.front()), rows);
     }

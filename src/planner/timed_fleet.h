@@ -60,6 +60,10 @@ class TimedFleet {
   double piece_rows() const { return wishes_.use.prompt_tokens / problem_.prompt.count; }
   void price_hops();
   std::vector<SharedWork> work_shared_by(const PlannedUnit& unit) const;
+  struct AnsweringSeconds {
+    double layer = 0, head = 0;
+  };
+  AnsweringSeconds answering_seconds(const PlannedUnit& unit, double rows) const;  // of a step of so many rows
   std::vector<std::uint32_t> layers_for_many(const std::vector<std::size_t>& ring) const;
   std::vector<std::size_t> island_of(std::size_t seed) const;
   std::optional<TimedPlan> settled(const std::optional<FoundPlan>& found) const;

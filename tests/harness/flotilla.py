@@ -37,6 +37,7 @@ SMOLLM2, GEMMA3 = "SmolLM2-135M-Instruct.Q4_1", "gemma-3-270m.Q4_K_M"
 MINILM = "all-MiniLM-L6-v2.F16"  # makes vectors
 START_SECONDS = 30  # a busy two-core machine; a healthy start takes a fraction of a second
 LOAD_SECONDS = 120
+MEASURE_SECONDS = 600  # it waits for a moment in which nothing is computed
 
 
 class Ports:
@@ -281,6 +282,13 @@ class Node:
                 "expected a stream from %s but got %d: %r" % (path, response.status, response.read()[:500])
             )
         return Stream(connection, response)
+
+    def measure(self, again=False):
+        """What it would otherwise measure of itself in a quiet moment: its kernels, how many shards of how many threads are fastest."""
+        answer = self.post("/measure", {"again": again}, timeout=MEASURE_SECONDS)
+        if answer.status != 200 or "rates" not in answer.lines()[-1]:
+            raise AssertionError("expected the node to measure itself but got %s" % answer)
+        return self
 
     def load(self, model, **wishes):
         """Loads a model and gives its placement."""
