@@ -1,5 +1,6 @@
 // Rows of random weights of one type and length, from which matrices draw theirs: making each weight anew would take as
-// long as a download, and what a kernel takes does not depend on what it multiplies.
+// long as a download, and what a kernel takes does not depend on what it multiplies, but for how much the scales of
+// blocks differ; they do as in trained models.
 // Thread: one at a time.
 #pragma once
 
