@@ -245,6 +245,16 @@ Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const 
   return stage;
 }
 
+// Nobody named them: who cannot hold a part does not keep the others from it, the one with the least room goes first.
+Result<PlannedStage> plan_group_with_room(std::vector<Candidate> candidates, const Workload& work) {
+  auto stage = plan_group(candidates, work);
+  while (!stage && candidates.size() > 2) {
+    candidates.erase(std::ranges::min_element(candidates, {}, &Candidate::usable_bytes));
+    if (auto smaller = plan_group(candidates, work)) stage = std::move(smaller);
+  }
+  return stage;
+}
+
 // --- Planning by time ---
 PlannedMember member_of(const Candidate& candidate, double share, std::uint32_t shards, const StageNeed& need) {
   return {.node = candidate.member->info.id,
@@ -435,7 +445,7 @@ Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWi
     plan.prompt_tokens = use_within(wishes.use, work.context_tokens).prompt_tokens;
     plan.step_seconds = timed->step_seconds;
   } else if (wishes.mode == PlanMode::tensor && candidates.size() > 1) {
-    FLOTILLA_TRY(auto stage, plan_group(candidates, work));
+    FLOTILLA_TRY(auto stage, was_wished ? plan_group(candidates, work) : plan_group_with_room(candidates, work));
     plan.stages.push_back(std::move(stage));
   } else {
     FLOTILLA_TRY(const auto division,

@@ -416,6 +416,23 @@ TEST(Planner, WindowsAndUnevenLayersKeepWithinEveryOffer) {
   expect_sound(*result, shape);
 }
 
+TEST(Groups, AreOfTheMachinesWithRoomUnlessSomeWereNamed) {
+  ModelShape shape = model_of(8, gib);
+  shape.shards_max = 8;
+  Fleet fleet;
+  fleet.with("door", 0).with("a", 6 * gib).with("small", 2 * gib).with("b", 6 * gib);
+  const auto made = plan(fleet.view, shape, {.mode = PlanMode::tensor});
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_EQ(made->stages.size(), 1u);
+  EXPECT_THAT(made->stages.front().members, ElementsAre(testing::Field(&PlannedMember::node_name, "a"),
+                                                        testing::Field(&PlannedMember::node_name, "b")));
+  const auto named = plan(fleet.view, shape, {.mode = PlanMode::tensor, .nodes = {"a", "b", "small"}});
+  ASSERT_FALSE(named);
+  EXPECT_THAT(named.error().message, HasSubstr("small needs"));
+  fleet.view.members.pop_back();
+  EXPECT_FALSE(plan(fleet.view, shape, {.mode = PlanMode::tensor}));
+}
+
 // --- Models that make vectors ---
 
 ModelShape embedder() {

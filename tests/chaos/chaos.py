@@ -2,11 +2,12 @@
 """Machines are killed, stopped and cut off under streams of requests; every stream must reach its client whole.
 
     FLOTILLA_BINARY=build/flotilla tests/chaos/chaos.py [--kills N] [--stops N] [--cuts N] [--nodes N] [--streams N] [--seed N]
+                                                      [--mode tensor]
 
 One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that each
-placement is a ring. A blow falls on what holds layers of a stream with at least 8 tokens told and 32 to go. What each
-stream gave is compared with what the same question gave before the first blow. A stop is a SIGSTOP to a node and its
-runners; a cut parts the network (with --cuts each node has a network namespace, which needs root): both ways, one way, or
+placement is a ring, or with --mode tensor a group that computes every layer together. A blow falls on what holds layers
+of a stream with at least 8 tokens told and 32 to go. What each stream gave is compared with what the same question gave
+before the first blow. A stop is a SIGSTOP to a node and its runners; a cut parts the network (with --cuts each node has a network namespace, which needs root): both ways, one way, or
 on and off. After a stop or a cut the fleet must be whole again in 10 s, and no two nodes may ever tell of two placements
 with one epoch. The seed fixes the questions and the choice of blows, not the moment at which they fall.
 
@@ -26,7 +27,7 @@ sys.path[:0] = [os.path.join(HERE, "..", "harness")]
 
 from blows import CUTS, Cut, NodeKilled, NodeStopped, RunnerKilled  # noqa: E402
 from flotilla import MODELS_FOLDER, SMOLLM2, Fleet, wait_until  # noqa: E402
-from memory import memory_for  # noqa: E402
+from memory import memory_for, memory_for_group  # noqa: E402
 from network import Switch, namespaces_missing  # noqa: E402
 
 TOLD_MIN, LEFT_MIN = 8, 32  # tokens of a stream that a blow hits
@@ -37,13 +38,15 @@ WHOLE_SECONDS_MAX = 10  # after a machine that stood still goes on, or a network
 PASSING_SECONDS_MIN = 1  # of stops and cuts
 SKIPPED = 77
 ON_THEIR_WAY_SECONDS = 0.05  # tokens that come so soon after a blow were made before it
+# Half of them begin alike, long enough that what is known of one is used for the next.
+STORY = "It was a quiet evening in the harbour, and the old woman who kept the books told the children of the island this: "
 PROMPTS = [
     "The lighthouse keeper opened the door and saw",
     "A recipe for bread: first,",
-    "The three longest rivers of the world are",
-    "Dear Sir, I write to you because",
+    STORY + "the three longest rivers of the world are",
+    STORY + "when I was a girl, I wrote to the king because",
     "The theorem is proved as follows:",
-    "Once upon a time there was a fox who",
+    STORY + "once upon a time there was a fox who",
 ]
 
 
@@ -155,13 +158,14 @@ class Witness:
 class Chaos:
     def __init__(self, options):
         self.options, self.dice = options, random.Random(options.seed)
+        self.is_ring = options.mode != "tensor"
         self.questions = make_questions(self.dice)
         self.recoveries, self.blows = {}, {}  # by kind of blow
         self.whole_again, self.never_whole, self.two_writers = [], [], []
 
     def run(self):
         names = ["n%d" % index for index in range(1, self.options.nodes)] + ["door"]
-        offered = memory_for("16,14", CONTEXT, SEQUENCES)  # two hold the model between them, one does not
+        offered = self.memory(len(names) - 1)
         flags = {name: ["--memory", str(offered if name != "door" else 0)] for name in names}
         models = {name: [MODELS_FOLDER] for name in names}
         with contextlib.ExitStack() as stack:
@@ -171,7 +175,7 @@ class Chaos:
             )
             self.fleet.wait_joined()
             self.door = self.fleet["door"]
-            self.door.load(SMOLLM2, context=CONTEXT, sequences=SEQUENCES)
+            self.door.load(SMOLLM2, context=CONTEXT, sequences=SEQUENCES, **self.mode())
             expected = [self.unbroken(question) for question in self.questions]
             seeds = [self.dice.randrange(1 << 31) for _ in range(self.options.streams)]
             clients = [Client(self.door, self.questions, expected, random.Random(seed)) for seed in seeds]
@@ -179,6 +183,16 @@ class Chaos:
                 self.strike_all(clients)
             self.two_writers = sorted(witness.faults)
             return clients
+
+    def memory(self, machines):
+        """In a ring two hold the model between them. A group needs all: fewer would sum up otherwise, and where two tokens
+        are nearly as likely that decides. So no machine of a group dies, only its runners."""
+        if self.is_ring:
+            return memory_for("16,14", CONTEXT, SEQUENCES)
+        return memory_for_group(machines, CONTEXT, SEQUENCES)
+
+    def mode(self):
+        return {"mode": self.options.mode} if self.options.mode else {}
 
     def unbroken(self, question):
         answer = self.door.post("/v1/completions", question)
@@ -207,7 +221,7 @@ class Chaos:
     def make_blow(self, kind, holders):
         victim = self.fleet[self.dice.choice(holders)]
         if kind == "kill":
-            return (NodeKilled if self.dice.random() < 0.5 else RunnerKilled)(victim)
+            return (NodeKilled if self.is_ring and self.dice.random() < 0.5 else RunnerKilled)(victim)
         if kind == "stop":
             return NodeStopped(victim, self.dice.uniform(PASSING_SECONDS_MIN, self.options.stop_seconds))
         seconds = self.dice.uniform(PASSING_SECONDS_MIN, self.options.cut_seconds)
@@ -303,6 +317,7 @@ def main():
     parser.add_argument("--cut-seconds", type=float, default=20, help="how long a network is cut at most")
     parser.add_argument("--nodes", type=int, default=4, help="the one that takes the requests included; at least 3")
     parser.add_argument("--streams", type=int, default=2, help="requests under way at a time")
+    parser.add_argument("--mode", choices=["pipeline", "tensor"], help="how machines share the model; default: as the planner finds")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
