@@ -167,8 +167,10 @@ TrustAnswer AdmitDesk::sign(const NodeId& from, const TrustOrder& order) {
 // Tickets cannot be guessed, and only who was asked is heard: a member could answer another's question else.
 void AdmitDesk::ask_signer(TrustOrder order, OnAnswer on_answer) {
   const ClusterView view = context_.view();
-  const auto signer =
-      std::ranges::find_if(view.members, [](const Member& member) { return member.info.may_sign && is_here(member); });
+  const auto signer = std::ranges::find_if(view.members, [&](const Member& member) {
+    return member.info.may_sign && is_here(member) &&
+           (order.wish != TrustWish::revoke || member.info.id != node_id_of(DeviceId{order.device}));
+  });
   order.ticket = random_u64();
   if (signer == view.members.end() ||
       !context_.send(signer->info.id, make_frame(FrameKind::trust_order, encode(order))))
@@ -272,11 +274,21 @@ void AdmitDesk::tell_all() {
     if (is_here(member)) context_.send(member.info.id, make_frame(FrameKind::revocations, body));
 }
 
+void AdmitDesk::write_revocations() {
+  const auto written = context_.identity.standing->write_revocations();
+  if (!written)
+    log(LogLevel::warning, "app",
+        "who was put out of the cluster is not on this machine's disk yet: {}; tried again in {}",
+        without_room(written.error().message), judging_interval);
+}
+
 void AdmitDesk::judge_members() {
   judging_due_ = now() + judging_interval;
+  write_revocations();
   if (context_.identity.trust != TrustMode::none) return;
   for (const Member& member : context_.view().members)
     if (is_here(member)) judge(member);
+  when_judged();
 }
 
 // By the newest certificate that it has shown.

@@ -36,7 +36,8 @@ class AdmitDesk {
   void on_order(const NodeId& from, TrustOrder order);
   void on_answer(const NodeId& from, const TrustAnswer& answer);
   void on_revocations(const NodeId& from, const Revocations& told);
-  void judge_members();  // whoever belongs to this cluster no longer is put out
+  void judge_members();                       // whoever belongs to this cluster no longer is put out
+  std::function<void()> when_judged = [] {};  // for what else others hold of this machine
 
   // --- The owner ---
   using OnText = std::function<void(Result<std::string>)>;
@@ -65,7 +66,8 @@ class AdmitDesk {
   void approve_here(const Guest& guest, OnAnswer on_answer);
   Result<DeviceId> device_called(const std::string& name_or_id) const;
   Revocations what_to_tell() const;
-  void tell_all();  // who was put out, and that our own membership goes on
+  void tell_all();           // who was put out, and that our own membership goes on
+  void write_revocations();  // again until it works: a full disk keeps nobody in
   void note_renewal(const NodeId& from, std::span<const std::byte> membership);
   void judge(const Member& member);
   void tick();

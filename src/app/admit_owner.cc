@@ -22,10 +22,20 @@ auto telling(AdmitDesk::OnText on_text) {
 
 void AdmitDesk::create_token(std::uint32_t seconds, std::uint32_t uses, OnText on_token) {
   if (const auto begun = begin_cluster(); !begun) return on_token(fail(begun.error()));
+  // Any member may say that it signs; a token of another's cluster would lead newcomers there.
+  const auto of_this_cluster = [this, on_token = std::move(on_token)](const Result<std::string>& made) {
+    if (!made) return on_token(made);
+    const auto token = JoinToken::parse(*made);
+    if (!token || !token->names(*context_.identity.standing->cluster()))
+      return on_token(fail(Code::corrupt,
+                           "[app] expected a token of this cluster but the machine that says it signs gave something "
+                           "else; flotilla members shows who says so: put out what is not yours"));
+    on_token(made);
+  };
   decide(
       context_.identity.node,
       {.wish = TrustWish::create_token, .name = context_.identity.name, .code = {}, .seconds = seconds, .uses = uses},
-      telling(std::move(on_token)));
+      telling(of_this_cluster));
 }
 
 void AdmitDesk::approve(const std::string& code, OnText on_name) {
@@ -35,7 +45,8 @@ void AdmitDesk::approve(const std::string& code, OnText on_name) {
 
 void AdmitDesk::list_tokens(OnJson on_list) {
   if (!context_.identity.standing->cluster())
-    return on_list(fail(Code::unavailable, "[app] this machine belongs to no cluster"));
+    return on_list(
+        fail(Code::unavailable, "[app] this machine belongs to no cluster; flotilla token create begins one"));
   decide(context_.identity.node, {.wish = TrustWish::list_tokens, .name = context_.identity.name, .code = {}},
          [this, on_list = std::move(on_list)](const TrustAnswer& answer) {
            if (!answer.ok) return on_list(fail(error_of(answer)));
@@ -78,7 +89,7 @@ Result<DeviceId> AdmitDesk::device_called(const std::string& name_or_id) const {
   if (called.empty())
     return fail(Code::not_found,
                 "[app] expected the name or the id of a machine of this cluster but got '{}'; flotilla members lists "
-                "them",
+                "those that this machine has met, and on the one that let it in also its name or id",
                 name_or_id);
   std::string ids;
   const ClusterView view = context_.view();
@@ -93,11 +104,21 @@ Result<DeviceId> AdmitDesk::device_called(const std::string& name_or_id) const {
 
 void AdmitDesk::revoke(const std::string& name_or_id, OnText on_name) {
   if (!context_.identity.standing->cluster())
-    return on_name(fail(Code::unavailable, "[app] this machine belongs to no cluster"));
+    return on_name(
+        fail(Code::unavailable, "[app] this machine belongs to no cluster, so nobody is to be put out of it"));
   const auto device = device_called(name_or_id);
   if (!device) return on_name(fail(device.error()));
-  decide(context_.identity.node, {.wish = TrustWish::revoke, .name = name_or_id, .device = device->bytes, .code = {}},
-         telling(std::move(on_name)));
+  decide(
+      context_.identity.node, {.wish = TrustWish::revoke, .name = name_or_id, .device = device->bytes, .code = {}},
+      telling([this, device = *device, on_name = std::move(on_name)](const Result<std::string>& name) {
+        // Who signs tells everybody before it answers.
+        if (name && !context_.identity.standing->is_revoked(device))
+          return on_name(fail(Code::unavailable,
+                              "[app] expected a signed list with {} from the machine that says it signs but none came, "
+                              "so it is not put out; try again on the machine that began the cluster",
+                              *name));
+        on_name(name);
+      }));
 }
 
 json AdmitDesk::members() const {

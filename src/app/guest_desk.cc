@@ -88,7 +88,8 @@ void GuestDesk::on_reveal(Waiting& waiting, std::span<const std::byte> body) {
 void GuestDesk::on_gone(std::uint64_t guest) {
   const auto found = guests_.find(guest);
   if (found == guests_.end()) return;
-  if (found->second.step == Step::owes_nonce && complaints_.may_speak_of("codes nobody saw", now()))
+  // Each: PairingBudget has bounded them.
+  if (found->second.step == Step::owes_nonce)
     log(LogLevel::warning, "app",
         "{} at {} asked for a code and hung up before it had one; where that goes on, somebody may stand between: let "
         "machines in by a token (flotilla token create)",

@@ -79,7 +79,10 @@ void JoinDesk::cancel() {
 void JoinDesk::give_up() { finish(fail(Code::cancelled, "[app] joining was given up")); }
 
 void JoinDesk::join(Wish wish, OnShown on_shown, OnDone on_done) {
-  if (asking_) return on_done(fail(Code::busy, "[app] this machine is joining already"));
+  if (asking_)
+    return on_done(fail(Code::busy,
+                        "[app] this machine asks to be let in already; wait for the answer, or stop what asks "
+                        "(flotilla join, serve --join)"));
   if (context_.identity.trust != TrustMode::none)
     return on_done(
         fail(Code::invalid_argument,

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <boost/asio/ip/host_name.hpp>
 #include <fstream>
-#include <map>
-#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "app/embedded_page.h"
@@ -30,18 +28,9 @@ namespace flotilla {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-// Links that copy threads block on; closing them is how those threads are ended.
-struct Node::BulkLinks {
-  std::mutex mutex;
-  std::map<Link*, NodeId> open;  // and who asks
-  std::size_t waiting = 0;       // sockets for which no thread is free yet
-  bool closing = false;
-};
-
 namespace {
 
 constexpr auto models_rescan_interval = 5s;
-constexpr std::size_t bulk_waiting_max = 64;  // a machine fetches over one connection at a time, rarely two
 constexpr std::size_t secret_bytes_min = 16, secret_bytes_max = 4096;
 
 Result<std::string> read_secret(const std::filesystem::path& path) {
@@ -141,7 +130,10 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       wakes_(context_, options_.stay_awake, [this] { return desks_.stages.memory_taken_bytes() > 0; }),
       texts_(context_),
       models_timer_(loop),
-      bulk_links_(std::make_shared<BulkLinks>()) {
+      bulk_links_(std::make_shared<BulkLinks>([standing = context_.identity.standing](const Certificate& shown) {
+        return standing->judge(shown, "the machine that asks", std::max(wall_time(), shown.begins()));
+      })) {
+  admits_.when_judged = [links = bulk_links_] { links->judge(); };
   context_.next_epoch = {microseconds_since_1970(), 0};
   context_.activation_type = options_.activations == "bf16" ? ActivationType::bf16 : ActivationType::f32;
   context_.runner = options_.runner;
@@ -237,11 +229,7 @@ Status Node::open_api() {
 
 Node::~Node() {
   if (server_) forget_local_key(home_.path());
-  {
-    const std::scoped_lock lock(bulk_links_->mutex);
-    bulk_links_->closing = true;
-    for (const auto& [link, peer] : bulk_links_->open) link->close({Code::closed, "[app] the node is stopping"});
-  }
+  bulk_links_->close_for_good({Code::closed, "[app] the node is stopping"});
   bulk_pool_.join();
 }
 
@@ -351,32 +339,23 @@ void Node::on_lost(const NodeId& peer, const Error& cause) {
   ++peers_.lost;
   desks_.on_lost(peer, cause);
   links_.on_lost(peer);
-  const std::scoped_lock lock(bulk_links_->mutex);
-  for (const auto& [link, asker] : bulk_links_->open)
-    if (asker == peer) link->close(cause);
+  bulk_links_->close(peer, cause);
 }
 
 void Node::on_bulk(const NodeId& peer, SecureSocket socket) {
-  {
-    const std::scoped_lock lock(bulk_links_->mutex);
-    if (bulk_links_->waiting == bulk_waiting_max) return;  // closes it; the asker says so and tries again
-    ++bulk_links_->waiting;
-  }
+  if (!bulk_links_->wait()) return;  // closes it; the asker says so and tries again
+  const BulkLinks::Asker asker{
+      .node = peer,
+      .shown = context_.identity.trust == TrustMode::none && socket.tls ? socket.tls->peer() : std::nullopt};
   std::shared_ptr<Link> link = make_tcp_link(std::move(socket), {.rest_max = bulk_rest_max});
-  boost::asio::post(bulk_pool_, [this, peer, link, links = bulk_links_] {
-    {
-      const std::scoped_lock lock(links->mutex);
-      --links->waiting;
-      if (links->closing) return;
-      links->open.emplace(link.get(), peer);
-    }
+  boost::asio::post(bulk_pool_, [this, asker, link, links = bulk_links_] {
+    if (const auto begun = links->begin(*link, asker); !begun) return link->close(begun.error());
     const auto served =
-        store_->serve(*link, [this](Link& asker, const Frame& frame) { return links_.answer(asker, frame); });
+        store_->serve(*link, [this](Link& from, const Frame& frame) { return links_.answer(from, frame); });
     links_.on_bulk_closed(*link);
     if (!served && served.error().code != Code::closed)
       log(LogLevel::info, "app", "a copy to another machine ended early: {}", served.error().message);
-    const std::scoped_lock lock(links->mutex);
-    links->open.erase(link.get());
+    links->end(*link);
   });
 }
 

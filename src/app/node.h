@@ -35,6 +35,7 @@
 #include <vector>
 
 #include "app/admit_desk.h"
+#include "app/bulk_links.h"
 #include "app/doctor_desk.h"
 #include "app/home.h"
 #include "app/join_desk.h"
@@ -165,7 +166,6 @@ class Node : public Backend {
   PeerTally peers_;
   std::string join_trouble_;  // with the file of an administrator
   std::function<void()> observer_;
-  struct BulkLinks;
   std::shared_ptr<BulkLinks> bulk_links_;
   boost::asio::thread_pool bulk_pool_{8};
 };

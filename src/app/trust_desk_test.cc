@@ -208,9 +208,42 @@ TEST_F(TrustDesks, AnAnswerCountsFromTheMachineThatWasAskedOnly) {
   const auto ticket = ask();
   admits.on_answer(harbour_, {.ticket = ticket, .ok = true, .text = "a token of somebody else's"});
   EXPECT_THAT(tokens, IsEmpty());
-  admits.on_answer(member_->node(), {.ticket = ticket, .ok = true, .text = "the token"});
-  EXPECT_THAT(tokens, ElementsAre("the token"));
+  const auto token = member_->create_token(60s, 1, wall_time(), standing_->node()).value();
+  admits.on_answer(member_->node(), {.ticket = ticket, .ok = true, .text = token});
+  EXPECT_THAT(tokens, ElementsAre(token));
   EXPECT_NE(ask(), ticket + 1) << "to be guessed by nobody";
+}
+
+TEST_F(TrustDesks, WhoOnlySaysThatItSignsIsNotBelieved) {
+  ASSERT_TRUE(member_->found_cluster(wall_time()));
+  ASSERT_TRUE(standing_->accept(*member_->admit(standing_->public_key(), true, wall_time()), wall_time()));
+  const auto laptop = Standing::in_memory();
+  standing_->note_member("laptop", laptop->device());
+  view_.members[1].info.may_sign = true;
+  AdmitDesk admits = desk();
+  const auto other = Standing::in_memory();
+  ASSERT_TRUE(other->found_cluster(wall_time()));
+  std::optional<Result<std::string>> token, out;
+  admits.create_token(60, 1, [&](Result<std::string> made) { token = std::move(made); });
+  admits.on_answer(member_->node(), {.ticket = last_order().ticket,
+                                     .ok = true,
+                                     .text = other->create_token(60s, 1, wall_time(), other->node()).value()});
+  ASSERT_TRUE(token && !*token);
+  EXPECT_THAT(token->error().message, HasSubstr("expected a token of this cluster"));
+  admits.revoke("laptop", [&](Result<std::string> name) { out = std::move(name); });
+  admits.on_answer(member_->node(), {.ticket = last_order().ticket, .ok = true, .text = "laptop"});
+  ASSERT_TRUE(out && !*out);
+  EXPECT_THAT(out->error().message, HasSubstr("it is not put out"));
+  ASSERT_TRUE(member_->revoke(laptop->device(), wall_time()));
+  admits.revoke("laptop", [&](Result<std::string> name) { out = std::move(name); });
+  const auto ticket = last_order().ticket;
+  admits.on_revocations(member_->node(), {.list = member_->revocations(), .membership = {}});
+  admits.on_answer(member_->node(), {.ticket = ticket, .ok = true, .text = "laptop"});
+  EXPECT_TRUE(*out);
+  // Nobody is asked to put itself out.
+  standing_->note_member("island", member_->device());
+  admits.revoke("island", [&](Result<std::string> name) { out = std::move(name); });
+  EXPECT_THAT(out->error().message, HasSubstr("is not here"));
 }
 
 TEST_F(TrustDesks, OneThatWasAskedCannotUseUpTheAnswersOfOthers) {

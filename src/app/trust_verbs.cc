@@ -107,7 +107,10 @@ int join_cluster(const VerbOptions& options, const JoinFlags& flags) {
         failure = Error{Code::cancelled, "[app] not joined: the codes differ, or nobody compared them"};
         return false;
       }
-      if (!flags.yes) (void)ApiClient(options.api_url, client_key(options)).post("/join", {{"confirm", code}});
+      if (flags.yes) return true;
+      const auto confirmed = ApiClient(options.api_url, client_key(options)).post("/join", {{"confirm", code}});
+      if (!confirmed) failure = confirmed.error();
+      return confirmed.has_value();
     }
     if (event.contains("joined")) joined = event["joined"];
     if (const json error = event.value("error", json()); error.is_object())

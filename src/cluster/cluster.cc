@@ -245,7 +245,10 @@ class Shell : public Cluster {
     std::vector<ConnectionId> waited_long;
     for (const auto& [id, channel] : channels_)
       if (channel.guest && at >= channel.deadline) waited_long.push_back(id);
-    for (const auto id : waited_long) refuse_guest(id, Error{Code::timeout, "[cluster] nobody let this machine in"});
+    for (const auto id : waited_long)
+      refuse_guest(id, Error{Code::timeout,
+                             "[cluster] nobody let this machine in; run flotilla join again, and flotilla "
+                             "approve CODE on a member"});
   }
 
   // --- Beacons ---
@@ -268,7 +271,8 @@ class Shell : public Cluster {
     const auto& beacon = heard->beacon;
     std::string reason;
     if (beacon.version != protocol_version) {
-      note_facts(beacon.node, {.version = beacon.version, .clock_ahead = {}});
+      if (!membership_.connection_to(beacon.node))
+        note_facts(beacon.node, {.version = beacon.version, .clock_ahead = {}});
       reason = std::format("{} speaks protocol version {} but {} speaks version {}; update flotilla on {}", beacon.name,
                            beacon.version, options_.identity.name, protocol_version,
                            beacon.version < protocol_version ? beacon.name : options_.identity.name);
@@ -301,7 +305,7 @@ class Shell : public Cluster {
   // --- Connections ---
   bool has_room() const {
     const auto strangers = std::ranges::count_if(channels_, [](const auto& entry) { return !entry.second.is_proven; });
-    return static_cast<std::size_t>(strangers) < strangers_max;
+    return static_cast<std::size_t>(strangers) + closing_.size() < strangers_max;
   }
 
   Instant now() const { return outside_->now(); }
@@ -450,7 +454,7 @@ class Shell : public Cluster {
     if (found == channels_.end()) return;
     const auto& channel = found->second;
     const auto peer = channel.handshake ? channel.handshake->peer() : std::nullopt;
-    if (peer) note_facts(*peer);
+    if (peer && !membership_.connection_to(peer->node)) note_facts(*peer);  // whose it says that it is
     if (peer && peer->node == options_.identity.node) {
       complain(channel.host, plain(cause));  // two nodes with one identity cannot be two members
     } else if (peer) {
@@ -517,7 +521,7 @@ class Shell : public Cluster {
       for (const auto& [node, cause] : effects.lost) on_lost(node, cause);
       for (const auto& node : effects.dial)
         for (const auto& address : addresses_of(node)) dial_at(address);
-      for (const auto& sentence : effects.news) log(LogLevel::warning, "cluster", "{}", printable(sentence));
+      for (const auto& sentence : effects.news) complain(sentence, sentence);  // strangers can cause it at will
       if (effects.view_changed) follow_connections();
       if (effects.view_changed && events_.on_view) events_.on_view();
     }

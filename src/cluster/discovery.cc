@@ -64,7 +64,12 @@ Result<Discovery::Heard> Discovery::on_beacon(const std::string& source_host, st
                 "[cluster] {} calls itself '{}' but has this machine's id: its home folder is a copy of ours; "
                 "give it another with --home",
                 source_host, beacon.name);
-  if (beacon.version != protocol_version) return Heard{.beacon = std::move(beacon)};
+  if (beacon.version != protocol_version) {
+    if (!within_rate(source_host, now))
+      return fail(Code::busy, "[cluster] more than {} beacons of other versions a second from {}", hints_per_second_max,
+                  source_host);
+    return Heard{.beacon = std::move(beacon)};
+  }
 
   const PeerAddress address{.host = source_host, .port = beacon.cluster_port};
   const auto known = candidates_.find(address);

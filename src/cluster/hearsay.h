@@ -33,7 +33,7 @@ class Hearsay {
 
   // Of `others`, who are heard themselves; empty where it is not time to ask.
   std::vector<NodeId> whom_to_ask(const NodeId& silent, const std::vector<NodeId>& others, Instant now);
-  void on_answer(const Heard& answer, Instant now);  // of those who were asked; of whom nobody asks, passed over
+  void on_answer(const Heard& answer, Instant now);  // a member's; of whom nobody asks, passed over
   bool is_heard_elsewhere(const NodeId& silent, Instant now) const;
   bool is_time_to_dial(const NodeId& silent, Instant now);  // true at most once an interval
   void forget(const NodeId& node) { silent_.erase(node); }  // it is heard again, or lost

@@ -6,6 +6,7 @@
 
 #include "base/words.h"
 #include "server/authority.h"
+#include "server/key_scope.h"
 #include "server/peer_address.h"
 
 namespace flotilla {
@@ -32,20 +33,6 @@ ApiError unauthorized(std::string name, std::string message) {
   return error;
 }
 
-// The key a client sent, however; empty where it sent none.
-std::string_view presented_key(const HttpRequest& request) {
-  constexpr std::string_view scheme = "bearer ";
-  std::string_view text = request.api_key;
-  if (!request.authorization.empty()) {
-    text = request.authorization;
-    if (text.size() <= scheme.size() || lower_case(text.substr(0, scheme.size())) != scheme) return {};
-    text.remove_prefix(scheme.size());
-  }
-  while (text.starts_with(' ')) text.remove_prefix(1);
-  while (text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
-
 bool is_from_this_machine(const HttpRequest& request) {
   return flotilla::is_from_this_machine(request.remote_address, request.local_address);
 }
@@ -54,8 +41,10 @@ Scope first_of(Scopes scopes) {
   return *std::ranges::find_if(all_scopes, [&](Scope scope) { return scopes.has(scope) || scope == Scope::admin; });
 }
 
-bool changes_something(const HttpRequest& request) {
-  return request.method != "GET" && request.method != "HEAD" && request.method != "OPTIONS";
+// A look at what anyone may see does nothing; any other may: search a hub, read a disk, knock at the fleet's doors.
+bool acts(const HttpRequest& request, const Access& access) {
+  const bool looks = request.method == "GET" || request.method == "HEAD";
+  return request.method != "OPTIONS" && !(looks && access.is_open());
 }
 
 }  // namespace
@@ -79,7 +68,7 @@ std::optional<ApiError> Gate::refusal(const HttpRequest& request, const Access& 
                     "name or its address, or start it with: flotilla serve --api-name NAME",
                     shown(request.host)));
   }
-  if (comes_from_foreign_page(request)) {
+  if (acts(request, access) && comes_from_foreign_page(request)) {
     return refused(
         403, "origin_not_allowed",
         std::format("expected no request from the page of another site but got one of {}; where that page may use this "
@@ -101,7 +90,7 @@ bool Gate::names_us(const HttpRequest& request) const {
 }
 
 bool Gate::comes_from_foreign_page(const HttpRequest& request) const {
-  if (!changes_something(request) || names_origin(request.origin)) return false;
+  if (names_origin(request.origin)) return false;
   if (request.origin.empty()) return request.fetch_site == "cross-site" || request.fetch_site == "same-site";
   // Host is one of our names by now. The scheme is not compared: a proxy before us may speak TLS.
   const auto origin = authority_of_origin(request.origin);

@@ -167,7 +167,10 @@ TEST(Gate, APageOfAnotherSiteChangesNothingHere) {
         "https://chat.example:444", "http://chat.example", "https://chat.example.evil.example"})
     EXPECT_EQ(from(foreign, "cross-site"), 403) << foreign;
   EXPECT_EQ(from("https://evil.example", "cross-site", "DELETE"), 403);
-  EXPECT_EQ(from("https://evil.example", "cross-site", "GET"), 200);  // it cannot read the answer
+  EXPECT_EQ(from("https://evil.example", "cross-site", "GET"), 403);  // it cannot read the answer, but have us act
+  EXPECT_EQ(from("", "cross-site", "GET"), 403);                      // a picture
+  EXPECT_EQ(from("", "none", "GET"), 200);
+  EXPECT_EQ(from("https://evil.example", "cross-site", "OPTIONS"), 200);
 }
 
 TEST(Gate, OnlyNamedOriginsMayReadAnswers) {

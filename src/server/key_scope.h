@@ -8,7 +8,10 @@
 
 namespace flotilla {
 
-// Alike on every node, so that it does not matter where a client enters; never 0.
+// The key a client sent, however; empty where it sent none.
+std::string_view presented_key(const HttpRequest& request);
+
+// Of that key. Alike on every node, so that it does not matter where a client enters; never 0.
 std::uint64_t key_scope(const HttpRequest& request, std::string_view salt);
 
 }  // namespace flotilla

@@ -171,10 +171,15 @@ Status Standing::keep_membership(const Certificate& member, const Certificate& c
 }
 
 Status Standing::keep_revocations(RevocationList list) {
-  const Bytes& bytes = list.encoded();
-  FLOTILLA_TRY_STATUS(write("revoked.bin", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 0644));
+  FLOTILLA_TRY_STATUS(write(list));
   revocations_ = std::move(list);
+  are_revocations_written_ = true;
   return {};
+}
+
+Status Standing::write(const RevocationList& list) const {
+  const Bytes& bytes = list.encoded();
+  return write("revoked.bin", {reinterpret_cast<const char*>(bytes.data()), bytes.size()}, 0644);
 }
 
 Status Standing::keep_tokens(TokenBook book) {
@@ -322,8 +327,17 @@ Result<bool> Standing::adopt_revocations(std::span<const std::byte> bytes) {
   if (!cluster_ || bytes.empty()) return false;
   FLOTILLA_TRY(auto list, RevocationList::decode(bytes, cluster_->public_key()));
   if (list.number() <= revocations_.number()) return false;
-  FLOTILLA_TRY_STATUS(keep_revocations(std::move(list)));
+  revocations_ = std::move(list);
+  are_revocations_written_ = false;
   return true;
+}
+
+Status Standing::write_revocations() {
+  const std::scoped_lock lock(mutex_);
+  if (are_revocations_written_) return {};
+  FLOTILLA_TRY_STATUS(write(revocations_));
+  are_revocations_written_ = true;
+  return {};
 }
 
 void Standing::note_member(const std::string& name, const DeviceId& device) {

@@ -85,8 +85,10 @@ class Standing {
   // Ends the tokens that it has used or made, too. unavailable where this machine may not sign; too_large.
   Status revoke(const DeviceId& device, WallTime now);
   bool is_revoked(const DeviceId& device) const;
-  Bytes revocations() const;                                        // signed, for the others; may be empty
-  Result<bool> adopt_revocations(std::span<const std::byte> list);  // true where it was newer than ours
+  Bytes revocations() const;  // signed, for the others; may be empty
+  // True where it was newer than ours. It holds at once; write_revocations() has it outlive this process too.
+  Result<bool> adopt_revocations(std::span<const std::byte> list);
+  Status write_revocations();  // those adopted since the last one that worked; no_space, permission
 
   // --- Names, for people ---
   void note_member(const std::string& name, const DeviceId& device);
@@ -102,6 +104,7 @@ class Standing {
   Status write(std::string_view name, std::string_view text, mode_t mode) const;
   Status keep_membership(const Certificate& member, const Certificate& cluster);
   Status keep_revocations(RevocationList list);
+  Status write(const RevocationList& list) const;
   Status keep_tokens(TokenBook book);
   Status remove(std::string_view name) const;
   Status clear_leftovers() const;
@@ -114,6 +117,7 @@ class Standing {
   std::optional<SigningKey> cluster_key_;
   TokenBook tokens_;
   RevocationList revocations_;
+  bool are_revocations_written_ = true;
   KnownDevices known_, met_;
   mutable std::optional<TlsContext> tls_;
 };

@@ -139,6 +139,7 @@ TEST_F(StandingTest, AMachinePutOutIsRefusedEverywhereTheListHasCome) {
   EXPECT_EQ(b->adopt_revocations(a->revocations()), true);
   EXPECT_EQ(b->adopt_revocations(a->revocations()), false) << "no news";
   EXPECT_FALSE(b->judge(shown, "c", now()));
+  EXPECT_TRUE(b->write_revocations());
   EXPECT_FALSE(open("b")->judge(shown, "c", now())) << "after a restart";
   EXPECT_FALSE(a->admit(c->public_key(), false, now())) << "no renewal for it";
   EXPECT_TRUE(a->admit(c->public_key(), true, now())) << "but it may be let in anew";

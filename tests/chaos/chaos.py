@@ -16,6 +16,7 @@ Exit code 0: nothing lost, missing, doubled or wrong.
 
 import argparse
 import contextlib
+import http.client
 import os
 import random
 import sys
@@ -78,7 +79,7 @@ class Client:
             self.told, self.number = 0, self.number + 1
             try:
                 self.compare(index, self.read(index))
-            except (AssertionError, OSError, ValueError) as error:
+            except (AssertionError, OSError, http.client.HTTPException, ValueError) as error:
                 self.faults.append(("lost", str(error)[:300]))
             self.answers += 1
 

@@ -13,6 +13,7 @@ Exit code 0: nothing grew and every answer was as it should be.
 """
 
 import argparse
+import http.client
 import os
 import random
 import statistics
@@ -48,7 +49,7 @@ class Client:
             kind = self.dice.choice(kinds)
             try:
                 kind()
-            except (AssertionError, OSError, ValueError, KeyError) as error:
+            except (AssertionError, OSError, http.client.HTTPException, ValueError, KeyError) as error:
                 self.faults.append("%s: %s" % (kind.__name__, str(error)[:300]))
             self.answers += 1
 
@@ -105,19 +106,32 @@ def sample(node):
             "descriptors": descriptors(node.process.pid)}
 
 
-def come_and_go(fleet, dice, ended, between):
-    """Returns how often."""
-    away, turns = None, 0
-    while not ended.wait(between):
+class Mover:
+    """Has a machine leave or come back by turns. Faults are sentences."""
+
+    def __init__(self, fleet, dice, ended, between):
+        self.fleet, self.dice, self.ended, self.between = fleet, dice, ended, between
+        self.turns, self.faults = 0, []
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def run(self):
+        away = None
+        while not self.ended.wait(self.between):
+            try:
+                away = self.turn(away)
+            except Exception as error:  # else nobody would leave any more, and all would look well
+                self.faults.append("no machine leaves or comes any more: %r" % error)
+                return
+            self.turns += 1
+            print("%s" % ("%s left" % away.name if away else "all are here"), flush=True)
+
+    def turn(self, away):
         if away:
             away.start()
-            away = None
-        else:
-            away = fleet[dice.choice(["n2", "n3"])]
-            away.terminate() if dice.random() < 0.5 else away.kill()
-        turns += 1
-        print("%s" % ("%s left" % away.name if away else "all are here"), flush=True)
-    return turns
+            return None
+        leaving = self.fleet[self.dice.choice(["n2", "n3"])]
+        leaving.terminate() if self.dice.random() < 0.5 else leaving.kill()
+        return leaving
 
 
 def compare(name, samples):
@@ -148,19 +162,21 @@ def soak(options):
         for client in clients:
             client.thread.start()
         samples = {name: [] for name in ("door", "n1")}
-        mover = threading.Thread(
-            target=come_and_go, args=(fleet, random.Random(dice.random()), ended, options.between), daemon=True
-        )
-        mover.start()
+        mover = Mover(fleet, random.Random(dice.random()), ended, options.between)
+        mover.thread.start()
         deadline = time.monotonic() + 60 * options.minutes
         while time.monotonic() < deadline:
             time.sleep(SAMPLE_SECONDS)
             for name, each in samples.items():
                 each.append(sample(fleet[name]))
         ended.set()
-        for thread in [mover, *(client.thread for client in clients)]:
-            thread.join(ANSWER_SECONDS_MAX)
-        faults = [fault for client in clients for fault in client.faults]
+        for worker in (mover, *clients):
+            worker.thread.join(ANSWER_SECONDS_MAX)
+        faults = [fault for worker in (mover, *clients) for fault in worker.faults]
+        faults += ["%s did not end" % type(worker).__name__ for worker in (mover, *clients) if worker.thread.is_alive()]
+        faults += ["a client had no answer at all" for client in clients if not client.answers]
+        if not mover.turns:
+            faults.append("no machine left or came")
         for name, each in samples.items():
             faults += compare(name, each)
         print("%d answers" % sum(client.answers for client in clients))
