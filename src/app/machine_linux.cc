@@ -75,8 +75,8 @@ CpuGroup cpu_group() {
   return unified;
 }
 
-// The least of its own group's and those above it. A group named beyond our view of the hierarchy (a container's) is not
-// found there; then its root is what we see of it.
+// The least of its own group's and those above it. A group named beyond our view of the hierarchy (a container's) is
+// not found there; then its root is what we see of it.
 double quota() {
   const CpuGroup group = cpu_group();
   double least = std::numeric_limits<double>::infinity();
@@ -139,5 +139,12 @@ bool is_starved(int pid) {
 }
 
 std::filesystem::path own_executable() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
+// The link leads to the file even without a name, but whoever is started by it is called "exe" in lists of processes.
+std::filesystem::path program_to_start() {
+  std::error_code unknown;
+  const auto path = own_executable();
+  return std::filesystem::exists(path, unknown) ? path : "/proc/self/exe";
+}
 
 }  // namespace flotilla

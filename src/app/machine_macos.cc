@@ -53,4 +53,6 @@ std::filesystem::path own_executable() {
   return ::_NSGetExecutablePath(path, &bytes) == 0 ? std::filesystem::canonical(path) : "flotilla";
 }
 
+std::filesystem::path program_to_start() { return own_executable(); }
+
 }  // namespace flotilla

@@ -75,7 +75,7 @@ Result<int> spawn_child(const Descriptor& child_end, const RunnerSpawnOptions& o
   posix_spawnattr_setflags(&attributes, flags);
   posix_spawnattr_setpgroup(&attributes, 0);
   pid_t pid = -1;
-  const int error = ::posix_spawn(&pid, arguments.front().c_str(), &actions, &attributes, pointers(arguments).data(),
+  const int error = ::posix_spawn(&pid, program_to_start().c_str(), &actions, &attributes, pointers(arguments).data(),
                                   pointers(environment).data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);

@@ -141,6 +141,7 @@ class Node:
     measures = False  # itself and its links; it would disturb what else is measured or timed
 
     namespace = None  # of the network it lives in, where that is not this host's
+    program = BINARY
 
     def __init__(
         self, name, folder, flags=(), models=(), api_port=None, cluster_port=None, home=None, kernels=None, api_host="127.0.0.1"
@@ -157,7 +158,7 @@ class Node:
     def command(self):
         words = ["ip", "netns", "exec", self.namespace] if self.namespace else []
         words += [
-            BINARY,
+            self.program,
             "serve",
             "--home",
             self.home,

@@ -22,7 +22,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "harness"))
 
-from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, free_port  # noqa: E402
+from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, Node, free_port  # noqa: E402
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -300,6 +300,24 @@ class Colours(unittest.TestCase):
         self.assertIn(b"\x1b[", self.log_on_a_terminal())
         self.assertIn(b"\x1b[", self.log_on_a_terminal(NO_COLOR=""))
         self.assertNotIn(b"\x1b[", self.log_on_a_terminal(NO_COLOR="1"))
+
+
+class Upgrades(unittest.TestCase):
+    def test_a_node_whose_program_was_replaced_goes_on_with_its_own(self):
+        with tempfile.TemporaryDirectory(prefix="flotilla-upgrade-") as folder:
+            program, newer = os.path.join(folder, "flotilla"), os.path.join(folder, "flotilla.new")
+            shutil.copy(BINARY, program)
+            node = Node("a", folder, ["--no-discovery"], [MODELS_FOLDER])
+            node.program = program
+            try:
+                node.start()
+                with open(newer, "w", opener=lambda path, flags: os.open(path, flags, 0o755)) as file:
+                    file.write("#!/bin/sh\nexit 1\n")
+                os.replace(newer, program)
+                node.load(SMOLLM2, context=256, sequences=1)
+                self.assertTrue(node.complete(SMOLLM2, "The lighthouse", 4))
+            finally:
+                node.kill()
 
 
 if __name__ == "__main__":
