@@ -83,9 +83,15 @@ Result<DeviceId> AdmitDesk::device_called(const std::string& name_or_id) const {
   const Standing& standing = *context_.identity.standing;
   auto called = standing.members_met();
   std::erase_if(called, [&](const KnownDevice& each) { return each.name != name_or_id; });
+  const bool was_called = !called.empty();
   if (called.size() > 1)
     std::erase_if(called, [&](const KnownDevice& each) { return standing.is_revoked(each.device); });
   if (called.size() == 1) return called.front().device;
+  if (called.empty() && was_called)
+    return fail(Code::not_found, "[app] every machine that was called {} is put out already", name_or_id);
+  if (called.empty() && name_or_id == context_.identity.name)
+    return fail(Code::invalid_argument, "[app] {} is this machine itself; flotilla leave takes it out of its cluster",
+                name_or_id);
   if (called.empty())
     return fail(Code::not_found,
                 "[app] expected the name or the id of a machine of this cluster but got '{}'; flotilla members lists "

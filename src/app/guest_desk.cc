@@ -30,12 +30,12 @@ void GuestDesk::on_frame(const Guest& guest, const Frame& frame) {
   const auto found = guests_.find(guest.id);
   if (frame.header.kind == FrameKind::join_request && found == guests_.end()) {
     const auto request = decode_join_request(frame.body);
-    if (!request) return refuse(guest.id, request.error());
+    if (!request) return refuse(guest, request.error());
     return request->by_code ? on_code_wanted(guest, *request) : on_token(guest, *request);
   }
   if (frame.header.kind == FrameKind::join_reveal && found != guests_.end() && found->second.step == Step::owes_nonce)
     return on_reveal(found->second, frame.body);
-  refuse(guest.id, {Code::corrupt, "[app] expected a newcomer that follows the protocol; it is broken"});
+  refuse(guest, {Code::corrupt, "[app] expected a newcomer that follows the protocol; it is broken"});
 }
 
 void GuestDesk::on_token(const Guest& guest, const JoinRequest& request) {
@@ -55,7 +55,7 @@ void GuestDesk::on_code_wanted(const Guest& guest, const JoinRequest& request) {
   const auto waiting =
       std::ranges::count_if(guests_, [](const auto& entry) { return entry.second.step != Step::shows_token; });
   if (static_cast<std::size_t>(waiting) >= PairingBudget::waiting_max || !budget_.take(now()))
-    return refuse(guest.id,
+    return refuse(guest,
                   {Code::busy,
                    std::format("[app] expected at most {} machines at once to ask {} for a code, then one "
                                "every {} s; try again in a minute, or by a token (flotilla token create)",
@@ -70,7 +70,8 @@ void GuestDesk::on_reveal(Waiting& waiting, std::span<const std::byte> body) {
   const Guest& guest = waiting.guest;
   const auto revealed = decode_join_nonce(body);
   if (!revealed || !equal_in_constant_time(commitment_to(revealed->nonce), waiting.commitment))
-    return refuse(guest.id, {Code::corrupt, "[app] expected the number that this newcomer had committed itself to"});
+    return refuse(Guest(guest),
+                  {Code::corrupt, "[app] expected the number that this newcomer had committed itself to"});
   waiting.step = Step::shows_code;
   waiting.code = pairing_code({.exporter = guest.exporter,
                                .newcomer = guest.key.id(),
@@ -106,9 +107,10 @@ const Guest* GuestDesk::with_code(std::string_view code) const {
 }
 
 bool GuestDesk::answer(std::uint64_t guest, const TrustAnswer& answer) {
-  if (!guests_.contains(guest)) return false;
+  const auto found = guests_.find(guest);
+  if (found == guests_.end()) return false;
   if (!answer.ok) {
-    refuse(guest, error_of(answer));
+    refuse(Guest(found->second.guest), error_of(answer));
     return true;
   }
   guests_.erase(guest);
@@ -116,12 +118,13 @@ bool GuestDesk::answer(std::uint64_t guest, const TrustAnswer& answer) {
   return cluster_().send_to_guest(guest, make_frame(FrameKind::join_granted, encode(answer.granted)));
 }
 
-void GuestDesk::refuse(std::uint64_t guest, const Error& cause) {
-  if (complaints_.may_speak_of("refused guests", now()))
-    log(LogLevel::warning, "app", "a machine that wanted to join is refused: {}", without_room(cause.message));
-  cluster_().send_to_guest(guest, make_refusal(cause));
-  guests_.erase(guest);
-  cluster_().dismiss_guest(guest, cause);
+void GuestDesk::refuse(const Guest& guest, const Error& cause) {
+  if (complaints_.may_speak_of("refused " + guest.host, now()))
+    log(LogLevel::warning, "app", "{} at {} wanted to join and is refused: {}", printable(guest.peer.name), guest.host,
+        without_room(cause.message));
+  cluster_().send_to_guest(guest.id, make_refusal(cause));
+  guests_.erase(guest.id);
+  cluster_().dismiss_guest(guest.id, cause);
 }
 
 json GuestDesk::waiting() const {

@@ -127,8 +127,10 @@ int join_cluster(const VerbOptions& options, const JoinFlags& flags) {
 }
 
 int approve_machine(const VerbOptions& options, const std::string& code) {
-  return post_and_say(options, "/approve", {{"code", code}},
-                      [](const json& answer) { std::println("{} is in.", answer.value("name", "the machine")); });
+  return post_and_say(options, "/approve", {{"code", code}}, [](const json& answer) {
+    std::println("{} may come in: it is in once the same code was confirmed there.",
+                 answer.value("name", "the machine"));
+  });
 }
 
 int list_members(const VerbOptions& options) {

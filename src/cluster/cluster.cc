@@ -38,6 +38,9 @@ constexpr std::uint64_t clock_max = 1ull << 40;           // seconds since 1970;
 constexpr auto loop_busy_told = 50ms;
 
 // A sentence as people read it in the table.
+// A machine of which no beacon came for so long has stopped, rather than being behind a firewall.
+constexpr auto beacons_fresh_for = limits::beacon_interval_slow + std::chrono::seconds(5);
+
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
 
 class Shell : public Cluster {
@@ -265,7 +268,7 @@ class Shell : public Cluster {
   void on_datagram(const BeaconSockets::Source& source, std::span<const std::byte> datagram) {
     const auto heard = discovery_.on_beacon(source.host, datagram, now());
     if (!heard) {
-      if (heard.error().code == Code::unauthorized) complain(source.host, heard.error().message);
+      if (heard.error().code == Code::unauthorized) complain(source.host, plain(heard.error()));
       return;
     }
     const auto& beacon = heard->beacon;
@@ -325,7 +328,8 @@ class Shell : public Cluster {
     if (leaving_) return;
     if (connection) return open_channel(*std::move(connection), TlsRole::initiator, address);
     const bool worth_a_word = discovery_.on_dial_failed(address, now());
-    if (const auto known = discovery_.known_at(address); known && !known->name.empty()) {
+    if (const auto known = discovery_.known_at(address);
+        known && !known->name.empty() && now() - known->heard_at < beacons_fresh_for) {
       membership_.on_seen(
           known->node, known->name, "", address.host,
           std::format("its beacons arrive, but TCP port {} cannot be reached; open it in the firewall there",

@@ -142,9 +142,11 @@ Status Standing::judge(const Certificate& shown, std::string_view name, WallTime
   const std::scoped_lock lock(mutex_);
   if (!cluster_) return fail(Code::unauthorized, "[trust] this machine belongs to no cluster");
   if (revocations_.contains(shown.id()))
-    return fail(Code::unauthorized,
-                "[trust] {} was put out of this cluster; whoever wants it back lets it in anew (flotilla token create)",
-                name);
+    return fail(
+        Code::unauthorized,
+        "[trust] {} was put out of this cluster; to come back: flotilla leave there, then flotilla join, by a code "
+        "or a new token (flotilla token create)",
+        name);
   return check_membership(shown, cluster_->public_key(), name, now);
 }
 

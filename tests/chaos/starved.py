@@ -10,6 +10,7 @@ Exit code 0: the first epoch is still the one, all have seen each other all the 
 """
 
 import argparse
+import http.client
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from flotilla import MODELS_FOLDER, SMOLLM2, Fleet  # noqa: E402
 
 CLIENTS = 4
 PROMPT_TOKENS = 1500
+ANSWER_SECONDS_MAX = 600  # cores may be very short: what is looked for is machines given up, not slow ones
 NAMES = ["a", "b", "c"]
 
 
@@ -39,10 +41,14 @@ class Reader(threading.Thread):
             turn = self.answers * CLIENTS + self.number
             prompt = [300 + (turn * 7919 + place * 31) % 20000 for place in range(PROMPT_TOKENS)]
             try:
-                self.node.complete(SMOLLM2, prompt, 1, cache_prompt=False)
-            except (AssertionError, OSError) as error:
+                answer = self.node.post("/v1/completions", self.body(prompt), timeout=ANSWER_SECONDS_MAX)
+                assert answer.status == 200, answer
+            except (AssertionError, OSError, http.client.HTTPException) as error:
                 self.faults.append(str(error)[:300])
             self.answers += 1
+
+    def body(self, prompt):
+        return {"model": SMOLLM2, "prompt": prompt, "max_tokens": 1, "cache_prompt": False}
 
 
 def watch(fleet, seconds):
@@ -78,7 +84,7 @@ def main():
             faults = watch(fleet, 60 * options.minutes)
             ended.set()
             for reader in readers:
-                reader.join(300)
+                reader.join(ANSWER_SECONDS_MAX)
             faults += [fault for reader in readers for fault in reader.faults]
     finally:
         for burner in burners:

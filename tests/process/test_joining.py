@@ -169,7 +169,7 @@ class Joining(unittest.TestCase):
         [waiting] = self.waiting(member)
         self.assertEqual("c", waiting["name"])
         self.assertIn("no machine waits", self.verb(other, "approve", "%06d" % ((int(waiting["code"]) + 1) % 10**6), expect=1))
-        self.assertIn("c is in", self.verb(other, "approve", waiting["code"]))
+        self.assertIn("c may come in", self.verb(other, "approve", waiting["code"]))
         said, complaints = asking.communicate(timeout=30)
         self.assertEqual(0, asking.returncode, said + complaints)
         self.assertEqual([waiting["code"]], CODE.findall(said))
