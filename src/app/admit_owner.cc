@@ -26,7 +26,8 @@ void AdmitDesk::create_token(std::uint32_t seconds, std::uint32_t uses, OnText o
   const auto of_this_cluster = [this, on_token = std::move(on_token)](const Result<std::string>& made) {
     if (!made) return on_token(made);
     const auto token = JoinToken::parse(*made);
-    if (!token || !token->names(*context_.identity.standing->cluster()))
+    const auto cluster = context_.identity.standing->cluster();  // it may have left meanwhile
+    if (!token || !cluster || !token->names(*cluster))
       return on_token(fail(Code::corrupt,
                            "[app] expected a token of this cluster but the machine that says it signs gave something "
                            "else; flotilla members shows who says so: put out what is not yours"));
