@@ -297,8 +297,7 @@ void AdmitDesk::judge(const Member& member) {
   if (!shown) return;
   const auto renewed = renewed_.find(member.info.id);
   const Certificate& certificate = renewed == renewed_.end() ? *shown : renewed->second;
-  const auto at = std::max(wall_time(), certificate.begins());  // a clock that is set back ends no membership
-  if (const auto judged = context_.identity.standing->judge(certificate, member.info.name, at); !judged)
+  if (const auto judged = context_.identity.standing->judge_again(certificate, member.info.name, wall_time()); !judged)
     cluster_().put_out(member.info.id, std::string(without_room(judged.error().message)));
 }
 

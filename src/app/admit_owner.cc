@@ -88,16 +88,17 @@ Result<DeviceId> AdmitDesk::device_called(const std::string& name_or_id) const {
   if (called.size() > 1)
     std::erase_if(called, [&](const KnownDevice& each) { return standing.is_revoked(each.device); });
   if (called.size() == 1) return called.front().device;
-  if (called.empty() && was_called)
-    return fail(Code::not_found, "[app] every machine that was called {} is put out already", name_or_id);
-  if (called.empty() && name_or_id == context_.identity.name)
-    return fail(Code::invalid_argument, "[app] {} is this machine itself; flotilla leave takes it out of its cluster",
-                name_or_id);
-  if (called.empty())
+  if (called.empty()) {
+    if (was_called)
+      return fail(Code::not_found, "[app] every machine that was called {} is put out already", name_or_id);
+    if (name_or_id == context_.identity.name)
+      return fail(Code::invalid_argument, "[app] {} is this machine itself; flotilla leave takes it out of its cluster",
+                  name_or_id);
     return fail(Code::not_found,
                 "[app] expected the name or the id of a machine of this cluster but got '{}'; flotilla members lists "
                 "those that this machine has met, and on the one that let it in also its name or id",
                 name_or_id);
+  }
   std::string ids;
   const ClusterView view = context_.view();
   for (const KnownDevice& each : called) {

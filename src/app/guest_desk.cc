@@ -70,8 +70,7 @@ void GuestDesk::on_reveal(Waiting& waiting, std::span<const std::byte> body) {
   const Guest& guest = waiting.guest;
   const auto revealed = decode_join_nonce(body);
   if (!revealed || !equal_in_constant_time(commitment_to(revealed->nonce), waiting.commitment))
-    return refuse(Guest(guest),
-                  {Code::corrupt, "[app] expected the number that this newcomer had committed itself to"});
+    return refuse(guest, {Code::corrupt, "[app] expected the number that this newcomer had committed itself to"});
   waiting.step = Step::shows_code;
   waiting.code = pairing_code({.exporter = guest.exporter,
                                .newcomer = guest.key.id(),
@@ -110,7 +109,7 @@ bool GuestDesk::answer(std::uint64_t guest, const TrustAnswer& answer) {
   const auto found = guests_.find(guest);
   if (found == guests_.end()) return false;
   if (!answer.ok) {
-    refuse(Guest(found->second.guest), error_of(answer));
+    refuse(found->second.guest, error_of(answer));
     return true;
   }
   guests_.erase(guest);
@@ -118,7 +117,7 @@ bool GuestDesk::answer(std::uint64_t guest, const TrustAnswer& answer) {
   return cluster_().send_to_guest(guest, make_frame(FrameKind::join_granted, encode(answer.granted)));
 }
 
-void GuestDesk::refuse(const Guest& guest, const Error& cause) {
+void GuestDesk::refuse(Guest guest, const Error& cause) {
   if (complaints_.may_speak_of("refused " + guest.host, now()))
     log(LogLevel::warning, "app", "{} at {} wanted to join and is refused: {}", printable(guest.peer.name), guest.host,
         without_room(cause.message));

@@ -54,7 +54,7 @@ class GuestDesk {
   void on_token(const Guest& guest, const JoinRequest& request);
   void on_code_wanted(const Guest& guest, const JoinRequest& request);
   void on_reveal(Waiting& waiting, std::span<const std::byte> body);
-  void refuse(const Guest& guest, const Error& cause);  // not one of guests_: it goes
+  void refuse(Guest guest, const Error& cause);  // by value: what guests_ has of it goes
 
   NodeContext& context_;
   const std::function<Cluster&()> cluster_;

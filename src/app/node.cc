@@ -131,7 +131,7 @@ Node::Node(boost::asio::io_context& loop, const NodeOptions& options, Home home,
       texts_(context_),
       models_timer_(loop),
       bulk_links_(std::make_shared<BulkLinks>([standing = context_.identity.standing](const Certificate& shown) {
-        return standing->judge(shown, "the machine that asks", std::max(wall_time(), shown.begins()));
+        return standing->judge_again(shown, "the machine that asks", wall_time());
       })) {
   admits_.when_judged = [links = bulk_links_] { links->judge(); };
   context_.next_epoch = {microseconds_since_1970(), 0};

@@ -37,10 +37,10 @@ constexpr std::size_t facts_max = 2 * limits::nodes_max;  // members, and as man
 constexpr std::uint64_t clock_max = 1ull << 40;           // seconds since 1970; more is no time but nonsense
 constexpr auto loop_busy_told = 50ms;
 
-// A sentence as people read it in the table.
 // A machine of which no beacon came for so long has stopped, rather than being behind a firewall.
 constexpr auto beacons_fresh_for = limits::beacon_interval_slow + std::chrono::seconds(5);
 
+// A sentence as people read it in the table.
 std::string plain(const Error& error) { return std::string(without_room(error.message)); }
 
 class Shell : public Cluster {

@@ -1,4 +1,4 @@
-// Who may share: a number for a client's key, and for what it says beside it.
+// Whose request it is: the key that a client sent, and who may share, a number for that key and what it says beside it.
 #pragma once
 
 #include <cstdint>

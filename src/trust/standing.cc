@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <iterator>
@@ -150,6 +151,10 @@ Status Standing::judge(const Certificate& shown, std::string_view name, WallTime
   return check_membership(shown, cluster_->public_key(), name, now);
 }
 
+Status Standing::judge_again(const Certificate& shown, std::string_view name, WallTime now) const {
+  return judge(shown, name, std::max(now, shown.begins()));
+}
+
 Status Standing::judge_for_token(const Certificate& shown, const std::optional<Certificate>& issuer,
                                  const JoinToken& token, WallTime now) {
   if (!issuer || !token.names(issuer->id()))
@@ -260,6 +265,7 @@ Status Standing::leave_cluster() {
   cluster_key_.reset();
   tokens_ = {};
   revocations_ = {};
+  are_revocations_written_ = true;
   tls_.reset();
   return {};
 }

@@ -59,6 +59,8 @@ class Standing {
   Bytes membership() const;  // this machine's certificate; empty where it is alone
   // Whether a device that shows this is a member of this machine's cluster; unauthorized with a sentence.
   Status judge(const Certificate& shown, std::string_view name, WallTime now) const;
+  // The same once more while it is connected: a clock that is set back ends no membership.
+  Status judge_again(const Certificate& shown, std::string_view name, WallTime now) const;
   // The same for the cluster's certificate that came with it: whether the token is of that cluster.
   static Status judge_for_token(const Certificate& shown, const std::optional<Certificate>& issuer,
                                 const JoinToken& token, WallTime now);

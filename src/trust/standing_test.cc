@@ -146,6 +146,17 @@ TEST_F(StandingTest, AMachinePutOutIsRefusedEverywhereTheListHasCome) {
   EXPECT_FALSE(a->is_revoked(c->device()));
 }
 
+TEST_F(StandingTest, WhoLeavesHasNoListLeftToWrite) {
+  const auto a = open(), b = open("b");
+  ASSERT_TRUE(a->found_cluster(now()));
+  ASSERT_TRUE(let_in(*a, *b));
+  ASSERT_TRUE(a->revoke(open("c")->device(), now()));
+  EXPECT_EQ(b->adopt_revocations(a->revocations()), true);
+  ASSERT_TRUE(b->leave_cluster());
+  EXPECT_TRUE(b->write_revocations());
+  EXPECT_FALSE(fs::exists(folder_ / "b" / "revoked.bin"));
+}
+
 TEST_F(StandingTest, AnOlderListNeverReplacesANewerOne) {
   const auto a = open(), b = open("b");
   ASSERT_TRUE(a->found_cluster(now()));

@@ -7,9 +7,9 @@
 One node takes the requests and holds no layers. The others hold the model, each too small for all of it, so that each
 placement is a ring, or with --mode tensor a group that computes every layer together. A blow falls on what holds layers
 of a stream with at least 8 tokens told and 32 to go. What each stream gave is compared with what the same question gave
-before the first blow. A stop is a SIGSTOP to a node and its runners; a cut parts the network (with --cuts each node has a network namespace, which needs root): both ways, one way, or
-on and off. After a stop or a cut the fleet must be whole again in 10 s, and no two nodes may ever tell of two placements
-with one epoch. The seed fixes the questions and the choice of blows, not the moment at which they fall.
+before the first blow. A stop is a SIGSTOP to a node and its runners; a cut parts the network (with --cuts each node has
+a network namespace, which needs root): both ways, one way, or on and off. After a stop or a cut the fleet must be whole
+again in 10 s, and no two nodes may ever tell of two placements with one epoch. The seed fixes the questions and the choice of blows, not the moment at which they fall.
 
 Exit code 0: nothing lost, missing, doubled or wrong.
 """

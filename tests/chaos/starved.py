@@ -41,14 +41,10 @@ class Reader(threading.Thread):
             turn = self.answers * CLIENTS + self.number
             prompt = [300 + (turn * 7919 + place * 31) % 20000 for place in range(PROMPT_TOKENS)]
             try:
-                answer = self.node.post("/v1/completions", self.body(prompt), timeout=ANSWER_SECONDS_MAX)
-                assert answer.status == 200, answer
+                self.node.complete(SMOLLM2, prompt, 1, timeout=ANSWER_SECONDS_MAX, cache_prompt=False)
             except (AssertionError, OSError, http.client.HTTPException) as error:
                 self.faults.append(str(error)[:300])
             self.answers += 1
-
-    def body(self, prompt):
-        return {"model": SMOLLM2, "prompt": prompt, "max_tokens": 1, "cache_prompt": False}
 
 
 def watch(fleet, seconds):

@@ -304,7 +304,7 @@ class Node:
         if answer.status != 200:
             raise AssertionError("expected %s to be unloaded but got %s" % (model, answer))
 
-    def complete(self, model, prompt, tokens, **fields):
+    def complete(self, model, prompt, tokens, timeout=LOAD_SECONDS, **fields):
         """Greedy completion of a prompt (text or token ids), with the ids of what was generated."""
         answer = self.post(
             "/v1/completions",
@@ -312,6 +312,7 @@ class Node:
                 {"model": model, "prompt": prompt, "max_tokens": tokens, "temperature": 0, "return_token_ids": True},
                 **fields
             ),
+            timeout,
         )
         if answer.status != 200:
             raise AssertionError("expected an answer but got %s\n%s" % (answer, self.log()))
