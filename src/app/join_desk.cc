@@ -177,10 +177,10 @@ void JoinDesk::finish(Result<std::string> machine) {
 
 void JoinDesk::keep_asking(JoinToken token) {
   const auto& identity = context_.identity;
-  if (identity.hello().trust == TrustMode::member) return;  // let in meanwhile, by its owner
   if (const auto cluster = identity.standing->cluster(); cluster && !token.names(*cluster))
     return log(LogLevel::error, "app",
                "this machine was not let in: it is in another cluster already; flotilla leave comes first");
+  if (identity.hello().trust == TrustMode::member) return;  // let in by it before, or meanwhile by its owner
   join(
       {.token = token, .peer = {}, .is_patient = false}, [](const Shown&) {},
       [this, token](const Result<std::string>& machine) {

@@ -35,11 +35,12 @@ constexpr std::uint32_t token_seconds_default = 3600, token_uses_default = 20;
 // By the token that was given, else by an administrator's file. A file that was named must do; one that lies where all
 // nodes look is another's care, and a node that cannot use it serves alone.
 Status Node::begin_joining() {
-  if (context_.identity.hello().trust != TrustMode::none) return {};
-  if (!options_.join_token.empty()) {
+  const TrustMode trust = context_.identity.hello().trust;
+  if (!options_.join_token.empty() && (trust == TrustMode::none || trust == TrustMode::member)) {
     joins_.keep_asking(JoinToken::parse(options_.join_token).value());
     return {};
   }
+  if (trust != TrustMode::none) return {};
   const bool is_named = !options_.join_file.empty();
   const auto token = read_join_file(is_named ? options_.join_file : default_join_file);
   if (token && *token) {

@@ -7,6 +7,7 @@
 #include "app/client_flags.h"
 #include "app/flag_values.h"
 #include "app/trust_verbs.h"
+#include "trust/join_token.h"
 
 namespace flotilla {
 
@@ -20,7 +21,7 @@ void add_token(CLI::App& app, int& exit_code) {
   const auto flags = add_client_flags(*verb, true);
   const auto ttl = std::make_shared<std::string>("1h");
   const auto uses = std::make_shared<std::uint32_t>(20);
-  verb->add_option("--ttl", *ttl, "How long it lets machines in: 90s, 15m, 1h, 7d")
+  verb->add_option("--ttl", *ttl, "How long it lets machines in, 1m to 30d: 90s, 15m, 1h")
       ->check(validator_of(seconds_from_text, "TIME"))
       ->capture_default_str();
   verb->add_option("--uses", *uses, "How many machines it lets in")
@@ -48,7 +49,8 @@ void add_join(CLI::App& app, int& exit_code) {
       "  flotilla join --peer studio:52414");
   const auto flags = add_client_flags(*verb, true);
   const auto join = std::make_shared<JoinFlags>();
-  verb->add_option("TOKEN", join->token, "What flotilla token create printed on a machine of the cluster");
+  verb->add_option("TOKEN", join->token, "What flotilla token create printed on a machine of the cluster")
+      ->check(validator_of(JoinToken::parse, "TOKEN"));
   verb->add_option("--peer", join->peer, "A machine of the cluster, where discovery cannot reach it: HOST[:PORT]");
   verb->add_flag("--yes", join->yes, "By code: do not ask whether the other machine shows the same");
   verb->callback([flags, join, &exit_code] { exit_code = join_cluster(flags->verb, *join); });

@@ -82,6 +82,7 @@ Result<Discovery::Heard> Discovery::on_beacon(const std::string& source_host, st
 
   auto& candidate = candidate_at(address, Source::heard, now);
   candidate.heard_at = now;
+  candidate.is_proven = candidate.is_proven && candidate.node == beacon.node;
   candidate.node = beacon.node;
   candidate.name = beacon.name;
   if (wants_answer) candidate.answered_wave = beacon.wave;
@@ -99,8 +100,7 @@ std::vector<PeerAddress> Discovery::take_due_dials(Instant now) {
   forget_silent(now);
   std::vector<PeerAddress> due;
   for (auto& [address, candidate] : candidates_) {
-    if (candidate.in_flight || now < candidate.due) continue;
-    if (candidate.node && (joined_.contains(*candidate.node) || another_dial_reaches(*candidate.node))) continue;
+    if (candidate.in_flight || now < candidate.due || rests(candidate)) continue;
     candidate.in_flight = true;
     due.push_back(address);
   }
@@ -124,6 +124,7 @@ void Discovery::on_dial_refused(const PeerAddress& address, std::optional<NodeId
   auto& candidate = found->second;
   candidate.in_flight = false;
   if (by) candidate.node = by;
+  if (by) candidate.is_proven = false;
   // Nothing changes until someone restarts one of the two, and then a beacon with a new nonce says so.
   candidate.pause = candidate.source == Source::asked ? dial_pause_max : refused_pause;
   candidate.due = now + candidate.pause;
@@ -135,6 +136,7 @@ void Discovery::on_dial_done(const PeerAddress& address, const NodeId& node, Ins
   auto& candidate = found->second;
   candidate.in_flight = false;
   candidate.node = node;
+  candidate.is_proven = true;
   // Rests while joined. Where joining falls through after all, or the address is our own, the next try is not at once.
   candidate.pause = node == options_.node ? Instant::duration(heard_kept) : Instant::duration(dial_pause_first);
   candidate.due = now + std::max<Instant::duration>(candidate.pause, limits::peer_silence_suspect);
@@ -213,6 +215,13 @@ bool Discovery::within_rate(const std::string& source_host, Instant now) {
   auto& rate = rates_.try_emplace(source_host, Rate{.window = now}).first->second;
   if (now - rate.window >= 1s) rate = {.window = now};
   return ++rate.hints <= hints_per_second_max;
+}
+
+// Whose address this is has joined, or is being reached at another. A beacon's word is enough where only beacons tell
+// of the address: a forged one must not keep us from what the user asked for, or from a member of before.
+bool Discovery::rests(const Candidate& candidate) const {
+  if (!candidate.node || !(candidate.is_proven || candidate.source == Source::heard)) return false;
+  return joined_.contains(*candidate.node) || another_dial_reaches(*candidate.node);
 }
 
 bool Discovery::another_dial_reaches(const NodeId& node) const {

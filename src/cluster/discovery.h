@@ -84,6 +84,7 @@ class Discovery {
   struct Candidate {
     Source source = Source::heard;
     std::optional<NodeId> node;
+    bool is_proven = false;  // node has shown its key there; else a beacon says so, or who refused us
     std::string name;
     std::uint64_t nonce = 0, answered_wave = 0;  // of the beacon last heard from here
     Instant due, heard_at;
@@ -99,6 +100,7 @@ class Discovery {
   void make_room();
   void forget_silent(Instant now);
   bool within_rate(const std::string& source_host, Instant now);
+  bool rests(const Candidate& candidate) const;
   bool another_dial_reaches(const NodeId& node) const;
 
   const Options options_;

@@ -206,6 +206,24 @@ TEST_F(Beacons, AFloodOfForgedHintsNeverPushesOutWhatWasAskedFor) {
   EXPECT_THAT(due, testing::Contains(asked));
 }
 
+// A forger knows the id of a machine that has joined: its own beacons carry it.
+TEST_F(Beacons, OneThatNamesAJoinedMachineKeepsNobodyFromWhatWasAskedForOrRemembered) {
+  auto discovery = make(1);
+  const PeerAddress asked{"10.0.0.5", 52414}, remembered{"10.0.0.6", 52414};
+  discovery.on_joined(id(2));
+  discovery.add_asked(asked, now);
+  discovery.add_remembered(remembered, now);
+  for (const auto& address : {asked, remembered})
+    ASSERT_TRUE(discovery.on_beacon(address.host, encode_beacon(beacon_of(2, 7)), now));
+  EXPECT_THAT(discovery.take_due_dials(now + 1s), testing::UnorderedElementsAre(asked, remembered));
+  // Whoever proves there that it is the one that has joined is left in peace, until another is said to be there.
+  discovery.on_dial_done(asked, id(2), now + 1s);
+  EXPECT_THAT(discovery.take_due_dials(now + 1min), IsEmpty());
+  ASSERT_TRUE(discovery.on_beacon(asked.host, encode_beacon(beacon_of(3, 8)), now + 1min));
+  discovery.on_joined(id(3));
+  EXPECT_THAT(discovery.take_due_dials(now + 2min), ElementsAre(asked));
+}
+
 // Times of the dials of one address that never answers, in seconds after the start.
 std::vector<double> dials_of(Discovery& discovery, Instant start, std::chrono::seconds time) {
   std::vector<double> out;

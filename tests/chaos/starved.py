@@ -12,6 +12,7 @@ Exit code 0: the first epoch is still the one, all have seen each other all the 
 import argparse
 import http.client
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -68,6 +69,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=60)
     parser.add_argument("--burners", type=int, default=2 * os.cpu_count(), help="other programs that never pause")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what was started, too
     burners = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(options.burners)]
     try:
         with Fleet(NAMES, {name: [MODELS_FOLDER] for name in NAMES}, ["--threads", "1", "--no-replan"]) as fleet:

@@ -96,8 +96,9 @@ class Joining(unittest.TestCase):
         a, b = self.start("a"), self.start("b")
         token = self.verb(a, "token", "create", "--json")
         token = json.loads(token)["token"]
-        self.assertIn("mistyped", self.verb(b, "join", token[:10] + ("A" if token[10] != "A" else "B") + token[11:], expect=1))
-        self.assertIn("begins with flt1-", self.verb(b, "join", "hunter2", expect=1))
+        self.assertIn("mistyped", self.verb(b, "join", token[:10] + ("A" if token[10] != "A" else "B") + token[11:], expect=2))
+        self.assertIn("begins with flt1-", self.verb(b, "join", "hunter2", expect=2))
+        self.assertIn("begins with flt1-", self.verb(b, "join", "", expect=2))  # of a command that failed
         c = self.start("c")
         other = self.verb(c, "token", "create")
         c.terminate()
@@ -231,6 +232,10 @@ class Joining(unittest.TestCase):
         self.verb(b, "token", "create")
         wait_until(lambda: "another cluster" in self.reason("a", "b"), 20, lambda: "a to say why: " + a.log())
         self.assertIn("in a cluster already", self.verb(b, "join", "--peer", "127.0.0.1:%d" % a.cluster_port, expect=1))
+        token = self.verb(a, "token", "create")
+        b.terminate()
+        b = self.start("b", "--join", token)
+        wait_until(lambda: "is in another cluster already" in b.log(), 20, lambda: "b to say it: " + b.log())
 
     def test_whoever_holds_the_key_leaves_only_when_it_means_it(self):
         a, b = self.cluster_of_two()
