@@ -1,6 +1,7 @@
 #include "engine/kernel_timing.h"
 
 #include <ggml-cpp.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,12 +24,13 @@ using Clock = std::chrono::steady_clock;
 
 // One matrix as of a model of some 1 B weights; blocks of 256 fit its rows. A larger one takes as long a byte.
 constexpr std::int64_t matrix_columns = 2048, matrix_rows = 2048;
-constexpr int samples = 3;                // of which the shortest counts: what disturbs only adds
 constexpr double sample_seconds = 0.012;  // of one sample, at least; some matrices at 512 rows take longer
+constexpr double all_samples_seconds = 0.25;
+constexpr int samples_min = 3, samples_max = 5;
 constexpr std::uint64_t set_bytes_min = 128 * mib, set_bytes_max = 512 * mib;  // of all shards' matrices together
 
-// Four times the last cache, where the system tells its size: with less, what was read a round ago would still be in it.
-// Caches that do not simply drop what was used longest ago keep much of twice their size (docs/performance.md).
+// Four times the last cache, where the system tells its size: with less, what was read a round ago would still be in
+// it. Caches that do not simply drop what was used longest ago keep much of twice their size (docs/performance.md).
 std::uint64_t set_bytes() {
   std::uint64_t cache = 0;
 #ifdef _SC_LEVEL3_CACHE_SIZE
@@ -106,25 +108,68 @@ void fill(ggml_tensor* activations) {
     values[i] = static_cast<float>((x = x * 1664525 + 1013904223) >> 8) / (1 << 24) - 0.5f;
 }
 
+// How often something else was let in where one of this process's threads would have gone on.
+long preemptions() {
+  ::rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_nivcsw;
+}
+
+// What lets others in (a quota on processor time, other programs) only adds, so such samples are left out. What memory
+// and the machine beneath this one do is there in every step to come: of the others the middle counts, not the
+// luckiest.
+class Samples {
+ public:
+  template <class Measure>
+  void add(const Measure& measure) {
+    const long before = preemptions();
+    all_.push_back(measure());
+    if (preemptions() == before) undisturbed_.push_back(all_.back());
+  }
+
+  double usual() {
+    if (undisturbed_.size() < samples_min) return std::ranges::min(all_);
+    const auto middle = undisturbed_.begin() + static_cast<std::ptrdiff_t>(undisturbed_.size() / 2);
+    std::ranges::nth_element(undisturbed_, middle);
+    return *middle;
+  }
+
+ private:
+  std::vector<double> all_, undisturbed_;
+};
+
+// How often a graph is computed for a sample, and how many samples are taken: as shard 0 finds, so that all do the
+// same.
+struct SampleSize {
+  std::atomic<int> repeats = 1, samples = samples_min;
+
+  void fit(double once) {
+    repeats = std::clamp(static_cast<int>(sample_seconds / std::max(once, 1e-7)), 1, 10'000);
+    samples =
+        std::clamp(static_cast<int>(all_samples_seconds / std::max(once, sample_seconds)), samples_min, samples_max);
+  }
+};
+
 // Takes the same graph on every shard until a sample is long enough, some samples; seconds of one computing. The first
 // one, which also finds pages and wakes threads, does not count.
-Result<double> time_graph(CoreTeam& team, const TimedGraph& graph, const ComputeBackend& backend,
-                          std::atomic<int>& repeats) {
+Result<double> time_graph(CoreTeam& team, std::uint32_t shard, const TimedGraph& graph, const ComputeBackend& backend,
+                          SampleSize& size) {
   Status status = graph.compute(backend);
   const double once = team.time([&] {
     if (status) status = graph.compute(backend);
   });
-  repeats = std::clamp(static_cast<int>(sample_seconds / std::max(once, 1e-7)), 1, 10'000);
-  std::array<double, samples> seconds{};
-  for (double& sample : seconds) {
-    team.wait();
-    const int count = repeats;
-    sample = team.time([&] {
-      for (int i = 0; i < count && status; ++i) status = graph.compute(backend);
-    }) / count;
-  }
+  if (shard == 0) size.fit(once);
+  team.wait();
+  const int repeats = size.repeats, wanted = size.samples;
+  Samples samples;
+  for (int sample = 0; sample < wanted; ++sample)
+    samples.add([&] {
+      return team.time([&] {
+        for (int i = 0; i < repeats && status; ++i) status = graph.compute(backend);
+      }) / repeats;
+    });
   if (!status) return fail(status.error());
-  return std::ranges::min(seconds);
+  return samples.usual();
 }
 
 Status make_matrices(Tensors& tensors, std::vector<ggml_tensor*>& matrices, ggml_type type,
@@ -151,7 +196,7 @@ Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& di
   const std::size_t matrix_bytes = ggml_row_size(type, matrix_columns) * matrix_rows;
   const auto count = std::max<std::size_t>(2, set_bytes() / division.shards / matrix_bytes);
   CoreTeam team(division.shards);
-  std::atomic<int> repeats = 1;
+  SampleSize size;
   std::atomic<std::size_t> products = count;  // as shard 0 decides, so that all do the same
   std::vector<double> result;
   const Status ended = team.run([&](std::uint32_t shard) -> Status {
@@ -165,7 +210,7 @@ Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& di
       for (std::size_t i = 0; i < products; ++i) graph.add(ggml_mul_mat(graph.context(), matrices[i], activations));
       FLOTILLA_TRY_STATUS(graph.place(backend));
       fill(activations);
-      FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
+      FLOTILLA_TRY(const double seconds, time_graph(team, shard, graph, backend, size));
       if (shard == 0) {
         const double each = seconds / static_cast<double>(products);
         result.push_back(each / division.shards * static_cast<double>(gib) / static_cast<double>(matrix_bytes));
@@ -185,7 +230,7 @@ Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) 
   // Many rows are bound by arithmetic, so what they read need not be more than a cache.
   const auto layers = rows > 1 ? std::size_t{1} : std::max<std::size_t>(2, set_bytes() / division.shards / layer_bytes);
   CoreTeam team(division.shards);
-  std::atomic<int> repeats = 1;
+  SampleSize size;
   double rate = 0;
   const Status ended = team.run([&](std::uint32_t shard) -> Status {
     FLOTILLA_TRY(const auto backend, ComputeBackend::open(division.threads));
@@ -213,7 +258,7 @@ Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) 
     FLOTILLA_TRY_STATUS(graph.place(backend));
     fill(query);
     std::fill_n(static_cast<AttendingRow*>(seen->data), rows, AttendingRow{0, 0, positions});
-    FLOTILLA_TRY(const double seconds, time_graph(team, graph, backend, repeats));
+    FLOTILLA_TRY(const double seconds, time_graph(team, shard, graph, backend, size));
     if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / seconds;
     return {};
   });
@@ -229,7 +274,7 @@ double memory_rate(std::uint32_t cores) {
     const std::unique_ptr<std::uint64_t[]> numbers(new std::uint64_t[each]);
     prefer_huge_pages(numbers.get(), each * sizeof(std::uint64_t));
     std::fill_n(numbers.get(), each, core + 1);
-    std::array<double, samples> seconds{};
+    std::array<double, samples_min> seconds{};  // of which the shortest counts: it is a bound
     std::uint64_t sum = 0;
     for (double& sample : seconds) {
       sample = team.time([&] {
