@@ -1,8 +1,9 @@
 #include "app/slowdown_watch.h"
 
-#include <algorithm>
 #include <bit>
 #include <utility>
+
+#include "base/quantile.h"
 
 namespace flotilla {
 namespace {
@@ -32,10 +33,7 @@ Single single_steps(const StageStats& last, const StageStats& now) {
   return {};
 }
 
-double median(std::vector<double> values) {
-  std::ranges::sort(values);
-  return values[values.size() / 2];
-}
+double median(const std::vector<double>& values) { return quantile(values, 0.5); }
 
 }  // namespace
 

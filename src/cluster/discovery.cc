@@ -123,8 +123,10 @@ void Discovery::on_dial_refused(const PeerAddress& address, std::optional<NodeId
   if (found == candidates_.end()) return;
   auto& candidate = found->second;
   candidate.in_flight = false;
-  if (by) candidate.node = by;
-  if (by) candidate.is_proven = false;
+  if (by) {
+    candidate.node = by;
+    candidate.is_proven = false;
+  }
   // Nothing changes until someone restarts one of the two, and then a beacon with a new nonce says so.
   candidate.pause = candidate.source == Source::asked ? dial_pause_max : refused_pause;
   candidate.due = now + candidate.pause;

@@ -7,6 +7,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "base/quantile.h"
 #include "engine/random_model.h"
 #include "engine/stage.h"
 
@@ -32,10 +33,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 }
 
 // A moment in which others computed says nothing of a division; the luckiest one says little either.
-double lower_quartile(std::vector<double> values) {
-  std::ranges::nth_element(values, values.begin() + static_cast<std::ptrdiff_t>(values.size() / 4));
-  return values[values.size() / 4];
-}
+double lower_quartile(const std::vector<double>& values) { return quantile(values, 0.25); }
 
 // A file that goes with its owner, or before. Always the same name: a process that measures may be ended at any moment,
 // and the next one writes over what that left.

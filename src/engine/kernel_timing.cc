@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "base/quantile.h"
 #include "base/units.h"
 #include "engine/attention_op.h"
 #include "engine/backend.h"
@@ -24,8 +25,8 @@ using Clock = std::chrono::steady_clock;
 
 // One matrix as of a model of some 1 B weights; blocks of 256 fit its rows. A larger one takes as long a byte.
 constexpr std::int64_t matrix_columns = 2048, matrix_rows = 2048;
-constexpr double sample_seconds = 0.012;  // of one sample, at least; some matrices at 512 rows take longer
-constexpr double all_samples_seconds = 0.25;
+constexpr double sample_seconds = 0.012;      // of one sample, at least; some matrices at 512 rows take longer
+constexpr double all_samples_seconds = 0.25;  // of one number of rows, unless as few as may be take longer
 constexpr int samples_min = 3, samples_max = 5;
 constexpr std::uint64_t set_bytes_min = 128 * mib, set_bytes_max = 512 * mib;  // of all shards' matrices together
 
@@ -116,8 +117,7 @@ long preemptions() {
 }
 
 // What lets others in (a quota on processor time, other programs) only adds, so such samples are left out. What memory
-// and the machine beneath this one do is there in every step to come: of the others the middle counts, not the
-// luckiest.
+// and the machine beneath this one do is there in every step to come: of the rest the middle counts, not the shortest.
 class Samples {
  public:
   template <class Measure>
@@ -127,19 +127,15 @@ class Samples {
     if (preemptions() == before) undisturbed_.push_back(all_.back());
   }
 
-  double usual() {
-    if (undisturbed_.size() < samples_min) return std::ranges::min(all_);
-    const auto middle = undisturbed_.begin() + static_cast<std::ptrdiff_t>(undisturbed_.size() / 2);
-    std::ranges::nth_element(undisturbed_, middle);
-    return *middle;
+  double usual() const {
+    return undisturbed_.size() < samples_min ? std::ranges::min(all_) : quantile(undisturbed_, 0.5);
   }
 
  private:
   std::vector<double> all_, undisturbed_;
 };
 
-// How often a graph is computed for a sample, and how many samples are taken: as shard 0 finds, so that all do the
-// same.
+// How often a graph is computed for a sample, and how many samples are taken: as shard 0 finds, so that all do alike.
 struct SampleSize {
   std::atomic<int> repeats = 1, samples = samples_min;
 

@@ -10,6 +10,7 @@ Exit code 0: every plant was found, and without any there was no fault.
 """
 
 import argparse
+import os
 import pathlib
 import subprocess
 import sys
@@ -73,16 +74,18 @@ def write_where_new(path, content):
 
 def copy_with(plant):
     """Only what differs is written, so that little is built again."""
-    listed = subprocess.run(["git", "ls-files", "-z", *COPIED], cwd=ROOT, check=True, capture_output=True, text=True)
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *COPIED]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        if plant and name == plant.source:
+            write_where_new(COPY / name, planted(plant).encode())
+        elif (ROOT / name).is_file():
             write_where_new(COPY / name, (ROOT / name).read_bytes())
-    if plant:
-        write_where_new(COPY / plant.source, planted(plant).encode())
 
 
 def build():
-    for command in (["cmake", "--preset", "release", "-DFLOTILLA_PAGE=OFF"], ["cmake", "--build", "build/release", "--target", "flotilla"]):
+    configure = ["cmake", "--preset", "release", "-DFLOTILLA_PAGE=OFF"]
+    for command in (configure, ["cmake", "--build", "build/release", "--target", "flotilla"]):
         done = subprocess.run(command, cwd=COPY, capture_output=True, text=True)
         if done.returncode:
             sys.exit(done.stdout[-4000:] + done.stderr[-4000:])
@@ -90,13 +93,9 @@ def build():
 
 
 def chaos(binary, kills, mode):
-    """The kinds of faults that were found, and how chaos.py ended."""
+    """How chaos.py ended, and the kinds of faults that it found."""
     command = [sys.executable, ROOT / "tests/chaos/chaos.py", "--kills", str(kills), "--seed", "7"]
-    environment = {
-        "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
-        "FLOTILLA_BINARY": str(binary),
-        "FLOTILLA_MODELS_DIR": str(ROOT / ".cache/models"),
-    }
+    environment = dict(os.environ, FLOTILLA_BINARY=str(binary), FLOTILLA_MODELS_DIR=str(ROOT / ".cache/models"))
     command += ["--mode", mode] if mode else []
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     print("  " + done.stdout.strip().replace("\n", "\n  "), flush=True)
