@@ -1,5 +1,5 @@
 // Threads that do the same at the same time, for measuring: what one core takes while the others rest is not what it
-// takes in a step.
+// takes in a step. A core that is withheld (a quota, other programs) is not counted, as far as the system tells.
 // Thread: any; run() starts the threads and joins them.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/core_wait.h"
 #include "base/result.h"
 
 namespace flotilla {
@@ -38,14 +39,16 @@ class CoreTeam {
   // Inside run(): until all are here.
   void wait() { barrier_.arrive_and_wait(); }
 
-  // Inside run(): seconds from when all began until all have ended. Each member gets the same.
+  // Inside run(): seconds from when all began until all have ended, without those that this member waited for a core.
   template <class Work>
   double time(const Work& work) {
     wait();
     const auto start = std::chrono::steady_clock::now();
+    const double withheld = core_wait_seconds();
     work();
     wait();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    const double waited = core_wait_seconds() - withheld;
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() - waited;
   }
 
  private:

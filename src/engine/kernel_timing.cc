@@ -1,14 +1,12 @@
 #include "engine/kernel_timing.h"
 
 #include <ggml-cpp.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
 #include <memory>
-#include <optional>
 
 #include "base/quantile.h"
 #include "base/units.h"
@@ -20,8 +18,6 @@
 
 namespace flotilla {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 // One matrix as of a model of some 1 B weights; blocks of 256 fit its rows. A larger one takes as long a byte.
 constexpr std::int64_t matrix_columns = 2048, matrix_rows = 2048;
@@ -109,32 +105,6 @@ void fill(ggml_tensor* activations) {
     values[i] = static_cast<float>((x = x * 1664525 + 1013904223) >> 8) / (1 << 24) - 0.5f;
 }
 
-// How often something else was let in where one of this process's threads would have gone on.
-long preemptions() {
-  ::rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  return usage.ru_nivcsw;
-}
-
-// What lets others in (a quota on processor time, other programs) only adds, so such samples are left out. What memory
-// and the machine beneath this one do is there in every step to come: of the rest the middle counts, not the shortest.
-class Samples {
- public:
-  template <class Measure>
-  void add(const Measure& measure) {
-    const long before = preemptions();
-    all_.push_back(measure());
-    if (preemptions() == before) undisturbed_.push_back(all_.back());
-  }
-
-  double usual() const {
-    return undisturbed_.size() < samples_min ? std::ranges::min(all_) : quantile(undisturbed_, 0.5);
-  }
-
- private:
-  std::vector<double> all_, undisturbed_;
-};
-
 // How often a graph is computed for a sample, and how many samples are taken: as shard 0 finds, so that all do alike.
 struct SampleSize {
   std::atomic<int> repeats = 1, samples = samples_min;
@@ -157,15 +127,14 @@ Result<double> time_graph(CoreTeam& team, std::uint32_t shard, const TimedGraph&
   if (shard == 0) size.fit(once);
   team.wait();
   const int repeats = size.repeats, wanted = size.samples;
-  Samples samples;
+  std::vector<double> samples;
   for (int sample = 0; sample < wanted; ++sample)
-    samples.add([&] {
-      return team.time([&] {
-        for (int i = 0; i < repeats && status; ++i) status = graph.compute(backend);
-      }) / repeats;
-    });
+    samples.push_back(team.time([&] {
+      for (int i = 0; i < repeats && status; ++i) status = graph.compute(backend);
+    }) / repeats);
   if (!status) return fail(status.error());
-  return samples.usual();
+  // What memory and the machine beneath this one do is there in every step to come: the middle, not the shortest.
+  return quantile(samples, 0.5);
 }
 
 Status make_matrices(Tensors& tensors, std::vector<ggml_tensor*>& matrices, ggml_type type,

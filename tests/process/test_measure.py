@@ -19,6 +19,8 @@ from flotilla import BINARY, MODELS_FOLDER, SMOLLM2, Fleet, Node, wait_until  # 
 MEASURED_SECONDS = 120  # two nodes take turns, some seconds each on an idle machine
 LINK_SECONDS = 90  # a measurement of kernels that began goes first
 THROTTLED_SECONDS = 30
+QUOTA = 0.3  # cores, of which 30 ms are granted at a time: less than some samples take
+COUNTED_ONCE = 0.6  # of what is expected; counted twice it would be 0.3
 COMMON_TYPES = {"Q4_0", "Q4_K", "Q6_K"}
 
 
@@ -128,6 +130,24 @@ class Throttled(unittest.TestCase):
             quota.set_cores(4)
             wait_until(lambda: rates_of(node, "a")[memory] > usual[memory] / 2, THROTTLED_SECONDS, "the usual rates")
             stream.close()
+
+    def test_what_a_quota_withholds_is_counted_once(self):
+        """In the quota's share, not in what is measured as well, however long one sample takes."""
+        quota = CpuQuota()
+        self.addCleanup(quota.remove)
+        with fleet_that_measures(["a"]) as fleet:
+            node = fleet["a"]
+            quota.take(node.process.pid)
+            usual = wait_until(lambda: rates_of(node, "a"), MEASURED_SECONDS, "rates")
+            quota.set_cores(QUOTA)
+            node.measure(again=True)
+            throttled = rates_of(node, "a")
+            for figure in ("attention_bytes_per_second", "attention_prompt_bytes_per_second"):
+                share = throttled[figure] / usual[figure]
+                self.assertGreater(share / QUOTA, COUNTED_ONCE, figure)
+            for before, now in zip(usual["kernels"], throttled["kernels"]):
+                share = before["seconds_per_gib"][-1] / now["seconds_per_gib"][-1]
+                self.assertGreater(share / QUOTA, COUNTED_ONCE, before["type"])
 
 
 if __name__ == "__main__":
