@@ -218,6 +218,7 @@ TEST(Anthropic, ASilentStreamPingsAndABrokenOneSaysSo) {
   TestClient client(server.port());
   client.send(post_request(path, message("[manual]", {{"stream", true}}).dump()));
   client.read_until("event: ping\ndata: {\"type\":\"ping\"}\n\n");
+  ASSERT_TRUE(server.backend().wait_for_held(1));
   server.on_loop([&] {
     auto& held = *server.backend().held.front();
     server.backend().emit(held, "x");

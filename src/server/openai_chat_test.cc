@@ -246,6 +246,7 @@ TEST(Chat, HeadersGoOutBeforeTheFirstTokenAndCommentsWhileSilent) {
   EXPECT_THAT(client.read_until("\r\n\r\n"), HasSubstr("200 OK"));
   client.read_until(": keep-alive\n\n");
   client.read_until(": keep-alive\n\n");
+  ASSERT_TRUE(server.backend().wait_for_held(1));
   server.on_loop([&] {
     auto& held = *server.backend().held.front();
     server.backend().emit(held, "x");
@@ -261,6 +262,7 @@ TEST(Chat, CommentsSayWhereAnAnswerWaitsForItsModelToBeLoadedAgain) {
   client.read_until(": keep-alive\n\n");
   server.on_loop([&] { server.backend().is_waiting = true; });
   client.read_until(": waiting\n\n");
+  ASSERT_TRUE(server.backend().wait_for_held(1));
   server.on_loop([&] {
     auto& held = *server.backend().held.front();
     server.backend().emit(held, "x");
