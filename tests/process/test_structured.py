@@ -33,6 +33,7 @@ from tool_model import TOOL_MODEL, make_tool_model  # noqa: E402
 
 CONTEXT_TOKENS = 2048
 ANSWER_TOKENS_MAX = 1200
+ANSWER_SECONDS = 300  # of so many tokens, three others beside it on a slow core
 SCHEMAS_IN_SUITE = 12
 FINISHED_LEAST = 0.95  # of answers; the others wrote strings and lists until max_tokens
 REFUSED_SECONDS = 5  # limits::constraint_compile_time_max is 0.9 s of processor time, and machines are busy
@@ -50,7 +51,7 @@ def ask(node, seed=0, **fields):
         "seed": seed,
         "max_tokens": ANSWER_TOKENS_MAX,
     }
-    return node.post("/v1/chat/completions", dict(body, **fields))
+    return node.post("/v1/chat/completions", dict(body, **fields), timeout=ANSWER_SECONDS)
 
 
 SCHEMAS = {
