@@ -399,7 +399,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
   });
 
   test('the fleet at a glance: how quickly it answers now, how soon, how much had been read before', async () => {
-    const visitor = await come({ settings: { tokens_max: 900 } }); // of which it will see some
+    const visitor = await come({ settings: { tokens_max: 900 } }); // still at it when it is stopped
     const { page } = visitor;
     await visitor.ask('Tell me a very long story about a lighthouse.');
     await until('it answers', async () => (await node.get('placements')).placements[0]?.stats?.running === 1);
@@ -413,6 +413,9 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       .getByText(/[\d.]+ (µs|ms|s)\s*of \d+ answers?/)
       .waitFor();
     await figure('Prompts read before').getByText(/\d+ %/).waitFor();
+    await visitor.go('chat');
+    await page.keyboard.press('Escape');
+    await page.getByText('You stopped it here.').waitFor();
     await visitor.leave();
   });
 
