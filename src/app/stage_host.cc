@@ -12,6 +12,13 @@
 #include "planner/planner.h"
 
 namespace flotilla {
+namespace {
+
+// For the word of whose stage is gone, after its neighbour's. Reaping a runner on a loaded machine has taken 300 ms,
+// and where no word comes it is a link alone that broke, which is rare.
+constexpr auto first_hand_wait = std::chrono::seconds(1);
+
+}  // namespace
 
 struct StageHost::Held {
   NodeId head;
@@ -349,7 +356,7 @@ void StageHost::fail_stage(const std::shared_ptr<Held>& held, const Error& cause
 void StageHost::fail_stage_unless_explained(const std::shared_ptr<Held>& held, Error cause) {
   if (cause.code != Code::closed) return fail_stage(held, cause);
   cause.code = Code::unavailable;
-  held->explanation = context_.alarm(limits::first_hand_wait, [this, weak = std::weak_ptr(held), cause] {
+  held->explanation = context_.alarm(first_hand_wait, [this, weak = std::weak_ptr(held), cause] {
     if (const auto alive = weak.lock()) fail_stage(alive, cause);
   });
 }
