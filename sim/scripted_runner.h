@@ -35,6 +35,7 @@ class ScriptedRunner final : public SpawnedRunner, public std::enable_shared_fro
 
   void send(const Frame& frame) override;
   bool offer(const Frame& frame) override;
+  bool is_open() const override { return runs_; }
   void stop() override;
   int pid() const override { return -1; }
 

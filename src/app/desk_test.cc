@@ -175,10 +175,13 @@ TEST_F(Desks, AStageIsItsHeadsAloneToReplace) {
 // A runner that is not there: what it says and how it ends are the test's to decide.
 struct AbsentRunner final : SpawnedRunner {
   void send(const Frame&) override {}
-  bool offer(const Frame&) override { return true; }
+  bool offer(const Frame&) override { return has_room && is_open_; }
+  bool is_open() const override { return is_open_; }
   void kill() override {}
   void stop() override {}
   int pid() const override { return -1; }
+
+  bool has_room = true, is_open_ = true;
 };
 
 // One stage held for island, of which nothing has been said yet.
@@ -189,7 +192,7 @@ class StageThatIsHeld : public Desks {
                              SpawnedRunner::OnExit on_exit) -> Result<std::shared_ptr<SpawnedRunner>> {
       says_ = std::move(on_frame);
       ends_ = std::move(on_exit);
-      return std::make_shared<AbsentRunner>();
+      return runner_;
     };
     context_->alarm = [this](std::chrono::steady_clock::duration, std::function<void()> ring) {
       rings_.push_back(std::move(ring));
@@ -213,6 +216,7 @@ class StageThatIsHeld : public Desks {
   }
 
   const PrepareStage order_ = whole_tiny(placed_on(island_));
+  const std::shared_ptr<AbsentRunner> runner_ = std::make_shared<AbsentRunner>();
   SpawnedRunner::OnFrame says_;
   SpawnedRunner::OnExit ends_;
   std::vector<std::function<void()>> rings_;
@@ -222,6 +226,14 @@ class StageThatIsHeld : public Desks {
 TEST_F(StageThatIsHeld, TellsAtOnceWhatIsItsOwn) {
   say_failed(Code::no_memory, "no room");
   EXPECT_THAT(told(), ElementsAre("no room"));
+}
+
+// What is refused as busy fails its client; what is refused as unavailable waits for the model to be loaded again.
+TEST_F(StageThatIsHeld, DoesNotTakeARunnerForBusyThatIsGoneAndNotReapedYet) {
+  runner_->has_room = false;
+  EXPECT_EQ(stages_->offer_to_runner(order_.placement, {}).error().code, Code::busy);
+  runner_->is_open_ = false;
+  EXPECT_EQ(stages_->offer_to_runner(order_.placement, {}).error().code, Code::unavailable);
 }
 
 TEST_F(StageThatIsHeld, LetsTheNodeOfALostNeighbourExplainFirst) {

@@ -23,6 +23,7 @@ class RunnerProcess final : public SpawnedRunner, public std::enable_shared_from
   ~RunnerProcess() override;
   void send(const Frame& frame) override;
   bool offer(const Frame& frame) override;
+  bool is_open() const override { return link_->is_open(); }
   void kill() override;
   void stop() override;
   int pid() const override { return pid_; }

@@ -31,6 +31,7 @@ class SpawnedRunner {
   virtual ~SpawnedRunner() = default;
   virtual void send(const Frame& frame) = 0;
   virtual bool offer(const Frame& frame) = 0;  // as FrameConnection's
+  virtual bool is_open() const = 0;            // it can still be told something; false some time before its end is told
   virtual void kill() = 0;                     // also where it stands still; its end is told as any
   virtual void stop() = 0;                     // no callback follows
   virtual int pid() const = 0;                 // -1: there is no process

@@ -323,7 +323,8 @@ void StageHost::on_stop(const NodeId& head, const StopStage& order) {
 Status StageHost::offer_to_runner(PlacementId placement, const Frame& frame) {
   context_.working();
   const auto found = held_.find(placement);
-  if (found == held_.end() || !found->second->runner || found->second->explanation)
+  const bool can_take = found != held_.end() && found->second->runner && found->second->runner->is_open();
+  if (!can_take || found->second->explanation)
     return fail(Code::unavailable, "[app] the process that would compute this answer is gone; send the request again");
   found->second->watch.on_request(context_.now());
   if (found->second->runner->offer(frame)) return {};
