@@ -53,7 +53,6 @@ inline constexpr auto step_still_lost = 2s;            // a step that uses no pr
 inline constexpr int step_overdue = 8;                 // takes so many times as long as such steps usually do
 inline constexpr auto runner_starved_lost = 30s;       // instead, of one that would go on if it got a processor
 static_assert(runner_silence_lost >= 8 * pulse_interval);
-inline constexpr auto first_hand_wait = 300ms;  // for the word of whose stage is gone, after its neighbour's
 
 // --- Requests whose placement was lost -----------------------------------------------------------
 inline constexpr auto resume_wait_max = 120s;    // for machines that can hold the model: a restart takes a minute
