@@ -174,7 +174,8 @@ Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredMod
   return {};
 }
 
-void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel& stored, std::vector<Asker> askers) {
+std::shared_ptr<HeadDesk::Headed> HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel& stored,
+                                                  std::vector<Asker> askers) {
   lost_.erase(order.model);
   auto headed = std::make_shared<Headed>();
   headed->order = order;
@@ -209,6 +210,7 @@ void HeadDesk::start(const LoadModel& order, const Plan& plan, const StoredModel
   context_.changed();
   log(LogLevel::info, "app", "loading {}: {}", placement.model, plan.summary);
   prepare(headed);
+  return headed;
 }
 
 namespace {

@@ -80,12 +80,14 @@ class HeadDesk {
                  const std::optional<Placement>& replaced);
   Status plan_and_start(const Starting& starting, const Result<StoredModel>& stored,
                         const std::optional<Placement>& replaced);
-  void start(const LoadModel& order, const Plan& plan, const StoredModel& stored, std::vector<Asker> askers);
+  std::shared_ptr<Headed> start(const LoadModel& order, const Plan& plan, const StoredModel& stored,
+                                std::vector<Asker> askers);
   void prepare(const std::shared_ptr<Headed>& headed);
   void close_ring(Headed& headed);
   void become_ready(Headed& headed);
   LoadModel as_before(LoadModel order) const;
   void lose(const std::shared_ptr<Headed>& headed, const Error& cause);
+  void start_over(const std::shared_ptr<Headed>& headed, const Error& cause);
   void end(const std::shared_ptr<Headed>& headed, const Error& cause, GoesOn requests);
   void end_all(const std::string& model, const Error& cause, GoesOn requests);
   void stop_stages(const Headed& headed);

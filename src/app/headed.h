@@ -14,6 +14,7 @@ struct HeadDesk::Headed {
   Plan plan;
   StoredModel stored;                                         // its header, and the hub it comes from
   bool is_empty = false;                                      // its stages are gone, it lives on for those who wait
+  std::uint32_t losses = 0;                                   // while it was being loaded, of machines that are here
   bool has_successor = false;                                 // it has moved, and answers those who came before
   std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
   std::vector<std::vector<bool>> connected;                   // per stage and member

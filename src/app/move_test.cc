@@ -313,6 +313,26 @@ TEST_F(Moves, AnOrderForOtherMachinesIsHeardOnceTheFirstIsPlanned) {
   EXPECT_FALSE(results[0].ok || results[1].ok) << "replaced before it was ready";
 }
 
+TEST_F(Moves, ALoadThatAConnectionTookAlongIsStartedOverWhileTheMachineIsHere) {
+  heads_.on_load(harbour_,
+                 {.ticket = 1, .model = "tiny", .nodes = {"harbour", "island"}, .layers = {1, 1}, .mode = "auto"});
+  turn();
+  for (int time = 0; time < 3; ++time) {
+    const Placement before = heads_.placements().at(0);
+    sent_.clear();
+    heads_.on_node_lost(island_, {Code::closed, "another connection to it has taken over"});
+    ASSERT_EQ(heads_.placements().size(), 1u);
+    EXPECT_NE(heads_.placements()[0].id, before.id);
+    EXPECT_THAT(kinds_sent(), ElementsAre(FrameKind::stop_stage, FrameKind::stop_stage, FrameKind::prepare_stage,
+                                          FrameKind::prepare_stage));
+  }
+  heads_.on_node_lost(island_, {Code::closed, "once more"});
+  EXPECT_THAT(heads_.placements(), IsEmpty()) << "not for ever";
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_FALSE(results[0].ok);
+}
+
 TEST_F(Moves, ProgressCountsFromMachinesOfThePlacementOnly) {
   heads_.on_load(island_, {.ticket = 1, .model = "tiny", .mode = "auto"});
   turn();
