@@ -14,7 +14,7 @@
 namespace flotilla {
 namespace {
 
-// For the word of whose stage is gone, after its neighbour's. Reaping a runner on a loaded machine has taken 300 ms,
+// For the word of whose stage is gone, after its neighbour's. On a loaded machine it has taken longer than 300 ms,
 // and where no word comes it is a link alone that broke, which is rare.
 constexpr auto first_hand_wait = std::chrono::seconds(1);
 
