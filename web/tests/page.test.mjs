@@ -399,7 +399,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
   });
 
   test('the fleet at a glance: how quickly it answers now, how soon, how much had been read before', async () => {
-    const visitor = await come({ settings: { tokens_max: 900 } }); // still at it when it is stopped
+    const visitor = await come({ settings: { tokens_max: 3000 } }); // still at it when it is stopped
     const { page } = visitor;
     await visitor.ask('Tell me a very long story about a lighthouse.');
     await until('it answers', async () => (await node.get('placements')).placements[0]?.stats?.running === 1);
@@ -414,6 +414,7 @@ describe('the page', { skip, timeout: 900_000 }, () => {
       .waitFor();
     await figure('Prompts read before').getByText(/\d+ %/).waitFor();
     await visitor.go('chat');
+    await page.getByRole('button', { name: 'Stop' }).waitFor(); // an address is taken before its view is there for a key
     await page.keyboard.press('Escape');
     await page.getByText('You stopped it here.').waitFor();
     await visitor.leave();
