@@ -46,11 +46,23 @@ ApiResult<void> check_host(const http::request_header<>& header) {
   return refusal(Code::invalid_argument, 400, std::format("expected one Host header but got {}", hosts));
 }
 
+// What anyone may look at takes no body: room for bodies is for who may send one.
+ApiResult<void> check_body(const http::request_header<>& header) {
+  const bool looks = header.method() == http::verb::get || header.method() == http::verb::head ||
+                     header.method() == http::verb::options;
+  const auto length = header[http::field::content_length];
+  if (!looks || (header.count(http::field::transfer_encoding) == 0 && (length.empty() || length == "0"))) return {};
+  return refusal(
+      Code::invalid_argument, 400,
+      std::format("expected a {} without a body but got one; leave it out", std::string(header.method_string())));
+}
+
 }  // namespace
 
 ApiResult<HttpRequest> check_header(const http::request_header<>& header, const ServerLimits& limits) {
   if (auto checked = check_size(header, limits); !checked) return std::unexpected(checked.error());
   if (auto checked = check_host(header); !checked) return std::unexpected(checked.error());
+  if (auto checked = check_body(header); !checked) return std::unexpected(checked.error());
   if (const auto encoding = lower_case(header[http::field::content_encoding]);
       !encoding.empty() && encoding != "identity") {
     return refusal(Code::unsupported, 415, "expected a body without Content-Encoding but got \"" + encoding + "\"");

@@ -11,7 +11,7 @@
 namespace flotilla {
 
 // 414 for a target too long, 431 for too many fields, 415 for an encoded body, 400 for a target or a Host that is none,
-// or more than one Host. The addresses of the connection stay empty.
+// more than one Host, or a body that comes with GET, HEAD or OPTIONS. The addresses of the connection stay empty.
 ApiResult<HttpRequest> check_header(const boost::beast::http::request_header<>& header, const ServerLimits& limits);
 
 }  // namespace flotilla

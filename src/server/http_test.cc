@@ -291,6 +291,21 @@ TEST(Http, BodiesOfAllConnectionsTogetherAreBounded) {
   EXPECT_EQ(answered.status, 200) << "room is given back";
 }
 
+// Anyone may send them: they would take the room of those who have a key.
+TEST(Http, ALookHasNoBodyAndGetsNoRoomForOne) {
+  ServerUnderTest server({.bodies_bytes_max = 1000});
+  for (const char* method : {"GET", "HEAD", "OPTIONS"}) {
+    for (const char* body : {"Content-Length: 900", "Transfer-Encoding: chunked"}) {
+      TestClient stranger(server.port());
+      stranger.send(std::format("{} /health HTTP/1.1\r\nHost: localhost\r\n{}\r\n\r\n", method, body));
+      EXPECT_THAT(stranger.read_until("\r\n\r\n"), HasSubstr(" 400 ")) << method << ", " << body;
+    }
+  }
+  TestClient client(server.port());
+  client.send("GET /health HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+  EXPECT_EQ(client.read().status, 200) << "some say that there is none";
+}
+
 TEST(Http, TooLargeHeadersAre431) {
   ServerUnderTest server({.header_bytes_max = 2000});
   TestClient client(server.port());
