@@ -4,16 +4,18 @@
 #include "base/limits.h"
 #include "cluster/cluster.h"
 #include "cluster/introduction.h"
-#include "io/link.h"
 
 namespace flotilla {
 
 namespace {
 
-Result<HandshakePeer> prove(Link& link, const NodeIdentity& self, ChannelBinding binding) {
-  FLOTILLA_TRY(auto peer, introduce(link, self, ConnectionClass::bulk, std::move(binding)));
-  Frame frame;
-  FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
+std::chrono::steady_clock::time_point handshake_end() {
+  return std::chrono::steady_clock::now() + limits::handshake_time_max;
+}
+
+Result<HandshakePeer> prove(SecureSocket& socket, const NodeIdentity& self) {
+  FLOTILLA_TRY(auto peer, introduce(socket, self, ConnectionClass::bulk));
+  FLOTILLA_TRY(const Frame frame, receive_frame(socket, body_bytes_max(bulk_go_ahead), handshake_end()));
   if (frame.header.kind == bulk_go_ahead) return peer;
   return fail(Code::corrupt, "[cluster] expected the go-ahead for a bulk connection but got {}",
               to_string(frame.header.kind));
@@ -22,12 +24,10 @@ Result<HandshakePeer> prove(Link& link, const NodeIdentity& self, ChannelBinding
 }  // namespace
 
 Result<BulkOpening> introduce_bulk(Descriptor socket, const NodeIdentity& self, TcpLinkOptions options) {
-  const auto until = std::chrono::steady_clock::now() + limits::handshake_time_max;
-  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), self.standing->tls(), TlsRole::initiator, until));
-  auto binding = self.bind(*secure.tls);
-  BulkOpening opening{.link = make_tcp_link(std::move(secure), options)};
-  FLOTILLA_TRY(opening.peer, prove(*opening.link, self, std::move(binding)));
-  return opening;
+  const auto tls = self.standing->tls();
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), tls, TlsRole::initiator, handshake_end()));
+  FLOTILLA_TRY(auto peer, prove(secure, self));
+  return BulkOpening{.link = make_tcp_link(std::move(secure), options), .peer = std::move(peer)};
 }
 
 Status send_go_ahead(SecureSocket& socket) {

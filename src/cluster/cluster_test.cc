@@ -331,6 +331,25 @@ Result<LinkFigures> probe(const NodeId& peer, std::uint16_t port, const std::fun
   return figures;
 }
 
+// A forged beacon may have told of it: it is at nobody's mercy who asks there.
+TEST_F(Shells, HearNoLongFrameFromWhoAnswersAtAnAddress) {
+  const auto stranger = new_identity("stranger");
+  const auto listener = tcp_listen("127.0.0.1", 0).value();
+  std::jthread helper([&] {
+    const auto soon = [] { return std::chrono::steady_clock::now() + 5s; };
+    auto socket = tcp_accept(listener, 5s);
+    auto secure = shake_hands(*std::move(socket), stranger.standing->tls(), TlsRole::responder, soon());
+    if (!secure) return;
+    (void)send_exactly(*secure, encode_header({.kind = FrameKind::step}, Bytes(1u << 20)), soon());
+    (void)has_begun(*secure, soon());  // until the other has hung up
+    (void)receive_frame(*secure, FrameConnection::stranger_body_bytes_max, soon());
+    (void)has_begun(*secure, soon());
+  });
+  const auto figures = probe_link(new_identity("b"), NodeId{}, {"127.0.0.1", local_port(listener)});
+  ASSERT_FALSE(figures);
+  EXPECT_EQ(figures.error().code, Code::too_large) << figures.error().message;
+}
+
 TEST_F(Shells, MeasureALinkByABulkConnection) {
   auto& a = start("a");
   const auto bulk_is_here = [&] { return until([&] { return !a.bulk.empty(); }); };
@@ -393,9 +412,8 @@ std::unique_ptr<Link> knock_at(const TestNode& node, const NodeIdentity& newcome
   auto secure = shake_hands(*std::move(socket), newcomer.standing->tls(), TlsRole::initiator,
                             std::chrono::steady_clock::now() + 5s);
   if (!secure) return nullptr;
-  auto binding = newcomer.bind(*secure->tls);
-  auto link = make_tcp_link(*std::move(secure));
-  return introduce(*link, newcomer, ConnectionClass::join, std::move(binding)) ? std::move(link) : nullptr;
+  if (!introduce(*secure, newcomer, ConnectionClass::join)) return nullptr;
+  return make_tcp_link(*std::move(secure));
 }
 
 TEST_F(Shells, LetManyKnockAtOnceAndShowOutWhoSaysNothing) {

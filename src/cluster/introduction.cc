@@ -1,19 +1,23 @@
 #include "cluster/introduction.h"
 
+#include <chrono>
+
 #include "base/limits.h"
+#include "io/frame_connection.h"
 
 namespace flotilla {
 
-Result<HandshakePeer> introduce(Link& link, const NodeIdentity& self, ConnectionClass wanted, ChannelBinding binding) {
-  auto handshake = Handshake::initiate(self.hello(), wanted, std::move(binding));
-  Frame frame;
+Result<HandshakePeer> introduce(SecureSocket& socket, const NodeIdentity& self, ConnectionClass wanted) {
+  const auto until = std::chrono::steady_clock::now() + limits::handshake_time_max;
+  auto handshake = Handshake::initiate(self.hello(), wanted, self.bind(*socket.tls));
   while (true) {
-    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(link.send(*out));
+    while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(send_frame(socket, *out, until));
     if (handshake.done()) return *handshake.peer();
-    FLOTILLA_TRY_STATUS(link.receive(frame, limits::handshake_time_max));
+    FLOTILLA_TRY(const Frame frame, receive_frame(socket, FrameConnection::stranger_body_bytes_max, until));
     const auto status = handshake.on_frame(frame);
     if (status) continue;
-    if (auto refusal = handshake.take_outgoing()) (void)link.send(*refusal);  // the first error is the one to tell
+    // The first error is the one to tell.
+    if (auto refusal = handshake.take_outgoing()) (void)send_frame(socket, *refusal, until);
     return fail(status.error());
   }
 }

@@ -20,7 +20,7 @@ constexpr auto look_up_interval = 200ms;
 
 // What the connection is known to be, before a word of joining is said.
 struct Door {
-  std::unique_ptr<Link> link;
+  SecureSocket socket;
   HandshakePeer peer;
   Digest exporter{};
   DeviceId member;
@@ -38,36 +38,40 @@ Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const J
     if (!judged) return fail(Code::not_found, "{}", judged.error().message);
   }
   Door door{.exporter = secure.tls->exporter(), .member = shown->id()};
-  auto binding = self.bind(*secure.tls);
-  door.link = make_tcp_link(std::move(secure), {.rest_max = std::chrono::seconds(10)});
-  FLOTILLA_TRY(door.peer, introduce(*door.link, self, ConnectionClass::join, std::move(binding)));
+  FLOTILLA_TRY(door.peer, introduce(secure, self, ConnectionClass::join));
+  door.socket = std::move(secure);
   return door;
 }
 
-Result<Frame> receive(const Door& door, FrameKind expected, std::chrono::nanoseconds patience,
+Status send(Door& door, FrameKind kind, Bytes body) {
+  return send_frame(door.socket, make_frame(kind, std::move(body)), Clock::now() + limits::handshake_time_max);
+}
+
+// Until a frame has begun, `stop` ends the wait; then it has little time, whoever sends it.
+Result<Frame> receive(Door& door, FrameKind expected, std::chrono::nanoseconds patience,
                       const std::atomic<bool>* stop) {
-  Frame frame;
   for (const auto until = Clock::now() + patience;;) {
     if (stop && *stop) return fail(Code::cancelled, "[cluster] joining was given up");
-    const auto status = door.link->receive(frame, look_up_interval);
-    if (status) break;
-    if (status.error().code != Code::timeout) return fail(status.error());
+    FLOTILLA_TRY(const bool begun, has_begun(door.socket, Clock::now() + look_up_interval));
+    if (begun) break;
     if (Clock::now() >= until)
       return fail(Code::timeout, "[cluster] expected an answer from {} but none came in time", door.peer.name);
   }
+  const auto until = Clock::now() + limits::handshake_time_max;
+  FLOTILLA_TRY(Frame frame, receive_frame(door.socket, body_bytes_max(expected), until));
   if (frame.header.kind == FrameKind::refused) return fail(read_refusal(frame));
   if (frame.header.kind == expected) return frame;
   return fail(Code::corrupt, "[cluster] expected {} from {} but got {}", to_string(expected), door.peer.name,
               to_string(frame.header.kind));
 }
 
-Status show_code(const Door& door, const NodeIdentity& self, const JoinWish& wish) {
+Status show_code(Door& door, const NodeIdentity& self, const JoinWish& wish) {
   const auto nonce = random_pairing_nonce();
   const JoinRequest request{.by_code = true, .commitment = commitment_to(nonce)};
-  FLOTILLA_TRY_STATUS(door.link->send(make_frame(FrameKind::join_request, encode(request))));
+  FLOTILLA_TRY_STATUS(send(door, FrameKind::join_request, encode(request)));
   FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_nonce, answer_time_max, wish.stop));
   FLOTILLA_TRY(const JoinNonce theirs, decode_join_nonce(frame.body));
-  FLOTILLA_TRY_STATUS(door.link->send(make_frame(FrameKind::join_reveal, encode(JoinNonce{nonce}))));
+  FLOTILLA_TRY_STATUS(send(door, FrameKind::join_reveal, encode(JoinNonce{nonce})));
   wish.on_code(pairing_code({.exporter = door.exporter,
                              .newcomer = self.standing->device(),
                              .member = door.member,
@@ -77,10 +81,9 @@ Status show_code(const Door& door, const NodeIdentity& self, const JoinWish& wis
   return {};
 }
 
-Status show_token(const Door& door, const NodeIdentity& self, const JoinToken& token) {
+Status show_token(Door& door, const NodeIdentity& self, const JoinToken& token) {
   const TokenProof proof = token.prove(door.exporter, self.standing->device());
-  return door.link->send(
-      make_frame(FrameKind::join_request, encode(JoinRequest{.token = proof.token, .proof = proof.proof})));
+  return send(door, FrameKind::join_request, encode(JoinRequest{.token = proof.token, .proof = proof.proof}));
 }
 
 // Whoever answers has shown a certificate of the token's cluster, or had one: it may have been put out since, which a
@@ -97,9 +100,9 @@ Status check_granted(const JoinGranted& granted, const JoinToken& token, const D
 
 Result<JoinOutcome> ask_to_join(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
   // Whatever goes wrong so far says nothing of the token: another address may be better.
-  const auto known = knock(self, address, wish);
+  auto known = knock(self, address, wish);
   if (!known) return fail(Code::not_found, "{}", known.error().message);
-  const Door& door = *known;
+  Door& door = *known;
   FLOTILLA_TRY_STATUS(wish.token ? show_token(door, self, *wish.token) : show_code(door, self, wish));
   const auto patience = wish.token ? std::chrono::nanoseconds(answer_time_max) : PairingBudget::code_time_max;
   FLOTILLA_TRY(const Frame frame, receive(door, FrameKind::join_granted, patience, wish.stop));

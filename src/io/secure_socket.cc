@@ -97,4 +97,37 @@ Status send_exactly(SecureSocket& socket, std::span<const std::byte> bytes, Cloc
   return flush(socket.socket, *socket.tls, until);
 }
 
+Result<Frame> receive_frame(SecureSocket& socket, std::size_t body_bytes_max, Clock::time_point until) {
+  FrameHeaderBytes head{};
+  FLOTILLA_TRY_STATUS(receive_exactly(socket, head, until));
+  Frame frame;
+  FLOTILLA_TRY(frame.header, decode_header(head));
+  if (frame.header.body_bytes > body_bytes_max)
+    return fail(Code::too_large, "[io] expected at most {} bytes in a {} frame here but got {}", body_bytes_max,
+                to_string(frame.header.kind), frame.header.body_bytes);
+  frame.body.resize(frame.header.body_bytes);
+  FLOTILLA_TRY_STATUS(receive_exactly(socket, frame.body, until));
+  FLOTILLA_TRY_STATUS(check_body(frame.header, frame.body));
+  return frame;
+}
+
+Status send_frame(SecureSocket& socket, const Frame& frame, Clock::time_point until) {
+  FLOTILLA_TRY_STATUS(send_exactly(socket, encode_header(frame.header, frame.body), until));
+  return send_exactly(socket, frame.body, until);
+}
+
+Result<bool> has_begun(SecureSocket& socket, Clock::time_point until) {
+  while (true) {
+    if (socket.tls) {
+      FLOTILLA_TRY(const bool has_something, socket.tls->has_something());
+      if (has_something) return true;
+    }
+    const auto status = wait(socket.socket, POLLIN, until);
+    if (!status && status.error().code == Code::timeout) return false;
+    FLOTILLA_TRY_STATUS(status);
+    if (!socket.tls) return true;
+    FLOTILLA_TRY_STATUS(take_in(socket.socket, *socket.tls, until));
+  }
+}
+
 }  // namespace flotilla

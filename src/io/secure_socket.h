@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "io/tcp_link.h"
 #include "trust/tls_session.h"
+#include "wire/frame.h"
 
 namespace flotilla {
 
@@ -33,6 +34,14 @@ Result<SecureSocket> shake_hands(Descriptor socket, const TlsContext& context, T
 Status receive_exactly(SecureSocket& socket, std::span<std::byte> into, std::chrono::steady_clock::time_point until);
 Status send_exactly(SecureSocket& socket, std::span<const std::byte> bytes,
                     std::chrono::steady_clock::time_point until);
+
+// A whole frame. Of a stranger's, which a Link would wait for as long as it takes, and make room for whatever its kind
+// may have. timeout, closed, too_large, and what is wrong with the frame (wire/frame.h).
+Result<Frame> receive_frame(SecureSocket& socket, std::size_t body_bytes_max,
+                            std::chrono::steady_clock::time_point until);
+Status send_frame(SecureSocket& socket, const Frame& frame, std::chrono::steady_clock::time_point until);
+// Whether a byte to receive is there by then. closed where none will come.
+Result<bool> has_begun(SecureSocket& socket, std::chrono::steady_clock::time_point until);
 
 // As make_tcp_link(Descriptor), encrypted where the socket is.
 std::unique_ptr<Link> make_tcp_link(SecureSocket socket, TcpLinkOptions options = {});

@@ -12,19 +12,11 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t hello_bytes_max = 1024;  // a ring_hello is about 150 bytes
 constexpr std::chrono::milliseconds look_up_interval{100};
 
-// A Link is no help here: it waits for the rest of a frame that has begun for as long as it takes, and makes room for
-// the largest frame there is.
 Result<RingHello> read_hello(SecureSocket& socket, Clock::time_point until) {
-  FrameHeaderBytes header_bytes{};
-  FLOTILLA_TRY_STATUS(receive_exactly(socket, header_bytes, until));
-  FLOTILLA_TRY(const auto header, decode_header(header_bytes));
-  if (header.kind != FrameKind::ring_hello || header.body_bytes > hello_bytes_max)
-    return fail(Code::corrupt, "[pipeline] expected a ring hello but got {} of {} bytes", to_string(header.kind),
-                header.body_bytes);
-  Bytes body(header.body_bytes);
-  FLOTILLA_TRY_STATUS(receive_exactly(socket, body, until));
-  FLOTILLA_TRY_STATUS(check_body(header, body));
-  return decode_ring_hello(body);
+  FLOTILLA_TRY(const Frame frame, receive_frame(socket, hello_bytes_max, until));
+  if (frame.header.kind != FrameKind::ring_hello)
+    return fail(Code::corrupt, "[pipeline] expected a ring hello but got {}", to_string(frame.header.kind));
+  return decode_ring_hello(frame.body);
 }
 
 }  // namespace
