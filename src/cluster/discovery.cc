@@ -196,7 +196,7 @@ Discovery::Candidate& Discovery::candidate_at(const PeerAddress& address, Source
 void Discovery::make_room() {
   const auto worth = [&](const auto& entry) {
     const auto& candidate = entry.second;
-    const bool in_use = candidate.in_flight || (candidate.node && joined_.contains(*candidate.node));
+    const bool in_use = candidate.in_flight || is_a_members(candidate);
     return std::tuple(candidate.source != Source::heard, in_use, candidate.source == Source::asked, candidate.heard_at);
   };
   candidates_.erase(std::ranges::min_element(candidates_, {}, worth));
@@ -206,8 +206,13 @@ void Discovery::forget_silent(Instant now) {
   std::erase_if(candidates_, [&](const auto& entry) {
     const auto& candidate = entry.second;
     return candidate.source == Source::heard && !candidate.in_flight && now - candidate.heard_at > heard_kept &&
-           !(candidate.node && joined_.contains(*candidate.node));
+           !is_a_members(candidate);
   });
+}
+
+// A beacon alone may be anybody's: a member's address it is once the member has answered there.
+bool Discovery::is_a_members(const Candidate& candidate) const {
+  return candidate.is_proven && candidate.node && joined_.contains(*candidate.node);
 }
 
 bool Discovery::within_rate(const std::string& source_host, Instant now) {

@@ -102,6 +102,7 @@ class Discovery {
   bool within_rate(const std::string& source_host, Instant now);
   bool rests(const Candidate& candidate) const;
   bool another_dial_reaches(const NodeId& node) const;
+  bool is_a_members(const Candidate& candidate) const;
 
   const Options options_;
   std::mt19937_64 jitter_;

@@ -105,6 +105,20 @@ TEST_F(Beacons, WithUnprintableNamesAreRefused) {
   EXPECT_EQ(decode_beacon(encode_beacon(beacon))->name, std::string(63, 'x'));
 }
 
+// Whoever forges one would else have us knock there for as long as the member stays.
+TEST_F(Beacons, ThatNameAMemberAreForgottenAsOthersAreUnlessItHasAnsweredThere) {
+  auto discovery = make(1);
+  const PeerAddress real{"192.168.1.2", 52414}, forged{"192.168.1.66", 52414};
+  const auto beacon = encode_beacon(beacon_of(2, 7));
+  for (const auto& address : {real, forged}) ASSERT_TRUE(discovery.on_beacon(address.host, beacon, now));
+  discovery.on_dial_done(real, id(2), now);
+  discovery.on_joined(id(2));
+  EXPECT_THAT(discovery.addresses_of(id(2)), ElementsAre(real, forged)) << "it may be another cable";
+  now += Discovery::heard_kept + 1s;
+  (void)discovery.take_due_dials(now);
+  EXPECT_THAT(discovery.addresses_of(id(2)), ElementsAre(real));
+}
+
 TEST_F(Beacons, ComeFastForFifteenSecondsAndThenSlowly) {
   auto discovery = make(1);
   EXPECT_TRUE(discovery.take_beacon(now));
