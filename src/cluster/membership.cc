@@ -87,6 +87,10 @@ void Membership::on_node_info(ConnectionId id, Connection& connection, std::span
   if (info->id != connection.peer.node)
     return drop(id, Error{Code::corrupt, std::format("[cluster] expected news of {} but got some of {}; closing",
                                                      to_string(connection.peer.node), to_string(info->id))});
+  // The name was judged in the handshake (--trust-lan keeps it for the first machine that had it).
+  if (info->name != connection.peer.name)
+    return drop(id, Error{Code::corrupt, std::format("[cluster] expected news of {} but got some of {}; closing",
+                                                     connection.peer.name, info->name)});
   if (!settle_name(id, *info, now) || !settle_incarnation(id, *info)) return;
   if (const auto member = members_.find(info->id);
       member != members_.end() && member->second.info.revision < info->revision) {

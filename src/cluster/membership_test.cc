@@ -44,6 +44,15 @@ TEST_F(TwoNodes, ChangesOfANodeReachTheOther) {
   EXPECT_TRUE(world.rules(b).take_effects().empty());
 }
 
+// What a handshake judged is the name it was shown with.
+TEST_F(TwoNodes, NobodyTakesAnotherNameBehindTheHandshake) {
+  const auto link = world.connect(a, b);
+  world.send_raw(link.responder, make_frame(FrameKind::node_info, encode(node("studio", 2, 200))));
+  world.settle();
+  EXPECT_EQ(world.state(a, "studio"), "unknown");
+  EXPECT_EQ(world.state(a, "b"), "unknown") << "who tries is shown out";
+}
+
 TEST_F(TwoNodes, HeartbeatsKeepQuietMembersJoined) {
   world.connect(a, b);
   world.settle();
