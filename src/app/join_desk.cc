@@ -10,6 +10,7 @@ namespace flotilla {
 namespace {
 
 constexpr auto asked_again_after = std::chrono::seconds(2);
+constexpr auto refused_again_after = std::chrono::minutes(1);  // others may be seen by then
 // Who has just been started sees nobody yet, or not yet who can let it in: beacons come a second apart then.
 constexpr auto looked_for = std::chrono::seconds(5);
 constexpr auto looked_again_after = std::chrono::milliseconds(250);
@@ -17,8 +18,9 @@ constexpr auto looked_again_after = std::chrono::milliseconds(250);
 // Nobody there can let us in, or not now: another machine may, and the same one later.
 bool may_pass(const Error& error) { return error.code == Code::not_found || retry_can_help(error.code); }
 
-// Blocking. The first answer counts; where there is none, that of a machine which might have let us in later. Once a
-// code was shown, whatever comes is an answer: what a person confirmed of one machine says nothing of the next.
+// Blocking. The first that lets us in counts. A refusal says little: it may be of a machine that was put out itself, or
+// of a stranger. Where nobody lets us in, what a machine said that might do so later is told first, then a refusal.
+// Once a code was shown, whatever comes is an answer: what a person confirmed of one machine says nothing of the next.
 Result<JoinOutcome> ask_all(const NodeIdentity& self, const std::vector<PeerAddress>& doors, const JoinWish& wish) {
   bool has_shown = false;
   JoinWish asked = wish;
@@ -27,15 +29,16 @@ Result<JoinOutcome> ask_all(const NodeIdentity& self, const std::vector<PeerAddr
     wish.on_code(code, machine);
   };
   std::string last;
-  std::optional<Error> later;
+  std::optional<Error> later, refused;
   for (const PeerAddress& door : doors) {
     auto outcome = ask_to_join(self, door, asked);
-    if (outcome || has_shown || !may_pass(outcome.error())) return outcome;
-    if (*wish.stop) break;
-    if (outcome.error().code != Code::not_found) later = outcome.error();
-    last = std::format("; at {}: {}", to_string(door), without_room(outcome.error().message));
+    if (outcome || has_shown || *wish.stop) return outcome;
+    const Error& cause = outcome.error();
+    if (cause.code != Code::not_found) (may_pass(cause) ? later : refused) = cause;
+    last = std::format("; at {}: {}", to_string(door), without_room(cause.message));
   }
   if (later) return fail(*later);
+  if (refused) return fail(*refused);
   return fail(Code::not_found,
               "[app] no machine that can let this one in answers ({} asked{}); name one with --peer HOST:PORT",
               doors.size(), last);
@@ -186,11 +189,12 @@ void JoinDesk::keep_asking(JoinToken token) {
       [this, token](const Result<std::string>& machine) {
         const std::string before = std::exchange(trouble_, machine ? "" : without_room(machine.error().message));
         if (machine) return;
-        if (!may_pass(machine.error())) return log(LogLevel::error, "app", "this machine was not let in: {}", trouble_);
+        const bool is_refused = !may_pass(machine.error());
         if (machine.error().code != Code::not_found && trouble_ != before)  // told once while it stays the same
-          log(LogLevel::warning, "app", "this machine is not in yet and goes on asking: {}", trouble_);
+          log(is_refused ? LogLevel::error : LogLevel::warning, "app", "this machine {}: {}",
+              is_refused ? "was not let in" : "is not in yet and goes on asking", trouble_);
         const bool sees_nobody = cluster_().doors().empty();
-        again_.expires_after(sees_nobody ? looked_again_after : asked_again_after);
+        again_.expires_after(is_refused ? refused_again_after : sees_nobody ? looked_again_after : asked_again_after);
         again_.async_wait([this, token, stopping = stopping_](const boost::system::error_code& error) {
           if (!error && !*stopping) keep_asking(token);
         });

@@ -411,8 +411,9 @@ TEST_F(Newcomer, TakesNoSecondMachineForTheOneItsOwnerCompared) {
   EXPECT_FALSE(standing_->cluster());
 }
 
-TEST_F(Newcomer, GoesToTheNextDoorWhereTheFirstIsBusyOrLacksTheKey) {
-  for (const Code code : {Code::busy, Code::unavailable, Code::not_found})
+// Who refuses may have been put out, or be a stranger.
+TEST_F(Newcomer, GoesToTheNextDoorWhereTheFirstIsBusyOrLacksTheKeyOrRefuses) {
+  for (const Code code : {Code::busy, Code::unavailable, Code::not_found, Code::unauthorized})
     open_door("a", [code](Door& door, const Guest&, FrameKind) { door.refuse(code); });
   Door& last = open_door("b", grant_at_once);
   join({.confirmed = true});
@@ -462,9 +463,9 @@ TEST_F(Newcomer, ThatSeesNobodyIsToldWhatToDoAndMayGiveUpBefore) {
   EXPECT_THAT(outcome_->error().message, HasSubstr("flotilla doctor"));
 }
 
-TEST_F(Newcomer, StopsWhereItIsToldThatItMayNot) {
+TEST_F(Newcomer, HearsThatItMayNotWhereNobodyLetsItIn) {
   open_door("a", [](Door& door, const Guest&, FrameKind) { door.refuse(Code::unauthorized); });
-  open_door("b", grant_at_once);
+  open_door("b", [](Door& door, const Guest&, FrameKind) { door.refuse(Code::not_found); });
   join({.confirmed = true});
   ASSERT_TRUE(until([&] { return outcome_.has_value(); }));
   EXPECT_EQ(outcome_->error().code, Code::unauthorized);
