@@ -78,9 +78,9 @@ void GuestDesk::on_reveal(Waiting& waiting, std::span<const std::byte> body) {
                                .newcomer_nonce = revealed->nonce,
                                .member_nonce = waiting.nonce});
   cluster_().let_guest_wait(guest.id, PairingBudget::code_time_max);
-  if (complaints_.may_speak_of(guest.host, now()))
-    log(LogLevel::warning, "app", "{} at {} wants to join; if it shows the code {}, run: flotilla approve {}",
-        printable(guest.peer.name), guest.host, waiting.code, waiting.code);
+  // Each: PairingBudget has bounded them.
+  log(LogLevel::warning, "app", "{} at {} wants to join; if it shows the code {}, run: flotilla approve {}",
+      printable(guest.peer.name), guest.host, waiting.code, waiting.code);
   context_.changed();
 }
 
@@ -118,7 +118,10 @@ bool GuestDesk::answer(std::uint64_t guest, const TrustAnswer& answer) {
 }
 
 void GuestDesk::refuse(Guest guest, const Error& cause) {
-  if (complaints_.may_speak_of("refused " + guest.host, now()))
+  const auto found = guests_.find(guest.id);
+  // Who is refused in the midst of a code may have looked for other digits, as who hangs up there.
+  const bool gives_up_code = found != guests_.end() && found->second.step != Step::shows_token;
+  if (gives_up_code || complaints_.may_speak_of("refused " + guest.host, now()))
     log(LogLevel::warning, "app", "{} at {} wanted to join and is refused: {}", printable(guest.peer.name), guest.host,
         without_room(cause.message));
   cluster_().send_to_guest(guest.id, make_refusal(cause));
