@@ -93,20 +93,20 @@ class Shell : public Cluster {
   }
 
   bool send(const NodeId& to, const Frame& frame) override {
+    note_carried(to);
     const auto connection = connection_to(to);
     if (!connection) return false;
-    note_carried(to);
     connection->send(frame);
     return true;
   }
 
   Status offer(const NodeId& to, const Frame& frame) override {
+    note_carried(to);
     const auto connection = connection_to(to);
     if (!connection)
       return fail(Code::unavailable,
                   "[cluster] the machine that should have got a {} is no longer connected; try again",
                   to_string(frame.header.kind));
-    note_carried(to);
     if (connection->offer(frame)) return {};
     return fail(
         Code::busy,
@@ -602,6 +602,7 @@ class Shell : public Cluster {
     }
   }
 
+  // Also what finds its connection ended, before anybody was told of that, is lost with it.
   void note_carried(const NodeId& to) {
     if (const auto joins = joins_.find(to); joins != joins_.end()) joins->second.has_carried = true;
   }
