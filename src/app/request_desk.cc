@@ -41,7 +41,8 @@ void RequestDesk::generate(GenerateRequest request, OnToken on_token) {
   // Answered by the loop, not from inside this call: the caller is not ready for its first event yet.
   if (known == opened_.end()) return boost::asio::post(context_.loop, [this, id, cause] { fail_request(id, cause); });
   entered.model = known->second;
-  find_another(id, asked, {Code::unavailable, "[app] its placement ended as the request came"});
+  // Not seen is not gone: where only the connection to its head was lost, it comes back with that.
+  find_another(id, {}, {Code::unavailable, "[app] its placement ended as the request came"});
 }
 
 // The placement asked for; once it has moved, the one it moved to. None is ready while it moves.

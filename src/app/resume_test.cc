@@ -202,6 +202,15 @@ TEST_F(Resumes, WhereOnlyTheConnectionWasLostThePlacementIsUsedAgain) {
   EXPECT_THAT(generates().at(0).resumed, ElementsAre(50));
 }
 
+TEST_F(Resumes, ARequestThatCameWhileThePlacementWasOutOfSightIsAnsweredByIt) {
+  requests_.on_opened(placed_on(island_));
+  view_.members[1].info.placements.clear();
+  ask(1);
+  view_.members[1].info.placements = {placed_on(island_)};
+  turn_until([&] { return !generates().empty(); });
+  EXPECT_EQ(generates().at(0).placement, PlacementId{7});
+}
+
 TEST_F(Resumes, AViewOlderThanTheNewsDoesNotBringThemBackToWhatIsGone) {
   ask(1);
   sent_.clear();
