@@ -1,6 +1,7 @@
 #include "app/request_desk.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "app/fleet.h"
 #include "base/log.h"
@@ -72,10 +73,18 @@ void RequestDesk::send(RequestId id, const Placement& placement) {
   entered.head = placement.head();
   auto sent = check_head(entered, context_.view());
   if (sent) sent = context_.offer(entered.head, make_frame(FrameKind::generate, encode(entered.journal)));
-  if (sent) return;
-  TokenEvent unsent = failed_event(id, sent.error());
-  if (sent.error().code == Code::unavailable) unsent.goes_on = GoesOn::not_begun;
-  boost::asio::post(context_.loop, [this, unsent] { deliver(unsent); });
+  if (!sent) return on_unsent(id, sent.error());
+  if (!entered.waits_for_room) entered.waits_until.reset();  // the next loss has its own
+}
+
+// No head has it: none says more of it, and the loss of none concerns it. One that is out of reach has not said that
+// its placement is gone.
+void RequestDesk::on_unsent(RequestId id, const Error& cause) {
+  Entered& entered = entered_.at(id);
+  if (cause.code == Code::unavailable) return find_another(id, {}, cause);
+  if (waits_its_turn(id, entered, cause)) return;
+  entered.head = {};
+  boost::asio::post(context_.loop, [this, id, cause] { fail_request(id, cause); });
 }
 
 // An older release would pass over what it does not know and answer as it likes.
@@ -107,7 +116,6 @@ void RequestDesk::on_found(RequestId id, const Result<Placement>& found) {
     if (cause.code == Code::cancelled) cause.code = Code::unavailable;  // by someone else, not by the client
     return fail_request(id, cause);
   }
-  if (!waiting->second.waits_for_room) waiting->second.waits_until.reset();  // the next loss has its own
   // Whatever comes still of what was sent before is another's.
   RequestId& sent_as = waiting->second.journal.id;
   sent_as_.erase(sent_as);
@@ -142,17 +150,21 @@ bool RequestDesk::waits(RequestId id) const {
 bool RequestDesk::goes_on(RequestId id, Entered& entered, const TokenEvent& failed) {
   const PlacementId placement = entered.journal.placement;
   const Code code = failed.error->code;
-  const bool was_sent_again = entered.journal.id != id;
   if (failed.goes_on == GoesOn::broken_off && ++entered.losses > limits::resumes_max) return false;
   if (failed.goes_on != GoesOn::no) return find_another(id, placement, *failed.error), true;
-  // What goes on where others are waits its turn, as whoever comes there does.
-  if (was_sent_again && code == Code::busy) {
-    entered.waits_for_room = true;
-    return find_another(id, {}, *failed.error), true;
-  }
+  if (waits_its_turn(id, entered, *failed.error)) return true;
   // It was on its way to a placement that moved meanwhile.
   if (code != Code::unavailable || entered.is_heard || !is_moving(context_.view(), placement)) return false;
   return find_another(id, placement, *failed.error), true;
+}
+
+// What goes on where others are waits as whoever comes there does.
+bool RequestDesk::waits_its_turn(RequestId id, Entered& entered, const Error& cause) {
+  const bool was_sent_before = entered.journal.id != id;
+  if (!was_sent_before || cause.code != Code::busy) return false;
+  if (!std::exchange(entered.waits_for_room, true)) entered.waits_until.reset();  // it has a time of its own
+  find_another(id, {}, cause);
+  return true;
 }
 
 // What was handed on already is not handed on again; where something is missing, the answer is none.

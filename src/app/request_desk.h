@@ -70,12 +70,14 @@ class RequestDesk {
     bool waits_for_room = false;  // where it was sent again, others are ahead
   };
   void send(RequestId id, const Placement& placement);
+  void on_unsent(RequestId id, const Error& cause);
   Status check_head(const Entered& entered, const ClusterView& view) const;
   const Placement* answering(const ClusterView& view, PlacementId id) const;
   bool is_moving(const ClusterView& view, PlacementId id) const;
   void find_another(RequestId id, PlacementId gone, const Error& cause);
   void on_found(RequestId id, const Result<Placement>& found);
   bool goes_on(RequestId id, Entered& entered, const TokenEvent& failed);
+  bool waits_its_turn(RequestId id, Entered& entered, const Error& cause);
   bool fits_journal(Entered& entered, TokenEvent& event);
   void deliver(TokenEvent event);
   void fail_request(RequestId id, const Error& cause);

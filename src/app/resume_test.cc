@@ -375,6 +375,36 @@ TEST_F(Resumes, WhereTheWayThereIsFullTheyTryAgain) {
   EXPECT_EQ(generates().at(0).placement, PlacementId{8});
 }
 
+TEST_F(Resumes, WhereTheHeadIsOutOfReachForAMomentItsPlacementIsUsedAfterwards) {
+  unreachable_ = island_;
+  ask(1);
+  unreachable_ = {};
+  turn_until([&] { return !generates().empty(); });
+  EXPECT_EQ(generates().at(0).placement, PlacementId{7});
+}
+
+TEST_F(Resumes, WhereTheHeadStaysOutOfReachTheWaitEndsThoughItsPlacementIsSeen) {
+  unreachable_ = island_;
+  ask(1);
+  now_ += limits::resume_wait_max + std::chrono::seconds(1);
+  turn_until([&] { return requests_.open_requests() == 0; });
+  EXPECT_THAT(events_.back().error->message, HasSubstr("not connected"));
+}
+
+// The connection has broken and is found out in two ways: a request cannot be sent, then its node is told lost.
+TEST_F(Resumes, WhoCouldNotBeSentWaitsOnceAlsoWhereTheHeadIsToldLostThen) {
+  unreachable_ = island_;
+  ask(1);
+  requests_.on_node_lost(island_, {Code::closed, "[cluster] the connection is closed"});
+  turn();
+  ASSERT_EQ(reloads_.waiting().size(), 1u);
+  EXPECT_EQ(reloads_.waiting()[0].requests, 1u);
+  unreachable_ = {};
+  turn_until([&] { return !generates().empty(); });
+  turn();
+  EXPECT_EQ(generates().size(), 1u);
+}
+
 TEST_F(Resumes, AnotherFileOfTheSameNameIsNotWhatTheyWereAnsweredBy) {
   ask(1);
   say({1}, 0, 50);

@@ -33,6 +33,7 @@ class Desks : public testing::Test {
       return true;
     };
     context_->offer = [this](const NodeId& to, const Frame& frame) -> Status {
+      if (to == unreachable_) return fail(Code::unavailable, "[test] not connected");
       if (to == crowded_) return fail(Code::busy, "[test] too much waits");
       sent_.emplace_back(to, frame);
       return {};
