@@ -4,6 +4,7 @@
 #include "app/request_desk.h"
 #include "app/stage_host.h"
 #include "app/test_desks.h"
+#include "app/wishes.h"
 
 namespace flotilla {
 namespace {
@@ -48,6 +49,57 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   loads.on_result(harbour_, {.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
   ASSERT_TRUE(loaded && !*loaded);
   EXPECT_EQ(loaded->error().code, Code::unavailable);
+}
+
+// A load by hand that waits for its head.
+class LoadAtIsland : public Desks {
+ protected:
+  LoadAtIsland() {
+    loads_.ask(
+        island_, {.model = "tiny", .nodes = {"island"}}, [&](const LoadProgress&) { ++progress_; },
+        [&](Result<Placement> result) { loaded_ = std::move(result); });
+  }
+  LoadModel asked() const { return *decode_load_model(sent_.back().second.body); }
+  void lose_connection() { loads_.on_node_lost(island_, {Code::closed, "[cluster] another connection took over"}); }
+
+  HeaderDesk headers_{*context_};
+  LoadDesk loads_{*context_, headers_};
+  int progress_ = 0;
+  std::optional<Result<Placement>> loaded_;
+};
+
+TEST_F(LoadAtIsland, IsAskedForAgainWhereAnotherConnectionToItsHeadTakesOver) {
+  const LoadModel first = asked();
+  lose_connection();
+  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::load_model, FrameKind::load_model));
+  EXPECT_EQ(sent_[1].first, island_);
+  EXPECT_TRUE(asks_alike(asked(), first));
+  loads_.on_progress(island_, {first.ticket, "loading", 1, 2});  // the head goes on with who asked before, too
+  EXPECT_EQ(progress_, 0);
+  loads_.on_progress(island_, {asked().ticket, "loading", 1, 2});
+  EXPECT_EQ(progress_, 1);
+  loads_.on_result(island_, {.ticket = first.ticket, .code = "unavailable", .message = "the stage was lost"});
+  EXPECT_FALSE(loaded_);
+  loads_.on_result(island_, {.ticket = asked().ticket, .ok = true, .placement = placed_on(island_)});
+  ASSERT_TRUE(loaded_);
+  EXPECT_TRUE(*loaded_);
+}
+
+TEST_F(LoadAtIsland, FailsWhereItsHeadIsGoneOrTheConnectionToItIsReplacedAgainAndAgain) {
+  for (int i = 0; i < 3; ++i) lose_connection();
+  EXPECT_FALSE(loaded_);
+  lose_connection();
+  ASSERT_TRUE(loaded_ && !*loaded_);
+  EXPECT_EQ(loaded_->error().code, Code::closed);
+  EXPECT_EQ(loads_.open_orders(), 0u);
+
+  loaded_.reset();
+  sent_.clear();
+  loads_.ask(island_, {.model = "tiny"}, nullptr, [&](Result<Placement> result) { loaded_ = std::move(result); });
+  view_.members.pop_back();
+  lose_connection();
+  ASSERT_TRUE(loaded_ && !*loaded_);
+  EXPECT_THAT(sent_, SizeIs(1));
 }
 
 TEST_F(Desks, AModelIsUnloadedAtEveryHeadThatHasAPlacementOfIt) {

@@ -10,6 +10,11 @@ bool joined(const Member& member) { return member.state != MemberState::seen; }
 
 }  // namespace
 
+bool is_joined(const ClusterView& view, const NodeId& node) {
+  const Member* member = view.find(node);
+  return member && joined(*member);
+}
+
 int rank(PlacementState state) { return state == PlacementState::ready ? 2 : state == PlacementState::loading ? 1 : 0; }
 
 namespace {

@@ -14,6 +14,8 @@ namespace flotilla {
 // A joined node (self first) that has the whole file. An empty fingerprint matches any file of that name.
 std::optional<NodeId> holder_of(const ClusterView& view, const std::string& model, const std::string& fingerprint);
 
+bool is_joined(const ClusterView& view, const NodeId& node);
+
 // Joined nodes that have the whole file.
 std::vector<std::string> whole_file_names(const ClusterView& view, const std::string& fingerprint);
 

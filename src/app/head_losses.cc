@@ -31,9 +31,7 @@ void HeadDesk::on_node_lost(const NodeId& node, const Error& cause) {
   std::vector<std::shared_ptr<Headed>> broken;
   for (const auto& [id, headed] : headed_)
     if (!headed->is_empty && holds_part(headed->placement, node)) broken.push_back(headed);
-  const ClusterView view = context_.view();
-  const Member* member = view.find(node);
-  const bool is_here = member && member->state != MemberState::seen;
+  const bool is_here = is_joined(context_.view(), node);
   for (const auto& headed : broken) {
     const Error lost{Code::unavailable,
                      std::format("[app] {}, which held layers of {}, is gone ({})", name_in(headed->plan, node),

@@ -43,7 +43,7 @@ void HeadDesk::load_again(PlacementId id, const std::string& why, std::uint32_t 
   const ClusterView view = context_.view();
   for (const PlacedStage& stage : headed->placement.stages)
     for (const NodeId& node : stage.nodes)
-      if (const Member* member = view.find(node); member == nullptr || member->state == MemberState::seen)
+      if (!is_joined(view, node))
         return lose(headed, {Code::unavailable, std::format("[app] {} was to move and could not, and a machine that "
                                                             "held layers of it is gone",
                                                             headed->order.model)});

@@ -11,6 +11,12 @@
 #include "model/shape.h"
 
 namespace flotilla {
+namespace {
+
+// Of one order: as often as its head starts a load over (app/head_losses.cc).
+constexpr std::uint32_t asks_again_max = 3;
+
+}  // namespace
 
 void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
   headers_.want(order.model, order.fingerprint, [this, order, on_plan](const Result<StoredModel>& stored) {
@@ -83,9 +89,18 @@ void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgr
 
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {
   if (!order.origin.is_known() && !holder_of(context_.view(), order.model, order.fingerprint)) add_origin(order);
+  ask({head, std::move(on_progress), std::move(on_done), std::move(order)});
+}
+
+// Each time by a new ticket: what still comes by an earlier one is nobody's.
+void LoadDesk::ask(Waiting waiting) {
+  LoadModel& order = *waiting.load;
   order.ticket = context_.random();
-  waiting_[order.ticket] = {head, std::move(on_progress), std::move(on_done)};
-  send(order.ticket, head, make_frame(FrameKind::load_model, encode(order)));
+  const std::uint64_t ticket = order.ticket;
+  const NodeId head = waiting.head;
+  Frame frame = make_frame(FrameKind::load_model, encode(order));
+  waiting_[ticket] = std::move(waiting);
+  send(ticket, head, std::move(frame));
 }
 
 // Of a model that lies in parts this node may know which hub has the rest.
@@ -142,17 +157,20 @@ void LoadDesk::on_result(const NodeId& from, const LoadResult& result) {
   on_done(fail(Error{code_from_string(result.code), result.message}));
 }
 
+// Where another connection to a head has replaced the one that was, its load goes on, or is started over: who asks
+// again waits for it as before.
 void LoadDesk::on_node_lost(const NodeId& node, const Error& cause) {
-  std::vector<OnDone> failed;
+  std::vector<Waiting> lost;
   for (auto it = waiting_.begin(); it != waiting_.end();) {
-    if (it->second.head == node) {
-      failed.push_back(std::move(it->second.on_done));
-      it = waiting_.erase(it);
-    } else {
-      ++it;
-    }
+    const auto current = it++;
+    if (current->second.head == node) lost.push_back(std::move(waiting_.extract(current).mapped()));
   }
-  for (const OnDone& on_done : failed) on_done(fail(cause));
+  const bool is_here = is_joined(context_.view(), node);
+  for (Waiting& waiting : lost)
+    if (is_here && waiting.load && waiting.asked_again++ < asks_again_max)
+      ask(std::move(waiting));
+    else
+      waiting.on_done(fail(cause));
 }
 
 }  // namespace flotilla

@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <optional>
 
 #include "app/header_desk.h"
 #include "app/node_context.h"
@@ -39,12 +40,15 @@ class LoadDesk {
     NodeId head;
     OnProgress on_progress;
     OnDone on_done;
+    std::optional<LoadModel> load = {};  // none: to unload
+    std::uint32_t asked_again = 0;
   };
   // The copies of an embedding model, as planned: those that are missing, and where machines were named no others.
   void spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done);
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void unload_at(const NodeId& head, const std::string& model, OnDone on_done);
   void add_origin(LoadModel& order) const;
+  void ask(Waiting waiting);
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;

@@ -128,10 +128,8 @@ void ReloadDesk::ask(const Key& key) {
     context_.changed();
   }
   const ClusterView view = context_.view();
-  const Member* head = view.find(search.lost.head);
   const auto on_done = [this, key](const Result<Placement>& loaded) { on_answer(key, loaded); };
-  const bool is_here = head && head->state != MemberState::seen;
-  if (!is_here || search.head_was_asked || placement_of(view, order.model))
+  if (!is_joined(view, search.lost.head) || search.head_was_asked || placement_of(view, order.model))
     return loads_.load(std::move(order), nullptr, on_done);
   search.head_was_asked = true;
   loads_.ask(search.lost.head, std::move(order), nullptr, on_done);
