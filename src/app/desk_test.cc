@@ -46,6 +46,7 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   unreachable_ = island_;
   const auto order = decode_unload_model(sent_[0].second.body);
   ASSERT_TRUE(order);
+  EXPECT_TRUE(order->replaced) << "its answers go on";
   loads.on_result(harbour_, {.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
   ASSERT_TRUE(loaded && !*loaded);
   EXPECT_EQ(loaded->error().code, Code::unavailable);
@@ -113,6 +114,7 @@ TEST_F(Desks, AModelIsUnloadedAtEveryHeadThatHasAPlacementOfIt) {
   EXPECT_NE(sent_[0].first, sent_[1].first);
   for (const auto& [to, frame] : sent_) {
     EXPECT_TRUE(unloaded.empty());
+    EXPECT_FALSE(decode_unload_model(frame.body)->replaced);
     loads.on_result(to, {.ticket = decode_unload_model(frame.body)->ticket,
                          .ok = to == harbour_,
                          .placement = placed_on(to),

@@ -84,6 +84,13 @@ const Placement* placement_of(const ClusterView& view, PlacementId id) {
   return find_placement(view, [&](const Placement& placement) { return placement.id == id; });
 }
 
+bool loads_elsewhere(const ClusterView& view, const Placement& placement) {
+  return find_placement(view, [&](const Placement& other) {
+           return other.model == placement.model && other.fingerprint == placement.fingerprint &&
+                  other.head() != placement.head() && other.state == PlacementState::loading;
+         }) != nullptr;
+}
+
 bool holds_part(const Placement& placement, const NodeId& node) {
   return std::ranges::any_of(placement.stages,
                              [&](const PlacedStage& stage) { return std::ranges::contains(stage.nodes, node); });

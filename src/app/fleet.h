@@ -26,6 +26,7 @@ int rank(PlacementState state);
 // The placement of a model somewhere in the cluster.
 const Placement* placement_of(const ClusterView& view, const std::string& model);
 const Placement* placement_of(const ClusterView& view, PlacementId id);
+bool loads_elsewhere(const ClusterView& view, const Placement& placement);  // the same file, under another head
 bool holds_part(const Placement& placement, const NodeId& node);
 // The nodes that head one of the model, that of placement_of() first.
 std::vector<NodeId> heads_of(const ClusterView& view, const std::string& model);

@@ -33,9 +33,11 @@ const StatsPerStage* HeadDesk::stats(PlacementId id) const {
   return found == headed_.end() ? nullptr : &found->second->stats;
 }
 
+// What its stages say. Of one whose stages have ended nothing is heard: it may have been under way.
 std::shared_ptr<HeadDesk::Headed> HeadDesk::find_headed(PlacementId id, Epoch epoch) const {
   const auto found = headed_.find(id);
-  return found == headed_.end() || found->second->placement.epoch != epoch ? nullptr : found->second;
+  if (found == headed_.end() || found->second->placement.epoch != epoch || found->second->is_empty) return nullptr;
+  return found->second;
 }
 
 const LoadModel& HeadDesk::order(PlacementId id) const { return headed_.at(id)->order; }
@@ -87,7 +89,9 @@ void HeadDesk::on_load(const NodeId& node, const LoadModel& order) {
                                                     name_of(view, other->head()))});
     return begin(as_before(order), asker, std::nullopt);
   }
-  if (order.any_will_do || !differs(order, headed->placement, context_.view())) return join(*headed, order, asker);
+  const bool is_back = headed->gives_way && is_by_hand(order);  // somebody wants it here after all
+  if (order.any_will_do || (!is_back && !differs(order, headed->placement, context_.view())))
+    return join(*headed, order, asker);
   const Placement replaced = headed->placement;
   end_all(order.model,
           {Code::unavailable,
@@ -373,15 +377,19 @@ void HeadDesk::on_unload(const NodeId& node, const UnloadModel& order) {
     return refuse(asker, {Code::not_found, std::format("[app] {} is not loaded", order.model)});
   Placement last{.model = order.model, .stages = {{.nodes = {context_.identity.node}}}};
   if (headed) last = headed->placement;
-  const Error cause{Code::unavailable, std::format("[app] {} was unloaded", order.model)};
-  if (!starting.empty()) refuse_all(starting.mapped(), cause);
+  const GoesOn requests = order.replaced ? GoesOn::broken_off : GoesOn::no;
+  const Error cause{
+      Code::unavailable,
+      std::format("[app] {} {}", order.model,
+                  order.replaced ? "is being loaded anew by another machine; ask again in a moment" : "was unloaded")};
+  if (!starting.empty()) refuse_all(starting.mapped(), cause, requests);
   lost_.erase(order.model);
-  end_all(order.model, cause, GoesOn::no);
+  order.replaced ? give_way(order.model, cause) : end_all(order.model, cause, requests);
   answer(asker, last);
 }
 
-void HeadDesk::refuse_all(const Starting& starting, const Error& cause) {
-  for (const Asker& asker : starting.askers) refuse_unloaded(asker, cause);
+void HeadDesk::refuse_all(const Starting& starting, const Error& cause, GoesOn requests) {
+  for (const Asker& asker : starting.askers) refuse_ended(asker, cause, requests);
   for (const auto& [node, order] : starting.later) refuse({node, order.ticket}, cause);
 }
 
@@ -390,8 +398,7 @@ void HeadDesk::end(const std::shared_ptr<Headed>& headed, const Error& cause, Go
   if (headed_.erase(headed->placement.id) == 0) return;
   stop_stages(*headed);
   context_.changed();
-  for (const Asker& asker : headed->askers)
-    requests == GoesOn::no ? refuse_unloaded(asker, cause) : refuse(asker, cause);
+  for (const Asker& asker : headed->askers) refuse_ended(asker, cause, requests);
   on_ended_(headed->placement.id, cause, requests);
 }
 
@@ -415,9 +422,9 @@ void HeadDesk::answer(const Asker& asker, const Placement& placement) {
   context_.send(asker.node, make_frame(FrameKind::load_result, encode(result)));
 }
 
-// A code that no retry follows, for those who would else bring back what was unloaded just now.
-void HeadDesk::refuse_unloaded(const Asker& asker, Error cause) {
-  if (asker.is_for_requests) cause.code = Code::cancelled;
+// Where it was unloaded: a code that no retry follows, for those who would else bring it back.
+void HeadDesk::refuse_ended(const Asker& asker, Error cause, GoesOn requests) {
+  if (requests == GoesOn::no && asker.is_for_requests) cause.code = Code::cancelled;
   refuse(asker, cause);
 }
 

@@ -90,12 +90,14 @@ class HeadDesk {
   void start_over(const std::shared_ptr<Headed>& headed, const Error& cause);
   void end(const std::shared_ptr<Headed>& headed, const Error& cause, GoesOn requests);
   void end_all(const std::string& model, const Error& cause, GoesOn requests);
+  void give_way(const std::string& model, const Error& cause);
+  void look_for_successor(PlacementId id, std::uint32_t looks_left);
   void stop_stages(const Headed& headed);
   void answer_all(Headed& headed, const Placement& placement);
   void answer(const Asker& asker, const Placement& placement);
   void refuse(const Asker& asker, const Error& cause);
-  void refuse_unloaded(const Asker& asker, Error cause);
-  void refuse_all(const Starting& starting, const Error& cause);
+  void refuse_ended(const Asker& asker, Error cause, GoesOn requests);
+  void refuse_all(const Starting& starting, const Error& cause, GoesOn requests);
   std::shared_ptr<Headed> find_headed(PlacementId id, Epoch epoch) const;
   std::shared_ptr<Headed> find_model(const std::string& model) const;  // of several, the one that goes on
 

@@ -1,8 +1,18 @@
-// HeadDesk's part in a move: the steps that app/move_desk orders, each seen by all nodes.
+// HeadDesk's part in a move: the steps that app/move_desk orders, each seen by all nodes; and how a placement gives way
+// to one that somebody loads by hand under another head.
 #include "app/fleet.h"
 #include "app/headed.h"
 
 namespace flotilla {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto successor_look_interval = 200ms;
+constexpr std::uint32_t successor_looks_max =
+    25;  // five seconds: the new head may have to fetch the model's header first
+
+}  // namespace
 
 void HeadDesk::tell(PlacementId id, const std::string& detail) {
   headed_.at(id)->placement.detail = detail;
@@ -52,6 +62,32 @@ void HeadDesk::load_again(PlacementId id, const std::string& why, std::uint32_t 
   order.moves = tries;
   start(order, headed->plan, headed->stored, std::exchange(headed->askers, {}));
   end(headed, {Code::unavailable, std::format("[app] {} is being loaded again", order.model)}, GoesOn::broken_off);
+}
+
+// Emptied, it is still seen until the new one answers, and whoever comes waits with it: who saw none would have the
+// model loaded once more, here or elsewhere.
+void HeadDesk::give_way(const std::string& model, const Error& cause) {
+  for (const auto& [id, headed] : headed_) {
+    if (headed->placement.model != model) continue;
+    headed->has_successor = false;
+    empty(id, "another machine loads it anew");
+    for (const Asker& asker : std::exchange(headed->askers, {})) refuse(asker, cause);
+    on_ended_(id, cause, GoesOn::broken_off);
+    look_for_successor(id, successor_looks_max);
+  }
+}
+
+void HeadDesk::look_for_successor(PlacementId id, std::uint32_t looks_left) {
+  headed_.at(id)->gives_way = context_.alarm(successor_look_interval, [this, id, looks_left] {
+    const Placement& placement = headed_.at(id)->placement;
+    if (const auto successor = ready_elsewhere(placement)) return hand_over(id, *successor);
+    const bool is_coming = loads_elsewhere(context_.view(), placement);
+    if (!is_coming && looks_left == 0)
+      return end(id,
+                 {Code::unavailable,
+                  std::format("[app] {} was to be loaded by another machine and is not; ask again", placement.model)});
+    look_for_successor(id, is_coming ? looks_left : looks_left - 1);
+  });
 }
 
 void HeadDesk::end(PlacementId id, const Error& cause) {

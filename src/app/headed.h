@@ -1,6 +1,7 @@
 // Inside HeadDesk only: a placement that this node heads.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -19,6 +20,7 @@ struct HeadDesk::Headed {
   std::vector<std::vector<std::optional<StageReady>>> ready;  // per stage and member
   std::vector<std::vector<bool>> connected;                   // per stage and member
   std::vector<Asker> askers;
+  std::unique_ptr<Alarm> gives_way;  // another head loads it: looks whether that is done
   StatsPerStage stats;
   Instant began{};
 };

@@ -55,9 +55,11 @@ void LoadDesk::load(LoadModel order, OnProgress on_progress, OnDone on_done) {
 void LoadDesk::spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done) {
   std::vector<PlannedStage> wanted = plan.stages;
   wanted.insert(wanted.end(), plan.copies.begin(), plan.copies.end());
-  if (!order.nodes.empty())
-    for (const NodeId& head : heads_of(context_.view(), order.model))
-      if (!std::ranges::contains(wanted, head, &PlannedStage::node)) unload_at(head, order.model, [](const auto&) {});
+  if (!order.nodes.empty()) {
+    std::vector<NodeId> others = heads_of(context_.view(), order.model);
+    std::erase_if(others, [&](const NodeId& head) { return std::ranges::contains(wanted, head, &PlannedStage::node); });
+    unload_at(others, {.model = order.model, .replaced = true}, [](const auto&) {});
+  }
   struct Answers {
     std::size_t missing;
     std::optional<Result<Placement>> best;
@@ -76,15 +78,17 @@ void LoadDesk::spread(const LoadModel& order, const Plan& plan, const OnProgress
   }
 }
 
-// The head of the present placement replaces it by itself; another head can begin only once it is gone.
+// The head of the present placement replaces it by itself; another one can begin once that has given way.
 void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress,
                        const OnDone& on_done) {
   const ClusterView view = context_.view();
   const Placement* present = placement_of(view, order.model);
   if (!present || present->head() == head) return ask(head, order, on_progress, on_done);
-  unload(order.model, [this, head, order, on_progress, on_done](const Result<Placement>&) {
-    ask(head, order, on_progress, on_done);
-  });
+  std::vector<NodeId> others = heads_of(view, order.model);
+  std::erase(others, head);
+  unload_at(
+      others, {.model = order.model, .replaced = true},
+      [this, head, order, on_progress, on_done](const Result<Placement>&) { ask(head, order, on_progress, on_done); });
 }
 
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {
@@ -125,22 +129,24 @@ void LoadDesk::unload(const std::string& model, const OnDone& on_done) {
   const std::vector<NodeId> heads = heads_of(context_.view(), model);
   if (heads.empty())
     return on_done(fail(Code::not_found, "[app] {} is not loaded; `flotilla ps` lists what is", model));
+  unload_at(heads, {.model = model}, on_done);
+}
+
+void LoadDesk::unload_at(const std::vector<NodeId>& heads, UnloadModel order, const OnDone& on_done) {
   struct Answers {
     std::size_t missing;
     std::optional<Result<Placement>> best;  // the first that went well, else the first
   };
   const auto answers = std::make_shared<Answers>(heads.size(), std::nullopt);
-  for (const NodeId& head : heads)
-    unload_at(head, model, [answers, on_done](Result<Placement> result) {
+  for (const NodeId& head : heads) {
+    order.ticket = context_.random();
+    const auto on_answer = [answers, on_done](Result<Placement> result) {
       if (!answers->best || (result && !*answers->best)) answers->best = std::move(result);
       if (--answers->missing == 0) on_done(*std::move(answers->best));
-    });
-}
-
-void LoadDesk::unload_at(const NodeId& head, const std::string& model, OnDone on_done) {
-  const UnloadModel order{context_.random(), model};
-  waiting_[order.ticket] = {head, nullptr, std::move(on_done)};
-  send(order.ticket, head, make_frame(FrameKind::unload_model, encode(order)));
+    };
+    waiting_[order.ticket] = {head, nullptr, on_answer};
+    send(order.ticket, head, make_frame(FrameKind::unload_model, encode(order)));
+  }
 }
 
 void LoadDesk::on_progress(const NodeId& from, const LoadProgress& progress) {

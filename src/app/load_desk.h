@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <vector>
 
 #include "app/header_desk.h"
 #include "app/node_context.h"
@@ -46,7 +47,7 @@ class LoadDesk {
   // The copies of an embedding model, as planned: those that are missing, and where machines were named no others.
   void spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done);
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
-  void unload_at(const NodeId& head, const std::string& model, OnDone on_done);
+  void unload_at(const std::vector<NodeId>& heads, UnloadModel order, const OnDone& on_done);
   void add_origin(LoadModel& order) const;
   void ask(Waiting waiting);
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);

@@ -30,7 +30,7 @@ bool ModelDesks::on_frame(const NodeId& from, Frame& frame) {
       return true;
     case FrameKind::unload_model:
       unpack(decode_unload_model(body), frame, [&](const auto& message) {
-        moves.on_unload(message.model);
+        moves.on_unload(message);
         heads.on_unload(from, message);
       });
       return true;

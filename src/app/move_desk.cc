@@ -270,17 +270,22 @@ bool MoveDesk::drop_surplus(const Placement& loaded) {
 void MoveDesk::give_back(const Placement& loaded) {
   if (loaded.head() == context_.identity.node)
     return heads_.end(loaded.id, {Code::unavailable, "[app] the model stays where it was; send the request again"});
-  const UnloadModel order{context_.random(), loaded.model};
+  const UnloadModel order{.ticket = context_.random(), .model = loaded.model};
   context_.send(loaded.head(), make_frame(FrameKind::unload_model, encode(order)));
 }
 
-void MoveDesk::on_unload(const std::string& model) {
-  for (const auto& [id, watched] : watched_) {
+void MoveDesk::on_unload(const UnloadModel& order) {
+  std::erase_if(watched_, [&](const auto& entry) {
+    const auto& [id, watched] = entry;
     const Placement* placement = heads_.find(id);
-    if (placement == nullptr || placement->model != model || watched.target == context_.identity.node) continue;
-    if (watched.phase != Phase::in_service)
-      context_.send(watched.target, make_frame(FrameKind::unload_model, encode(UnloadModel{context_.random(), model})));
-  }
+    if (placement == nullptr || placement->model != order.model) return false;
+    if (watched.phase != Phase::in_service && watched.target != context_.identity.node) {
+      UnloadModel there = order;
+      there.ticket = context_.random();
+      context_.send(watched.target, make_frame(FrameKind::unload_model, encode(there)));
+    }
+    return true;
+  });
 }
 
 }  // namespace flotilla

@@ -43,7 +43,7 @@ class MoveDesk {
   void begin();  // looks each second
   void stop();
   void look();                               // at all placements headed here: once
-  void on_unload(const std::string& model);  // before it ends here: what is on its way elsewhere is not wanted either
+  void on_unload(const UnloadModel& order);  // before it ends here: what is on its way elsewhere is not wanted either
 
  private:
   enum class Phase : std::uint8_t {

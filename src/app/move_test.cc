@@ -95,9 +95,10 @@ class Moves : public Desks {
     sent_.clear();
     return old;
   }
-  void unload() {
-    moves_.on_unload("tiny");
-    heads_.on_unload(harbour_, {99, "tiny"});
+  void unload(bool replaced = false) {
+    const UnloadModel order{99, "tiny", replaced};
+    moves_.on_unload(order);
+    heads_.on_unload(harbour_, order);
   }
   std::vector<NodeId> unloaded_at() {
     std::vector<NodeId> list;
@@ -113,7 +114,9 @@ class Moves : public Desks {
 
   HeaderDesk headers_{*context_};
   LoadDesk loads_{*context_, headers_};
-  HeadDesk heads_{*context_, headers_, [](PlacementId, const Error&, GoesOn) {}};
+  std::vector<GoesOn> ended_;  // what is said to the requests of each placement that ends
+  HeadDesk heads_{*context_, headers_,
+                  [this](PlacementId, const Error&, GoesOn goes_on) { ended_.push_back(goes_on); }};
   std::size_t running_ = 0;
   std::map<std::uint64_t, NodeId> asked_;  // by ticket
   MoveDesk::Clock::time_point now_{std::chrono::hours(1)};
@@ -376,6 +379,95 @@ TEST_F(Moves, APlacementThatCouldNotMoveIsLoadedAgainForThoseWhoWait) {
   const auto results = take(FrameKind::load_result, decode_load_result);
   ASSERT_EQ(results.size(), 1u);
   EXPECT_EQ(results[0].placement.id, again.id);
+}
+
+// "tiny" is loaded here, and somebody loads it by hand under island.
+class GivesWay : public Moves {
+ protected:
+  GivesWay() {
+    context_->alarm = [this](std::chrono::steady_clock::duration, std::function<void()> ring) {
+      ring_ = std::move(ring);
+      return std::make_unique<Alarm>();
+    };
+  }
+  void give_way() {
+    unload(true);
+    publish();
+    sent_.clear();
+  }
+  void look(int times = 1) {
+    for (; times > 0; --times) std::exchange(ring_, nullptr)();
+    publish();
+  }
+  // As for a request whose placement is gone.
+  void ask() { heads_.on_load(island_, {.ticket = 3, .model = "tiny", .any_will_do = true}); }
+
+  std::function<void()> ring_;
+};
+
+TEST_F(GivesWay, ItsAnswersGoOnInTheNewPlacementAndWhoComesMeanwhileWaitsForThat) {
+  const Placement old = load_here();
+  give_way();
+  EXPECT_THAT(ended_, ElementsAre(GoesOn::broken_off));
+  ASSERT_NE(heads_.find(old.id), nullptr) << "or requests would have the model loaded here again";
+  EXPECT_EQ(heads_.find(old.id)->state, PlacementState::loading);
+  ask();
+  view_.members[1].info.placements = {at_island()};
+  view_.members[1].info.placements[0].state = PlacementState::loading;
+  look(100);
+  EXPECT_THAT(sent_, IsEmpty());
+  view_.members[1].info.placements = {at_island()};
+  look();
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].placement.id, PlacementId{8});
+  EXPECT_THAT(heads_.placements(), IsEmpty());
+}
+
+TEST_F(GivesWay, ButNotForEverWhereNoneIsLoaded) {
+  load_here();
+  give_way();
+  ask();
+  look(25);
+  EXPECT_THAT(sent_, IsEmpty());
+  look();
+  const auto results = take(FrameKind::load_result, decode_load_result);
+  ASSERT_EQ(results.size(), 1u);
+  EXPECT_EQ(results[0].code, to_string(Code::unavailable)) << "so they have it loaded again";
+  EXPECT_THAT(heads_.placements(), IsEmpty());
+}
+
+TEST_F(GivesWay, WhileItLoadsAndBecomesReadyNoMore) {
+  heads_.on_load(island_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+  turn();
+  const auto order = take(FrameKind::prepare_stage, decode_prepare_stage).at(0);
+  give_way();
+  heads_.on_ready(harbour_, {.placement = order.placement, .epoch = order.epoch, .port = 1});
+  heads_.on_connected(harbour_, {.placement = order.placement, .epoch = order.epoch});
+  ASSERT_NE(heads_.find(order.placement), nullptr);
+  EXPECT_EQ(heads_.find(order.placement)->state, PlacementState::loading);
+}
+
+TEST_F(GivesWay, UntilSomebodyWantsItHereAfterAll) {
+  const Placement old = load_here();
+  give_way();
+  heads_.on_load(island_, {.ticket = 4, .model = "tiny", .nodes = {"harbour"}});
+  EXPECT_NE(prepared().id, old.id);
+  EXPECT_EQ(heads_.placements().size(), 1u);
+}
+
+TEST_F(GivesWay, AlsoOnItsWayElsewhere) {
+  const Placement old = load_here();
+  const LoadModel order = moving();
+  unload(true);
+  const auto orders = take(FrameKind::unload_model, decode_unload_model);
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_TRUE(orders[0].replaced);
+  answer_load(order.ticket, fail(Code::unavailable, "[app] island gives way"));
+  look_for(100);
+  ASSERT_NE(heads_.find(old.id), nullptr);
+  EXPECT_EQ(heads_.find(old.id)->detail, "another machine loads it anew");
+  EXPECT_THAT(sent_, IsEmpty());
 }
 
 // A group of both machines, whose shares are to change; neither has room for a second placement.

@@ -106,6 +106,7 @@ template <class Map>
 void describe(Map& map, Is<UnloadModel> auto& m) {
   map.field("ticket", m.ticket);
   map.field("model", m.model, Text::name);
+  map.added("replaced", m.replaced);
 }
 
 template <class Map>

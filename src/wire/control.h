@@ -58,7 +58,10 @@ struct LoadProgress {
   std::string machine = {};              // that fetches, where these are bytes of the model on their way to a disk
 };
 struct LoadResult { std::uint64_t ticket = 0; bool ok = false; Placement placement; std::string code, message; };
-struct UnloadModel { std::uint64_t ticket = 0; std::string model; };
+struct UnloadModel {
+  std::uint64_t ticket = 0; std::string model;
+  bool replaced = false;                 // another head loads it now, and its requests go on there
+};
 
 // --- One stage (head's node → stage's node → its runner) --------------------------------------------------------------
 struct PrepareStage {

@@ -181,7 +181,7 @@ TEST(Messages, ControlMessagesReadBack) {
   expect_round_trip(LoadProgress{1, "copying\n", 2, 3, "studio"}, decode_load_progress);
   expect_round_trip(LoadResult{1, true, some_placement(), "", ""}, decode_load_result);
   expect_round_trip(LoadResult{1, false, {}, "no_memory", "needs 3 GiB more"}, decode_load_result);
-  expect_round_trip(UnloadModel{1, "m"}, decode_unload_model);
+  expect_round_trip(UnloadModel{1, "m", true}, decode_unload_model);
   expect_round_trip(PrepareStage{placement,
                                  epoch,
                                  "m",
