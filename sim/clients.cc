@@ -47,7 +47,7 @@ void Clients::enter(std::size_t machine, bool may_leave) {
 
 void Clients::on_opened(std::size_t number, const Result<Placement>& placement) {
   Client& client = clients_[number];
-  if (!placement) return end(number, State::failed, placement.error().message);
+  if (!placement) return fail(number, placement.error().message);
   fleet_.machines[client.entry.machine]->desks().requests.on_opened(*placement);
   client.request.placement = placement->id;
   world_.after(world_.between(0s, text_time_max), client.entry, [this, number] {
@@ -68,7 +68,7 @@ void Clients::on_event(std::size_t number, const TokenEvent& event) {
       referee_.blame(requests_end, "request {} ended with an error that says nothing", number);
     if (event.error && event.error->code == Code::corrupt)
       referee_.blame(tokens_once, "request {} has a gap: {}", number, event.error->message);
-    return end(number, State::failed, event.error ? event.error->message : "");
+    return fail(number, event.error ? event.error->message : "");
   }
   if (event.finish != FinishReason::none) {
     if (client.answer.size() != client.request.tokens_max)
@@ -93,6 +93,12 @@ void Clients::on_token(std::size_t number, const TokenEvent& event) {
     referee_.blame(tokens_once, "request {} expected token {} to be {} but got {} as token {}", number, index, expected,
                    event.token, event.index);
   client.answer.push_back(event.token);
+}
+
+void Clients::fail(std::size_t number, const std::string& error) {
+  if (world_.now() >= well_since_)
+    referee_.blame(requests_end, "request {} fails though all has been well for long: {}", number, error);
+  end(number, State::failed, error);
 }
 
 void Clients::end(std::size_t number, State state, const std::string& error) {

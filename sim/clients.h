@@ -20,6 +20,7 @@ class Clients {
   // A request, where the machine runs. Some hang up before the end; those that may not ask for
   // little.
   void enter(std::size_t machine, bool may_leave = true);
+  void expect_answers_from(Instant time) { well_since_ = time; }  // from then on nothing is left that excuses a failure
   bool all_ended() const;
   bool has_ended(std::size_t client) const { return !is_open(clients_[client]); }
   bool is_answered(std::size_t client) const { return clients_[client].state == State::answered; }
@@ -48,6 +49,7 @@ class Clients {
   void on_opened(std::size_t number, const Result<Placement>& placement);
   void on_event(std::size_t number, const TokenEvent& event);
   void on_token(std::size_t number, const TokenEvent& event);
+  void fail(std::size_t number, const std::string& error);
   void end(std::size_t number, State state, const std::string& error = "");
   bool is_open(const Client& client) const;
   std::optional<std::pair<TokenEvent, NodeId>> renew(const TokenEvent& stale, Epoch epoch) const;
@@ -56,6 +58,7 @@ class Clients {
   World& world_;
   Referee& referee_;
   std::deque<Client> clients_;
+  Instant well_since_ = Instant::max();
 };
 
 }  // namespace flotilla::sim

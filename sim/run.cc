@@ -81,6 +81,7 @@ Outcome Run::play() {
   furnish();
   invite();
   faults_.plan();
+  clients_.expect_answers_from(faults_.healed_at() + joined_within + answered_within);
   while (world_.now() < faults_.healed_at() && !referee_.breach())
     world_.run_until(std::min(world_.now() + step, faults_.healed_at()));
   world_.note("all is healed");
