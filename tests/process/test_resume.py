@@ -221,6 +221,13 @@ class GoesOn(unittest.TestCase):
     def test_where_a_machine_says_goodbye(self):
         self.strike(lambda fleet: fleet["b"].process.terminate())
 
+    def test_where_it_is_loaded_by_hand_under_another_head(self):
+        one = {"context": 512, "sequences": 4}
+        _, _, placement = self.strike(
+            lambda fleet: fleet["a"].load(SMOLLM2, nodes=["b"], **one), ring=dict(one, nodes=["a"])
+        )
+        self.assertEqual([["b"]], [stage["nodes"] for stage in placement["stages"]])
+
     def test_with_seeded_sampling_and_penalties(self):
         self.strike(lambda fleet: kill_runner(fleet["b"]), **SAMPLED)
 
