@@ -52,6 +52,34 @@ TEST_F(Desks, ALoadElsewhereFailsAtOnceWhereTheNewHeadLeftMeanwhile) {
   EXPECT_EQ(loaded->error().code, Code::unavailable);
 }
 
+// Who looks what is loaded, once told that it is loaded elsewhere, finds it there and nowhere else.
+TEST_F(Desks, ALoadElsewhereIsDoneOnceTheOldHeadsPlacementIsSeenNoMore) {
+  HeaderDesk headers(*context_);
+  LoadDesk loads(*context_, headers);
+  std::function<void()> look;
+  context_->alarm = [&](std::chrono::steady_clock::duration, std::function<void()> ring) {
+    look = std::move(ring);
+    return std::make_unique<Alarm>();
+  };
+  view_.members[0].info.placements = {placed_on(harbour_)};
+  std::optional<Result<Placement>> loaded;
+  loads.load({.model = "tiny", .nodes = {"island"}}, nullptr,
+             [&](Result<Placement> result) { loaded = std::move(result); });
+  turn();
+  const auto order = decode_unload_model(sent_.back().second.body);
+  loads.on_result(harbour_, {.ticket = order->ticket, .ok = true, .placement = placed_on(harbour_)});
+  const auto asked = decode_load_model(sent_.back().second.body);
+  ASSERT_TRUE(asked);
+  loads.on_result(island_, {.ticket = asked->ticket, .ok = true, .placement = placed_on(island_)});
+  for (int i = 0; i < 3; ++i) std::exchange(look, nullptr)();
+  EXPECT_FALSE(loaded);
+  view_.members[0].info.placements.clear();
+  std::exchange(look, nullptr)();
+  ASSERT_TRUE(loaded && *loaded);
+  EXPECT_EQ((*loaded)->head(), island_);
+  EXPECT_EQ(loads.open_orders(), 0u);
+}
+
 // A load by hand that waits for its head.
 class LoadAtIsland : public Desks {
  protected:

@@ -8,9 +8,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto successor_look_interval = 200ms;
+constexpr auto successor_look_interval = 50ms;
 constexpr std::uint32_t successor_looks_max =
-    25;  // five seconds: the new head may have to fetch the model's header first
+    100;  // five seconds: the new head may have to fetch the model's header first
 
 }  // namespace
 

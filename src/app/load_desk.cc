@@ -15,6 +15,8 @@ namespace {
 
 // Of one order: as often as its head starts a load over (app/head_losses.cc).
 constexpr std::uint32_t asks_again_max = 3;
+constexpr auto leaving_look_interval = std::chrono::milliseconds(20);
+constexpr std::uint32_t leaving_looks_max = 100;  // two seconds
 
 }  // namespace
 
@@ -86,9 +88,27 @@ void LoadDesk::replace(const NodeId& head, const LoadModel& order, const OnProgr
   if (!present || present->head() == head) return ask(head, order, on_progress, on_done);
   std::vector<NodeId> others = heads_of(view, order.model);
   std::erase(others, head);
-  unload_at(
-      others, {.model = order.model, .replaced = true},
-      [this, head, order, on_progress, on_done](const Result<Placement>&) { ask(head, order, on_progress, on_done); });
+  const auto on_loaded = [this, others, model = order.model, on_done](const Result<Placement>& loaded) {
+    if (!loaded) return on_done(loaded);
+    answer_once_gone({model, others, [on_done, loaded] { on_done(loaded); }, leaving_looks_max});
+  };
+  unload_at(others, {.model = order.model, .replaced = true},
+            [this, head, order, on_progress, on_loaded](const Result<Placement>&) {
+              ask(head, order, on_progress, on_loaded);
+            });
+}
+
+// What has given way is seen for a moment still. Who was answered and then looks what is loaded finds the new one only.
+void LoadDesk::answer_once_gone(Leaving leaving) {
+  const std::vector<NodeId> heads = heads_of(context_.view(), leaving.model);
+  const bool is_seen =
+      std::ranges::any_of(leaving.heads, [&](const NodeId& head) { return std::ranges::contains(heads, head); });
+  if (!is_seen || leaving.looks_left-- == 0) return leaving.answer();
+  const std::uint64_t look = context_.random();
+  looks_[look] = context_.alarm(leaving_look_interval, [this, look, leaving = std::move(leaving)] {
+    looks_.erase(look);
+    answer_once_gone(leaving);
+  });
 }
 
 void LoadDesk::ask(const NodeId& head, LoadModel order, OnProgress on_progress, OnDone on_done) {

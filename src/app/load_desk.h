@@ -6,7 +6,9 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "app/header_desk.h"
@@ -34,7 +36,7 @@ class LoadDesk {
   void on_progress(const NodeId& from, const LoadProgress& progress);
   void on_result(const NodeId& from, const LoadResult& result);
   void on_node_lost(const NodeId& node, const Error& cause);
-  std::size_t open_orders() const { return waiting_.size(); }
+  std::size_t open_orders() const { return waiting_.size() + looks_.size(); }
 
  private:
   struct Waiting {
@@ -44,17 +46,25 @@ class LoadDesk {
     std::optional<LoadModel> load = {};  // none: to unload
     std::uint32_t asked_again = 0;
   };
+  struct Leaving {
+    std::string model;
+    std::vector<NodeId> heads;  // that give way
+    std::function<void()> answer;
+    std::uint32_t looks_left;
+  };
   // The copies of an embedding model, as planned: those that are missing, and where machines were named no others.
   void spread(const LoadModel& order, const Plan& plan, const OnProgress& on_progress, const OnDone& on_done);
   void replace(const NodeId& head, const LoadModel& order, const OnProgress& on_progress, const OnDone& on_done);
   void unload_at(const std::vector<NodeId>& heads, UnloadModel order, const OnDone& on_done);
   void add_origin(LoadModel& order) const;
   void ask(Waiting waiting);
+  void answer_once_gone(Leaving leaving);
   void send(std::uint64_t ticket, const NodeId& head, Frame frame);
 
   NodeContext& context_;
   HeaderDesk& headers_;
-  std::map<std::uint64_t, Waiting> waiting_;  // by ticket
+  std::map<std::uint64_t, Waiting> waiting_;               // by ticket
+  std::map<std::uint64_t, std::unique_ptr<Alarm>> looks_;  // answer_once_gone()'s, by numbers of their own
 };
 
 }  // namespace flotilla

@@ -428,7 +428,7 @@ TEST_F(GivesWay, ButNotForEverWhereNoneIsLoaded) {
   load_here();
   give_way();
   ask();
-  look(25);
+  look(100);
   EXPECT_THAT(sent_, IsEmpty());
   look();
   const auto results = take(FrameKind::load_result, decode_load_result);
