@@ -9,8 +9,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto successor_look_interval = 50ms;
-constexpr std::uint32_t successor_looks_max =
-    100;  // five seconds: the new head may have to fetch the model's header first
+constexpr std::uint32_t successor_looks_max = 100;  // five seconds: the new head may fetch the model's header first
 
 }  // namespace
 
