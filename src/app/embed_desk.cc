@@ -107,8 +107,7 @@ std::vector<Placement> EmbedDesk::holders(const Pool& pool) const {
         if (placement.state == PlacementState::ready && placement.model == pool.model.model &&
             placement.fingerprint == pool.model.fingerprint && !pool.gone.contains(placement.id))
           list.push_back(placement);
-  const Member* head = pool.found ? view.find(pool.found->head()) : nullptr;
-  const bool is_here = head && head->state != MemberState::seen && !pool.gone.contains(pool.found->id);
+  const bool is_here = pool.found && is_joined(view, pool.found->head()) && !pool.gone.contains(pool.found->id);
   if (is_here && std::ranges::none_of(list, [&](const Placement& each) { return each.id == pool.found->id; }))
     list.push_back(*pool.found);
   return list;

@@ -9,10 +9,6 @@ namespace flotilla {
 
 namespace {
 
-std::chrono::steady_clock::time_point handshake_end() {
-  return std::chrono::steady_clock::now() + limits::handshake_time_max;
-}
-
 Result<HandshakePeer> prove(SecureSocket& socket, const NodeIdentity& self) {
   FLOTILLA_TRY(auto peer, introduce(socket, self, ConnectionClass::bulk));
   FLOTILLA_TRY(const Frame frame, receive_frame(socket, body_bytes_max(bulk_go_ahead), handshake_end()));

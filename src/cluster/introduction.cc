@@ -1,14 +1,16 @@
 #include "cluster/introduction.h"
 
-#include <chrono>
-
 #include "base/limits.h"
 #include "io/frame_connection.h"
 
 namespace flotilla {
 
+std::chrono::steady_clock::time_point handshake_end() {
+  return std::chrono::steady_clock::now() + limits::handshake_time_max;
+}
+
 Result<HandshakePeer> introduce(SecureSocket& socket, const NodeIdentity& self, ConnectionClass wanted) {
-  const auto until = std::chrono::steady_clock::now() + limits::handshake_time_max;
+  const auto until = handshake_end();
   auto handshake = Handshake::initiate(self.hello(), wanted, self.bind(*socket.tls));
   while (true) {
     while (auto out = handshake.take_outgoing()) FLOTILLA_TRY_STATUS(send_frame(socket, *out, until));

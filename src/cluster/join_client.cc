@@ -28,8 +28,8 @@ struct Door {
 
 Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const JoinWish& wish) {
   FLOTILLA_TRY(auto socket, tcp_connect(address.host, address.port, limits::handshake_time_max));
-  const auto until = Clock::now() + limits::handshake_time_max;
-  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), self.standing->tls(), TlsRole::initiator, until));
+  const auto tls = self.standing->tls();
+  FLOTILLA_TRY(auto secure, shake_hands(std::move(socket), tls, TlsRole::initiator, handshake_end()));
   const auto shown = secure.tls->peer();
   if (!shown) return fail(Code::not_found, "[cluster] expected a machine with a certificate at {}", to_string(address));
   // The cluster proves itself before anything of the token is said.
@@ -44,7 +44,7 @@ Result<Door> knock(const NodeIdentity& self, const PeerAddress& address, const J
 }
 
 Status send(Door& door, FrameKind kind, Bytes body) {
-  return send_frame(door.socket, make_frame(kind, std::move(body)), Clock::now() + limits::handshake_time_max);
+  return send_frame(door.socket, make_frame(kind, std::move(body)), handshake_end());
 }
 
 // Until a frame has begun, `stop` ends the wait; then it has little time, whoever sends it.
@@ -57,8 +57,7 @@ Result<Frame> receive(Door& door, FrameKind expected, std::chrono::nanoseconds p
     if (Clock::now() >= until)
       return fail(Code::timeout, "[cluster] expected an answer from {} but none came in time", door.peer.name);
   }
-  const auto until = Clock::now() + limits::handshake_time_max;
-  FLOTILLA_TRY(Frame frame, receive_frame(door.socket, body_bytes_max(expected), until));
+  FLOTILLA_TRY(Frame frame, receive_frame(door.socket, body_bytes_max(expected), handshake_end()));
   if (frame.header.kind == FrameKind::refused) return fail(read_refusal(frame));
   if (frame.header.kind == expected) return frame;
   return fail(Code::corrupt, "[cluster] expected {} from {} but got {}", to_string(expected), door.peer.name,
