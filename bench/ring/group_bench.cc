@@ -7,8 +7,12 @@
 // two shards, which has both. Medians of rounds; a ratio is to the ceiling of the same round. With --overlap only two
 // groups take turns: one that computes while it exchanges, as over slow links (model/overlap.h), and one that does
 // not, which stands for the ceiling.
+//
+// Under the table stands where a token's time goes on two machines, by the first one's clock: what it computes and
+// sends, beside what it would take at the sum of the two copies' rates, and the rest, in which it waits for the other.
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <future>
@@ -22,6 +26,7 @@
 #include "model/gguf.h"
 #include "model/spec.h"
 #include "pipeline/local_ring.h"
+#include "told_stats.h"
 
 namespace flotilla {
 namespace {
@@ -52,6 +57,11 @@ class PinnedRunners final : public Runners {
 
 struct Rates {
   double decode = 0, prefill = 0;  // tokens per second
+};
+
+// Of one token's step, by the first member's clock.
+struct TokenTime {
+  double whole_ms = 0, computing_ms = 0;
 };
 
 class Contender {
@@ -86,19 +96,45 @@ class Contender {
     }
   }
 
+  // What follows counts for token_time().
+  void begin_counting() { begun_ = of_head(); }
+
+  TokenTime token_time() {
+    const auto told = of_head();
+    const auto steps = static_cast<double>(told.single_steps - begun_.single_steps);
+    if (steps == 0) return {};
+    return {.whole_ms = 1000 * (told.single_round_seconds - begun_.single_round_seconds) / steps,
+            .computing_ms = 1000 * (told.single_compute_seconds - begun_.single_compute_seconds) / steps};
+  }
+
   std::string name;
 
  private:
+  StageStats of_head() {
+    auto stages = told_stats(*ring_);
+    return stages.empty() ? StageStats{} : std::move(stages.front());
+  }
+
   static double seconds(Clock::duration time) { return std::chrono::duration<double>(time).count(); }
 
   PinnedRunners runners_;  // outlives the ring
   std::unique_ptr<LocalRing> ring_;
+  StageStats begun_;
   std::uint64_t requests_ = 0;
 };
 
 struct Series {
   std::string name;
   std::vector<double> decode, prefill, of_ceiling_decode, of_ceiling_prefill;
+};
+
+struct Measured {
+  std::vector<Series> series;
+  std::array<TokenTime, 2> of_copies;  // at once
+  TokenTime of_group;                  // 0 with --overlap
+
+  // What computing a token would take two machines that compute nothing twice: at the sum of the copies' rates.
+  double ideal_ms() const { return 1 / (1 / of_copies[0].computing_ms + 1 / of_copies[1].computing_ms); }
 };
 
 Result<Rates> both_at_once(Contender& one, Contender& other, const BenchOptions& bench) {
@@ -115,7 +151,7 @@ void add(Series& series, const Rates& rates, const Rates& ceiling) {
   series.of_ceiling_prefill.push_back(rates.prefill / ceiling.prefill);
 }
 
-Result<std::vector<Series>> measure_overlap(const BenchOptions& bench, const LocalRingOptions& group) {
+Result<Measured> measure_overlap(const BenchOptions& bench, const LocalRingOptions& group) {
   const std::vector cores = {std::to_string(bench.cores.at(0)), std::to_string(bench.cores.at(1))};
   Contender first("computes, then exchanges", cores, bench.link),
       both("computes while it exchanges", cores, bench.link);
@@ -133,10 +169,10 @@ Result<std::vector<Series>> measure_overlap(const BenchOptions& bench, const Loc
     add(all[0], without, without);
     add(all[1], with, without);
   }
-  return all;
+  return Measured{.series = std::move(all), .of_copies = {}, .of_group = {}};
 }
 
-Result<std::vector<Series>> measure(const BenchOptions& bench) {
+Result<Measured> measure(const BenchOptions& bench) {
   FLOTILLA_TRY(const auto gguf, Gguf::open(bench.model));
   FLOTILLA_TRY(const auto spec, read_spec(*gguf));
   LocalRingOptions alone{.model = "bench", .files = {bench.model}, .stages = {{0, std::uint32_t(spec.blocks.size())}}};
@@ -152,17 +188,18 @@ Result<std::vector<Series>> measure(const BenchOptions& bench) {
   if (bench.bf16) group.activation_type = ActivationType::bf16;
   if (bench.overlap) return measure_overlap(bench, group);
   const auto first = std::to_string(bench.cores.at(0)), second = std::to_string(bench.cores.at(1));
-  Contender one("one core", {first}, ""), other("the other", {second}, ""),
+  Contender one("one core", {first}, ""), copy("a copy", {first}, ""), other("the other copy", {second}, ""),
       threads("two shards, one process", {first + "," + second}, ""),
       machines("two members, two processes", {first, second}, bench.link);
   FLOTILLA_TRY_STATUS(one.form(alone));
+  FLOTILLA_TRY_STATUS(copy.form(alone));
   FLOTILLA_TRY_STATUS(other.form(alone));
   FLOTILLA_TRY_STATUS(threads.form(shards));
   FLOTILLA_TRY_STATUS(machines.form(group));
   std::vector<Series> all(4);
   all[1].name = "two copies at once (the ceiling)";
   for (std::uint32_t round = 0; round <= bench.rounds; ++round) {
-    FLOTILLA_TRY(const Rates ceiling, both_at_once(one, other, bench));
+    FLOTILLA_TRY(const Rates ceiling, both_at_once(copy, other, bench));
     const auto note = [&](Series& series, const Rates& rates, const std::string& name) {
       if (round == 0) return;  // warms up
       series.name = name;
@@ -175,24 +212,43 @@ Result<std::vector<Series>> measure(const BenchOptions& bench) {
       note(all[place], rates, contender->name);
       place = place == 0 ? 2 : place + 1;
     }
+    if (round > 0) continue;
+    for (Contender* contender : {&copy, &other, &machines}) contender->begin_counting();
   }
-  return all;
+  return Measured{.series = std::move(all),
+                  .of_copies = {copy.token_time(), other.token_time()},
+                  .of_group = machines.token_time()};
 }
 
-void print(const std::vector<Series>& all, bool json) {
+void print_table(const Measured& measured) {
+  std::println("{:<34} {:>10} {:>8} {:>10} {:>8}", "", "decode/s", "ceiling", "prefill/s", "ceiling");
+  for (const Series& series : measured.series)
+    std::println("{:<34} {:>10.2f} {:>8.3f} {:>10.1f} {:>8.3f}", series.name, median(series.decode),
+                 median(series.of_ceiling_decode), median(series.prefill), median(series.of_ceiling_prefill));
+  const auto& [whole, computing] = measured.of_group;
+  if (whole == 0) return;
+  std::println(
+      "Of a token's {:.2f} ms on two machines, {:.2f} are spent computing and sending, where the copies "
+      "(each {:.2f} and {:.2f}) would take {:.2f}; {:.2f} waiting for the other.",
+      whole, computing, measured.of_copies[0].computing_ms, measured.of_copies[1].computing_ms, measured.ideal_ms(),
+      whole - computing);
+}
+
+void print_json(const Measured& measured) {
   auto rows = nlohmann::json::array();
-  if (!json) std::println("{:<34} {:>10} {:>8} {:>10} {:>8}", "", "decode/s", "ceiling", "prefill/s", "ceiling");
-  for (const Series& series : all) {
-    if (!json)
-      std::println("{:<34} {:>10.2f} {:>8.3f} {:>10.1f} {:>8.3f}", series.name, median(series.decode),
-                   median(series.of_ceiling_decode), median(series.prefill), median(series.of_ceiling_prefill));
+  for (const Series& series : measured.series)
     rows.push_back({{"name", series.name},
                     {"decode", series.decode},
                     {"prefill", series.prefill},
                     {"of_ceiling_decode", series.of_ceiling_decode},
                     {"of_ceiling_prefill", series.of_ceiling_prefill}});
-  }
-  if (json) std::println("{}", rows.dump(2));
+  nlohmann::json all = {{"series", std::move(rows)}};
+  if (measured.of_group.whole_ms > 0)
+    all["token"] = {{"whole_ms", measured.of_group.whole_ms},
+                    {"computing_ms", measured.of_group.computing_ms},
+                    {"copies_computing_ms", {measured.of_copies[0].computing_ms, measured.of_copies[1].computing_ms}},
+                    {"ideal_ms", measured.ideal_ms()}};
+  std::println("{}", all.dump(2));
 }
 
 }  // namespace
@@ -213,10 +269,10 @@ int main(int argc, char** argv) {
   app.add_flag("--bf16", bench.bf16, "summands travel in two bytes");
   app.add_flag("--json", bench.json, "figures of every round, for programs");
   CLI11_PARSE(app, argc, argv);
-  const auto series = flotilla::measure(bench);
-  if (!series) {
-    std::println(stderr, "{}", series.error().message);
+  const auto measured = flotilla::measure(bench);
+  if (!measured) {
+    std::println(stderr, "{}", measured.error().message);
     return 1;
   }
-  flotilla::print(*series, bench.json);
+  bench.json ? flotilla::print_json(*measured) : flotilla::print_table(*measured);
 }
