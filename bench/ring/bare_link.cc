@@ -10,8 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "median.h"
-
 namespace flotilla {
 namespace {
 
@@ -85,16 +83,16 @@ Result<BareLink> BareLink::open() {
 Result<double> BareLink::one_way_ms(std::size_t bytes, std::chrono::nanoseconds pause, std::uint32_t count) {
   const Series series{.bytes = bytes, .count = count, .pause_ns = pause.count()};
   std::vector<std::byte> message(bytes);
-  std::vector<double> ms;
+  Clock::duration taken{};
   bool connected = send_all(socket_.get(), std::as_bytes(std::span(&series, 1)));
   for (std::uint32_t i = 0; i < count && connected; ++i) {
     compute_for(pause);
     const auto begun = Clock::now();
     connected = send_all(socket_.get(), message) && receive_all(socket_.get(), message);
-    ms.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begun - pause).count() / 2);
+    taken += Clock::now() - begun - pause;
   }
   if (!connected) return fail(Code::internal, "[bench] the bare connection broke");
-  return median(std::move(ms));
+  return std::chrono::duration<double, std::milli>(taken).count() / 2 / count;
 }
 
 }  // namespace flotilla

@@ -17,8 +17,8 @@ class BareLink {
   static Result<BareLink> open();
 
   // Milliseconds that a message of `bytes` takes one way, the receiver's wake-up included: half of a way to and fro,
-  // median of `count`. Before each message its sender computes for `pause`, as a stage does, so that the receiver
-  // sleeps as deeply as the next stage does.
+  // mean of `count` (not 0), as the clocks of stages give one of their hops. Before each message its sender computes
+  // for `pause`, as a stage does, so that the receiver sleeps as deeply as the next stage does.
   Result<double> one_way_ms(std::size_t bytes, std::chrono::nanoseconds pause, std::uint32_t count);
 
  private:
