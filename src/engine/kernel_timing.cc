@@ -7,6 +7,8 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <span>
+#include <utility>
 
 #include "base/quantile.h"
 #include "base/units.h"
@@ -116,26 +118,34 @@ struct SampleSize {
   }
 };
 
-// Takes the same graph on every shard until a sample is long enough, some samples; seconds of one computing. The first
-// one, which also finds pages and wakes threads, does not count.
-Result<double> time_graph(CoreTeam& team, std::uint32_t shard, const TimedGraph& graph, const ComputeBackend& backend,
-                          SampleSize& size) {
+// Computes a graph twice on every shard; seconds of the second time, as the first one also finds pages and wakes
+// threads.
+Result<double> try_graph(CoreTeam& team, std::uint32_t shard, const TimedGraph& graph, const ComputeBackend& backend,
+                         SampleSize& size) {
   Status status = graph.compute(backend);
   const double once = team.time([&] {
     if (status) status = graph.compute(backend);
   });
   if (shard == 0) size.fit(once);
   team.wait();
-  const int repeats = size.repeats, wanted = size.samples;
-  std::vector<double> samples;
-  for (int sample = 0; sample < wanted; ++sample)
-    samples.push_back(team.time([&] {
-      for (int i = 0; i < repeats && status; ++i) status = graph.compute(backend);
-    }) / repeats);
   if (!status) return fail(status.error());
-  // What memory and the machine beneath this one do is there in every step to come: the middle, not the shortest.
-  return quantile(samples, 0.5);
+  return once;
 }
+
+// Takes the same graph on every shard until a sample is long enough; seconds of one computing.
+Result<double> sample_graph(CoreTeam& team, const TimedGraph& graph, const ComputeBackend& backend,
+                            const SampleSize& size) {
+  Status status;
+  const int repeats = size.repeats;
+  const double seconds = team.time([&] {
+    for (int i = 0; i < repeats && status; ++i) status = graph.compute(backend);
+  });
+  if (!status) return fail(status.error());
+  return seconds / repeats;
+}
+
+// What memory and the machine beneath this one do is there in every step to come: the middle, not the shortest.
+double middle(const std::vector<double>& samples) { return quantile(samples, 0.5); }
 
 Status make_matrices(Tensors& tensors, std::vector<ggml_tensor*>& matrices, ggml_type type,
                      const ComputeBackend& backend, std::size_t count) {
@@ -155,37 +165,54 @@ std::size_t products_for(double seconds_each, std::size_t matrices) {
   return std::clamp<std::size_t>(static_cast<std::size_t>(sample_seconds / seconds_each), 1, matrices);
 }
 
+Result<TimedGraph> multiply(std::span<ggml_tensor* const> matrices, std::uint32_t rows, const ComputeBackend& backend) {
+  TimedGraph graph(matrices.size() + 1);
+  auto* activations = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F32, matrix_columns, rows));
+  for (ggml_tensor* matrix : matrices) graph.add(ggml_mul_mat(graph.context(), matrix, activations));
+  FLOTILLA_TRY_STATUS(graph.place(backend));
+  fill(activations);
+  return graph;
+}
+
 }  // namespace
 
 Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& division) {
   const std::size_t matrix_bytes = ggml_row_size(type, matrix_columns) * matrix_rows;
   const auto count = std::max<std::size_t>(2, set_bytes() / division.shards / matrix_bytes);
   CoreTeam team(division.shards);
-  SampleSize size;
-  std::atomic<std::size_t> products = count;  // as shard 0 decides, so that all do the same
-  std::vector<double> result;
+  std::array<SampleSize, kernel_rows.size()> sizes;
+  std::array<std::vector<double>, kernel_rows.size()> samples;  // seconds of one product, as shard 0 found them
+  std::atomic<std::size_t> wanted = count;                      // products, as shard 0 decides, so that all do the same
   const Status ended = team.run([&](std::uint32_t shard) -> Status {
     FLOTILLA_TRY(const auto backend, ComputeBackend::open(division.threads));
     Tensors tensors(count);
     std::vector<ggml_tensor*> matrices;
     FLOTILLA_TRY_STATUS(make_matrices(tensors, matrices, type, backend, count));
-    for (const std::uint32_t rows : kernel_rows) {
-      TimedGraph graph(products + 1);
-      auto* activations = graph.input(ggml_new_tensor_2d(graph.context(), GGML_TYPE_F32, matrix_columns, rows));
-      for (std::size_t i = 0; i < products; ++i) graph.add(ggml_mul_mat(graph.context(), matrices[i], activations));
-      FLOTILLA_TRY_STATUS(graph.place(backend));
-      fill(activations);
-      FLOTILLA_TRY(const double seconds, time_graph(team, shard, graph, backend, size));
-      if (shard == 0) {
-        const double each = seconds / static_cast<double>(products);
-        result.push_back(each / division.shards * static_cast<double>(gib) / static_cast<double>(matrix_bytes));
-        products = products_for(2 * each, count);  // the next has about twice the rows
-      }
+    std::vector<TimedGraph> graphs;
+    std::array<std::size_t, kernel_rows.size()> products{};
+    for (std::size_t i = 0; i < kernel_rows.size(); ++i) {
+      products[i] = wanted;
+      FLOTILLA_TRY(auto graph, multiply(std::span(matrices).first(products[i]), kernel_rows[i], backend));
+      FLOTILLA_TRY(const double once, try_graph(team, shard, graph, backend, sizes[i]));
+      graphs.push_back(std::move(graph));
+      // The next has about twice the rows.
+      if (shard == 0) wanted = products_for(2 * once / static_cast<double>(products[i]), count);
       team.wait();
     }
+    // One sample of each before the next of any: what disturbs a machine for a moment then meets one sample of many
+    // numbers of rows, not all samples of one.
+    for (int sample = 0; sample < samples_max; ++sample)
+      for (std::size_t i = 0; i < graphs.size(); ++i) {
+        if (sample >= sizes[i].samples) continue;
+        FLOTILLA_TRY(const double seconds, sample_graph(team, graphs[i], backend, sizes[i]));
+        if (shard == 0) samples[i].push_back(seconds / static_cast<double>(products[i]));
+      }
     return {};
   });
   if (!ended) return fail(ended.error());
+  std::vector<double> result;
+  const double matrices_per_gib = static_cast<double>(gib) / static_cast<double>(matrix_bytes);
+  for (const auto& of_rows : samples) result.push_back(middle(of_rows) / division.shards * matrices_per_gib);
   return result;
 }
 
@@ -223,8 +250,14 @@ Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) 
     FLOTILLA_TRY_STATUS(graph.place(backend));
     fill(query);
     std::fill_n(static_cast<AttendingRow*>(seen->data), rows, AttendingRow{0, 0, positions});
-    FLOTILLA_TRY(const double seconds, time_graph(team, shard, graph, backend, size));
-    if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / seconds;
+    FLOTILLA_TRY_STATUS(try_graph(team, shard, graph, backend, size));
+    std::vector<double> samples;
+    const int wanted = size.samples;
+    while (std::ssize(samples) < wanted) {
+      FLOTILLA_TRY(const double seconds, sample_graph(team, graph, backend, size));
+      samples.push_back(seconds);
+    }
+    if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / middle(samples);
     return {};
   });
   if (!ended) return fail(ended.error());
