@@ -214,8 +214,10 @@ class GraphBuilder {
   }
 
   // Its rows above and below; none where a half would be multiplied in another way than the whole, which might change
-  // bits.
+  // bits, or where its rows do not begin where ggml's strides say: for some types the AMX unit's arrangement is longer
+  // than the file's, and ggml tells nobody by how much a row.
   std::optional<std::pair<ggml_tensor*, ggml_tensor*>> halves_of(ggml_tensor* weight, std::int64_t upper) {
+    if (ggml_backend_buffer_get_alloc_size(weight->buffer, weight) != ggml_nbytes(weight)) return std::nullopt;
     const std::int64_t rows = weight->ne[1];
     const auto view = [&](std::int64_t first, std::int64_t count) {
       auto* part = ggml_view_2d(context_, weight, weight->ne[0], count, weight->nb[1],
