@@ -111,18 +111,23 @@ double ModelCost::layer_seconds(std::span<const SharedWork> group, const LinkCos
   if (group.size() < 2) return layer_seconds(*group.front().rates, rows, seen_tokens);
   double own = 0;
   for (const SharedWork& member : group) own = std::max(own, member.rates->layer_seconds);
-  const double sums = 2 * exchange_seconds(group.size(), worst, rows);
+  const std::size_t members = group.size();
   const Overlap overlap = overlap_of(width_, worst.bytes_per_second / overheads_.value_bytes);
-  if (rows < overlap.rows_in_two_parts_min) return own + shared_seconds(group, rows, seen_tokens) + sums;
-  const double parts = 2 * shared_seconds(group, rows / 2, seen_tokens);  // each reads all weights
-  return own + std::max(parts, sums) + overheads_.overlap_seconds;
+  if (rows < overlap.rows_in_two_parts_min)
+    return own + shared_seconds(group, rows, 1, seen_tokens) + 2 * exchange_seconds(members, worst, rows);
+  // Two parts take turns, so a layer takes as long as both compute, as all they send, or as the way of one of them.
+  const double computing = shared_seconds(group, rows, 2, seen_tokens);
+  const double sending = 2 * static_cast<double>(members - 1) * wire_seconds(worst, rows);
+  const double one_of_them = computing / 2 + 2 * exchange_seconds(members, worst, rows / 2);
+  return own + std::max({computing, sending, one_of_them}) + overheads_.overlap_seconds;
 }
 
-// Of a layer, what its slowest member computes between the sums.
-double ModelCost::shared_seconds(std::span<const SharedWork> group, double rows, double seen_tokens) const {
+// Of a layer, what its slowest member computes between the sums. Each part reads all weights; what its rows see they
+// read as the rows of the whole step do.
+double ModelCost::shared_seconds(std::span<const SharedWork> group, double rows, int parts, double seen_tokens) const {
   double slowest = 0, whole = 0;
   for (const SharedWork& member : group) {
-    const double work = products(*member.rates, rows) + attention(*member.rates, rows, seen_tokens);
+    const double work = parts * products(*member.rates, rows / parts) + attention(*member.rates, rows, seen_tokens);
     slowest = std::max(slowest, member.share * work);
     whole = std::max(whole, work);
   }
@@ -152,8 +157,7 @@ double ModelCost::head_seconds(std::span<const SharedWork> group, const LinkCost
 // Each to all at once: round a ring in pieces would move less, but waits 2(g-1) times, and groups are small.
 double ModelCost::exchange_seconds(std::size_t members, const LinkCost& worst, double rows) const {
   const double others = static_cast<double>(members) - 1;
-  return overheads_.exchange_seconds + worst.latency_seconds +
-         others * rows * width_ * overheads_.value_bytes / worst.bytes_per_second;
+  return overheads_.exchange_seconds + worst.latency_seconds + others * wire_seconds(worst, rows);
 }
 
 // Share i takes share * seconds[i]. Those whose memory holds less than their part get what it holds, the others more,

@@ -60,7 +60,7 @@ class ModelCost {
  private:
   double products(const MachineRates& rates, double rows) const;
   double attention(const MachineRates& rates, double rows, double seen_tokens) const;
-  double shared_seconds(std::span<const SharedWork> group, double rows, double seen_tokens) const;
+  double shared_seconds(std::span<const SharedWork> group, double rows, int parts, double seen_tokens) const;
 
   ExpectedUse use_;
   Overheads overheads_;

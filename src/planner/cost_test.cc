@@ -110,6 +110,25 @@ TEST(Cost, OverASlowLinkAPromptsSumsHideBehindComputingOrComputingBehindThem) {
   EXPECT_GT(parts, sums);
   EXPECT_NEAR(cost.layer_seconds(slow_group, gigabit, 64, 0), own + parts + 1e-4, 1e-9);
   EXPECT_NEAR(cost.layer_seconds(group, gigabit, 1, 0), own + computed(1) + sums / 64, 1e-9) << "a token does not";
+  // While one part waits for its sums the other's go over the wire, and a delay is seen only where both are over
+  // sooner.
+  const LinkCost far{.latency_seconds = 5e-4, .bytes_per_second = 117e6},
+      farther{.latency_seconds = 2e-3, .bytes_per_second = 117e6};
+  EXPECT_NEAR(cost.layer_seconds(group, far, 64, 0), own + sums + 1e-4, 1e-9);
+  EXPECT_NEAR(cost.layer_seconds(group, farther, 64, 0), own + computed(32) + sums / 2 + 2 * 2e-3 + 1e-4, 1e-9);
+}
+
+// Attention of half of a prompt's rows is no slower a row than that of all.
+TEST(Cost, PartsOfAStepAttendAsItsRowsDo) {
+  const ModelCost cost(model(), chat, {.exchange_seconds = 0, .whole_share = 0, .overlap_seconds = 0});
+  auto each = machine(1000);
+  each.attention_prompt_bytes_per_second = 4e9;
+  const std::vector<SharedWork> group{{&each, 0.5}, {&each, 0.5}};
+  const LinkCost gigabit{.latency_seconds = 0, .bytes_per_second = 117e6};
+  const double attention = 64 * 1000 * 1000 / 4e9, sums = 2 * 64 * 4000 / 117e6;
+  const double products = 2 * (cost.layer_seconds(each, 32, 0) - 1e-4);
+  ASSERT_GT((products + attention) / 2, sums);
+  EXPECT_NEAR(cost.layer_seconds(group, gigabit, 64, 1000), 1e-4 + (products + attention) / 2, 1e-9);
 }
 
 TEST(Cost, SharesFollowSpeedAsFarAsMemoryGoes) {
