@@ -109,6 +109,7 @@ def two_cores(bench):
             Line("decode, engine / llama-bench -t 2", ("shards", "decode"), ("llama", "decode"), 1.05),
             Line("decode, through a node / ceiling", ("node", "decode"), ("ceiling", "decode"), 0.92),
             Line("decode, through a node / llama-bench -t 2", ("node", "decode"), ("llama", "decode"), 1.05),
+            Line("decode, through a node / engine in shards", ("node", "decode"), ("shards", "decode")),
             Line("prefill %d, engine / llama-bench -t 2" % prompt, ("shards", "prefill"), ("llama", "prefill"), 1.0),
             Line("prefill, through a node / llama-bench -t 2", ("node", "prefill"), ("llama", "prefill"), 1.0),
             Line("prefill, engine / ceiling", ("shards", "prefill"), ("ceiling", "prefill")),
