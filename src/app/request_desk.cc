@@ -262,9 +262,6 @@ void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   auto event = decode_token_event(frame.body);
   if (!event) return;
   if (const auto* route = routed_.find(event->id); route && from == context_.identity.node) {
-    // The ring is broken, and so the placement ends in a moment: then its entry nodes are told, with the cause that is
-    // known by then.
-    if (event->goes_on == GoesOn::broken_off) return;
     const NodeId entry = route->entry;
     if (event->finish != FinishReason::none) routed_.erase(event->id);
     if (entry != context_.identity.node) {

@@ -10,6 +10,7 @@
 #include "base/units.h"
 #include "model/spec.h"
 #include "planner/planner.h"
+#include "wire/generate.h"
 
 namespace flotilla {
 namespace {
@@ -17,6 +18,13 @@ namespace {
 // For the word of whose stage is gone, after its neighbour's. On a loaded machine it has taken longer than 300 ms,
 // and where no word comes it is a link alone that broke, which is rare.
 constexpr auto first_hand_wait = std::chrono::seconds(1);
+
+// Where the ring is broken, its placement ends in a moment: then the head tells the nodes where its requests entered,
+// with the cause that is known by then. Said by the runner it would be taken for the head's own word.
+bool tells_of_broken_ring(const Frame& token_event) {
+  const auto event = decode_token_event(token_event.body);
+  return event && event->goes_on == GoesOn::broken_off;
+}
 
 }  // namespace
 
@@ -276,8 +284,10 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       held->is_ready = true;
       context_.send(held->head, std::move(frame));
       return;
-    case FrameKind::ring_connected:
     case FrameKind::token_event:
+      if (!tells_of_broken_ring(frame)) context_.send(held->head, std::move(frame));
+      return;
+    case FrameKind::ring_connected:
     case FrameKind::embedding:
       context_.send(held->head, std::move(frame));
       return;
