@@ -18,7 +18,8 @@
 namespace flotilla {
 namespace {
 
-// "1b" is TinyLlama's, the others are those of Llama 3.1 and 3.2. The vocabulary is the donor's.
+// "1b" is TinyLlama's, the others are those of Llama 3.1 and 3.2. The vocabulary is the donor's, and the output head the
+// embedding table.
 const std::map<std::string, RandomShape> shapes = {
     {"1b", {22, 2048, 32, 4, 5632}},
     {"1b-wide", {16, 2048, 32, 8, 8192}},

@@ -37,7 +37,7 @@ Result<std::unique_ptr<Embedder>> Embedder::load(const Gguf& gguf, std::span<con
   if (threads == 0) return fail(Code::invalid_argument, "[engine] expected a thread or more but got none");
   FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(threads));
   const StageOptions all{.layers = {0, static_cast<std::uint32_t>(spec.blocks.size())}, .is_head = true, .shares = {}};
-  FLOTILLA_TRY(Weights weights, Weights::load(gguf, files, spec, all, nullptr, backend, progress));
+  FLOTILLA_TRY(Weights weights, Weights::load(gguf, files, spec, all, nullptr, true, backend, progress));
   std::unique_ptr<Embedder> embedder(new Embedder(std::move(spec), std::move(backend), std::move(weights), threads));
   // What the largest step needs, so that a machine without it learns so now.
   FLOTILLA_TRY_STATUS(embedder->allocate(

@@ -75,6 +75,7 @@ class RandomModel {
   void describe() {
     const std::int64_t width = shape_.width, kv_width = width / shape_.heads * shape_.kv_heads;
     matrix("token_embd.weight", width, shape_.vocabulary, Part::embedding, 0);
+    if (!shape_.tied) matrix("output.weight", width, shape_.vocabulary, Part::embedding, 0);
     vector("output_norm.weight", width);
     for (std::int64_t layer = 0; layer < shape_.layers; ++layer) {
       const std::string block = "blk." + std::to_string(layer) + ".";

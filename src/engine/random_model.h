@@ -15,6 +15,7 @@ namespace flotilla {
 
 struct RandomShape {
   std::int64_t layers = 0, width = 0, heads = 0, kv_heads = 0, feed_forward = 0, vocabulary = 0;
+  bool tied = true;  // the output head is the embedding table
 };
 
 // True for "Q4_K_M" (the mixture: embedding and half of the sensitive matrices in Q6_K) and for names of one type.

@@ -14,13 +14,14 @@ Result<std::unique_ptr<Shard>> Shard::load(std::shared_ptr<const Gguf> gguf,
   const ShardSlice* slice = place ? &place->slice : nullptr;
   ModelSpec own = slice ? spec_of(spec, *slice) : spec;
   FLOTILLA_TRY(ComputeBackend backend, ComputeBackend::open(options.threads));
-  FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, slice, backend, progress));
+  const bool embeds = !place || place->embeds;
+  FLOTILLA_TRY(Weights weights, Weights::load(*gguf, files, spec, options, slice, embeds, backend, progress));
   FLOTILLA_TRY(KvCache cache, KvCache::create(own, options.layers, options.context_tokens, options.sequences, backend));
   const IndexRange vocabulary = slice ? slice->vocabulary : IndexRange{0, spec.vocabulary};
   std::unique_ptr<Shard> shard(new Shard(std::move(gguf), std::move(own), options, vocabulary,
                                          place ? std::move(place->collective) : nullptr, std::move(backend),
                                          std::move(weights), std::move(cache)));
-  if (options.is_head) FLOTILLA_TRY_STATUS(shard->add_head(files, !place || place->embeds));
+  if (options.is_head) FLOTILLA_TRY_STATUS(shard->add_head(files, embeds));
   FLOTILLA_TRY_STATUS(shard->computer_.reserve(options.step_rows_max));
   return shard;
 }

@@ -2,9 +2,11 @@
 #include <gmock/gmock.h>
 
 #include <cstring>
+#include <filesystem>
 
 #include "engine/likeliest.h"
 #include "engine/memory_collective.h"
+#include "engine/random_model.h"
 #include "engine/shard_team.h"
 #include "engine/slices.h"
 #include "engine/stage_testing.h"
@@ -13,7 +15,7 @@ namespace flotilla {
 namespace {
 
 using testing::add_rows, testing::some_prompt, testing::some_tokens;
-using testing::Chain, testing::distance, testing::gemma, testing::open_model, testing::smollm;
+using testing::Chain, testing::distance, testing::gemma, testing::load_stage, testing::open_model, testing::smollm;
 using ::testing::HasSubstr;
 
 // --- Slices --------------------------------------------------------------------------------------
@@ -169,6 +171,41 @@ TEST(ShardedStage, HoldsTheWeightsOnce) {
   const auto three = Chain(smollm, {}, options).head().memory();
   EXPECT_LT(static_cast<double>(three.weight_bytes), 1.02 * static_cast<double>(one.weight_bytes));
   EXPECT_EQ(three.kv_bytes, one.kv_bytes);
+}
+
+TEST(ShardedStage, HoldsAnEmbeddingTableOnceThatIsNotTheHead) {
+  const auto path = std::filesystem::path(::testing::TempDir()) / "untied.gguf";
+  const RandomShape shape{
+      .layers = 1, .width = 256, .heads = 4, .kv_heads = 4, .feed_forward = 256, .vocabulary = 4096, .tied = false};
+  ASSERT_TRUE(write_random_model(path, shape, "Q8_0", "untied", nullptr));
+  const auto gguf = Gguf::open(path);
+  ASSERT_TRUE(gguf) << gguf.error().message;
+  ASSERT_FALSE(read_spec(**gguf).value().tied_output);
+  const auto weights = [&](std::uint32_t shards) {
+    StageOptions options = Chain::chain_options();
+    options.layers = {0, 1};
+    options.is_head = true;
+    options.shards = shards;
+    const auto stage = load_stage(*gguf, options);
+    StepBatch batch;
+    add_rows(batch, 0, 0, some_tokens(2));
+    EXPECT_FALSE(stage->embed(batch).value().empty());
+    return stage->memory().weight_bytes;
+  };
+  const double one = static_cast<double>(weights(1)), four = static_cast<double>(weights(4));
+  EXPECT_LT(four, 1.02 * one);
+  std::filesystem::remove(path);
+}
+
+TEST(ShardedStage, SlicesThatTheStageDoesNotHaveAreRefused) {
+  const auto gguf = open_model(smollm);
+  StageOptions options = Chain::chain_options();
+  options.layers = {0, 1};
+  options.shards = 2;
+  options.first_shard = 3;
+  const auto stage = Stage::load(gguf, {}, options, {});
+  ASSERT_FALSE(stage);
+  EXPECT_EQ(stage.error().code, Code::invalid_argument);
 }
 
 TEST(ShardedStage, ABatchThatDoesNotFitIsRefusedByAllShards) {

@@ -21,9 +21,10 @@ Status check_options(const StageOptions& options, const ModelSpec& spec) {
     return fail(Code::invalid_argument, "[engine] expected a context of 1 to {} tokens but got {}",
                 limits::context_tokens_max, options.context_tokens);
   if (options.shards == 0) return fail(Code::invalid_argument, "[engine] expected a shard or more but got none");
-  if (!options.shares.empty() && options.first_shard + options.shards > options.shares.size())
-    return fail(Code::invalid_argument, "[engine] expected shards within the stage's {} but got [{}, {})",
-                options.shares.size(), options.first_shard, options.first_shard + options.shards);
+  const std::size_t shards = options.shares.empty() ? options.shards : options.shares.size();
+  if (options.first_shard > shards || options.shards > shards - options.first_shard)
+    return fail(Code::invalid_argument, "[engine] expected shards within the stage's {} but got {} from {} on", shards,
+                options.shards, options.first_shard);
   if (options.threads == 0 || options.step_rows_max == 0 || options.step_rows_max > limits::step_rows_max)
     return fail(Code::invalid_argument, "[engine] expected a thread or more and 1 to {} rows a step but got {} and {}",
                 limits::step_rows_max, options.threads, options.step_rows_max);

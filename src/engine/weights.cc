@@ -104,7 +104,7 @@ class WeightsLoader {
   WeightsLoader(const Gguf& gguf, const ComputeBackend& backend, bool repack, const ShardSlice* slice)
       : gguf_(gguf), backend_(backend), repack_(repack), slice_(slice) {}
 
-  void describe(const ModelSpec& spec, const StageOptions& options) {
+  void describe(const ModelSpec& spec, const StageOptions& options, bool embeds) {
     weights_.first_layer_ = options.layers.first;
     for (std::uint32_t layer = options.layers.first; layer < options.layers.end; ++layer) {
       auto& tensors = weights_.layers_.emplace_back();
@@ -113,7 +113,7 @@ class WeightsLoader {
                                    &spec.blocks[layer], slice_ ? &slice_->blocks[layer] : nullptr);
     }
     weights_.rope_factors_ = add("rope_freqs.weight", Use::read);
-    if (options.is_head) describe_head(spec);
+    if (options.is_head) describe_head(spec, embeds);
   }
 
   Status place() {
@@ -207,15 +207,15 @@ class WeightsLoader {
 
   // A tied output head is the embedding table itself. Where multiplying gains from rearranging it, that copy is the
   // only one, and EmbeddingTable reads its rows from the file.
-  void describe_head(const ModelSpec& spec) {
+  void describe_head(const ModelSpec& spec, bool embeds) {
     HeadWeights& head = weights_.head_;
     if (spec.embeds()) return describe_inputs(head);
     head.output_norm = add("output_norm.weight", Use::read);
     head.output = add(spec.tied_output ? "token_embd.weight" : "output.weight", Use::multiply, Cut::vocabulary_rows);
-    if (!spec.tied_output)
-      head.embedding = add("token_embd.weight", Use::read);
-    else if (entries_.back().type == backend_.plain() && entries_.back().held.rows == spec.vocabulary)
+    const Entry& output = entries_.back();
+    if (spec.tied_output && output.type == backend_.plain() && output.held.rows == spec.vocabulary)
       head.embedding = head.output;
+    if (!spec.tied_output && embeds) head.embedding = add("token_embd.weight", Use::read);
   }
 
   void describe_inputs(HeadWeights& head) {
@@ -275,10 +275,10 @@ class WeightsLoader {
 };
 
 Result<Weights> Weights::load(const Gguf& gguf, std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                              const StageOptions& options, const ShardSlice* slice, const ComputeBackend& backend,
-                              const LoadProgressFn& progress) {
+                              const StageOptions& options, const ShardSlice* slice, bool embeds,
+                              const ComputeBackend& backend, const LoadProgressFn& progress) {
   WeightsLoader loader(gguf, backend, options.repack, slice);
-  loader.describe(spec, options);
+  loader.describe(spec, options, embeds);
   FLOTILLA_TRY_STATUS(loader.check_sizes());
   FLOTILLA_TRY_STATUS(loader.place());
   FLOTILLA_TRY_STATUS(loader.read(files, progress));

@@ -33,7 +33,8 @@ struct LayerWeights {
 struct HeadWeights {
   ggml_tensor* output_norm = nullptr;
   ggml_tensor* output = nullptr;  // of a shard: its rows of the vocabulary
-  // [embedding_length, vocabulary], in memory the host can read: == output where tied; null where tied and rearranged.
+  // [embedding_length, vocabulary], in memory the host can read: == output where tied; null where tied and rearranged,
+  // and where another shard embeds.
   ggml_tensor* embedding = nullptr;
   // An embedder's: added to a token's row by its kind and its position, and the norm of their sum.
   ggml_tensor *token_kinds = nullptr, *positions = nullptr;
@@ -44,10 +45,11 @@ class Weights {
  public:
   // not_found for a file that cannot be opened; corrupt, naming file and tensor, for one that ends too early;
   // no_memory.
-  // `spec` is the whole model's; `slice` what a shard holds of each tensor, null for everything.
+  // `spec` is the whole model's; `slice` what a shard holds of each tensor, null for everything; `embeds`: a head's
+  // embedding table too, which one shard holds for all.
   static Result<Weights> load(const Gguf& gguf, std::span<const std::filesystem::path> files, const ModelSpec& spec,
-                              const StageOptions& options, const ShardSlice* slice, const ComputeBackend& backend,
-                              const LoadProgressFn& progress);
+                              const StageOptions& options, const ShardSlice* slice, bool embeds,
+                              const ComputeBackend& backend, const LoadProgressFn& progress);
 
   const LayerWeights& layer(std::uint32_t layer) const { return layers_[layer - first_layer_]; }  // model's numbering
   const HeadWeights& head() const { return head_; }
