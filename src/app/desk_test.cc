@@ -1,10 +1,12 @@
 // Claims about the desks, each alone: what it sends is caught, what the cluster looks like is told by the test.
+#include "app/fleet.h"
 #include "app/load_desk.h"
 #include "app/node.h"
 #include "app/request_desk.h"
 #include "app/stage_host.h"
 #include "app/test_desks.h"
 #include "app/wishes.h"
+#include "base/units.h"
 
 namespace flotilla {
 namespace {
@@ -284,7 +286,7 @@ class StageThatIsHeld : public Desks {
     stages_->on_prepare(island_, order_);
     while (!says_) turn();
     sent_.clear();
-    rings_.clear();
+    tick_ = std::exchange(rings_, {}).front();
   }
   void say_failed(Code code, const std::string& message) {
     const StageFailed failed{order_.placement, order_.epoch, 0, std::string(to_string(code)), message};
@@ -301,6 +303,7 @@ class StageThatIsHeld : public Desks {
   const std::shared_ptr<AbsentRunner> runner_ = std::make_shared<AbsentRunner>();
   SpawnedRunner::OnFrame says_;
   SpawnedRunner::OnExit ends_;
+  std::function<void()> tick_;
   std::vector<std::function<void()>> rings_;
   std::optional<StageHost> stages_;
 };
@@ -336,6 +339,18 @@ TEST_F(StageThatIsHeld, TellsOfALostNeighbourWhereNobodyElseDoes) {
   EXPECT_THAT(told(), ElementsAre("a neighbour is gone"));
 }
 
+// Fetching and loading takes minutes, in which nothing else may be measured here.
+TEST_F(StageThatIsHeld, KeepsItsMachineBusyUntilItIsLoaded) {
+  int worked = 0;
+  context_->working = [&] { ++worked; };
+  tick_();
+  EXPECT_EQ(worked, 1);
+  says_(make_frame(FrameKind::stage_ready, encode(StageReady{.placement = order_.placement, .epoch = order_.epoch})));
+  worked = 0;
+  tick_();
+  EXPECT_EQ(worked, 0);
+}
+
 // Its head ends the placement and tells them why; were this taken for that, the cause would be the lesser one.
 TEST_F(StageThatIsHeld, PassesOnWhatIsAnsweredButNotThatItsRingIsBroken) {
   for (const GoesOn goes_on : {GoesOn::broken_off, GoesOn::no}) {
@@ -345,6 +360,27 @@ TEST_F(StageThatIsHeld, PassesOnWhatIsAnsweredButNotThatItsRingIsBroken) {
   }
   ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::token_event));
   EXPECT_EQ(decode_token_event(sent_[0].second.body)->goes_on, GoesOn::no);
+}
+
+// --- The fleet as planners see it ---
+
+TEST_F(Desks, AGroupsMembersAreCreditedWithWhatEachHolds) {
+  Placement placement = placed_on(harbour_);
+  placement.stages[0].nodes = {harbour_, island_};
+  placement.stages[0].weight_bytes = 5 * gib;
+  for (Member& member : view_.members) member.info.memory_free_bytes = gib;
+  const auto free = [&](std::size_t member) {
+    return without(view_, placement).members[member].info.memory_free_bytes - memory_reserve_bytes;
+  };
+  EXPECT_EQ(free(0), 7 * gib / 2) << "an older head does not tell them apart";
+  placement.stages[0].member_bytes = {4 * gib, gib};
+  EXPECT_EQ(free(0), 5 * gib);
+  EXPECT_EQ(free(1), 2 * gib);
+}
+
+TEST_F(Desks, PlansPriceWhatGoesOverTheWire) {
+  EXPECT_EQ(wishes_from({}, ActivationType::f32).overheads.value_bytes, 4u);
+  EXPECT_EQ(wishes_from({}, ActivationType::bf16).overheads.value_bytes, 2u);
 }
 
 // --- The whole node ---

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "wire/values.h"
+
 namespace flotilla {
 namespace {
 
@@ -123,14 +125,23 @@ std::vector<ModelInfo> models_of(const ClusterView& view) {
   return list;
 }
 
+namespace {
+
+// An older head does not say what each member of a group holds.
+std::uint64_t held_by(const PlacedStage& stage, std::size_t member) {
+  if (member < stage.member_bytes.size()) return stage.member_bytes[member];
+  return (stage.weight_bytes + stage.kv_bytes + stage.compute_bytes) / stage.nodes.size();
+}
+
+}  // namespace
+
 ClusterView without(ClusterView view, const Placement& placement) {
   for (const PlacedStage& stage : placement.stages)
     for (Member& member : view.members)
-      if (std::ranges::contains(stage.nodes, member.info.id))
+      if (const auto at = std::ranges::find(stage.nodes, member.info.id); at != stage.nodes.end())
         member.info.memory_free_bytes =
-            std::min(member.info.memory_bytes,
-                     member.info.memory_free_bytes + memory_reserve_bytes +
-                         (stage.weight_bytes + stage.kv_bytes + stage.compute_bytes) / stage.nodes.size());
+            std::min(member.info.memory_bytes, member.info.memory_free_bytes + memory_reserve_bytes +
+                                                   held_by(stage, static_cast<std::size_t>(at - stage.nodes.begin())));
   return view;
 }
 
@@ -142,8 +153,9 @@ ClusterView without_all(const ClusterView& view, const std::string& model) {
   return rest;
 }
 
-PlanWishes wishes_from(const LoadModel& order) {
+PlanWishes wishes_from(const LoadModel& order, ActivationType activations) {
   PlanWishes wishes;
+  wishes.overheads.value_bytes = static_cast<std::uint32_t>(value_bytes(activations));
   wishes.mode = order.mode == "tensor"     ? PlanMode::tensor
                 : order.mode == "pipeline" ? PlanMode::pipeline
                                            : PlanMode::automatic;

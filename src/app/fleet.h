@@ -47,7 +47,8 @@ std::vector<ModelInfo> models_of(const ClusterView& view);
 ClusterView without(ClusterView view, const Placement& placement);
 ClusterView without_all(const ClusterView& view, const std::string& model);  // that of every placement of it
 
-PlanWishes wishes_from(const LoadModel& order);
+// Values go over the wire as `activations`.
+PlanWishes wishes_from(const LoadModel& order, ActivationType activations);
 std::string name_of(const ClusterView& view, const NodeId& id);  // a short form of the id where it is unknown
 
 }  // namespace flotilla

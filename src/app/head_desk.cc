@@ -159,7 +159,7 @@ Status HeadDesk::plan_and_start(const Starting& starting, const Result<StoredMod
   // The machines of a placement just ended may not have said yet that its memory is free; they are told in order.
   const ClusterView view = replaced ? without(context_.view(), *replaced) : context_.view();
   const auto plan_for = [&](const LoadModel& order) {
-    PlanWishes wishes = wishes_from(order);
+    PlanWishes wishes = wishes_from(order, context_.activation_type);
     wishes.fingerprint = stored->info.fingerprint;
     wishes.head = context_.identity.node;
     return flotilla::plan(view, shape, wishes);
@@ -304,8 +304,11 @@ void HeadDesk::on_ready(const NodeId& from, const StageReady& ready) {
   members[ready.member] = ready;
   PlacedStage& stage = headed->placement.stages[ready.stage_index];
   stage.weight_bytes = stage.kv_bytes = stage.compute_bytes = 0;
-  for (const auto& member : members) {
+  stage.member_bytes.assign(members.size(), 0);
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    const auto& member = members[i];
     if (!member) continue;
+    stage.member_bytes[i] = member->weight_bytes + member->kv_bytes + member->compute_bytes;
     stage.weight_bytes += member->weight_bytes;
     stage.kv_bytes += member->kv_bytes;
     stage.compute_bytes += member->compute_bytes;

@@ -25,7 +25,7 @@ void LoadDesk::plan(const LoadModel& order, const OnPlan& on_plan) {
     if (!stored) return on_plan(fail(stored.error()));
     const auto shape = read_shape(*stored->gguf);
     if (!shape) return on_plan(fail(shape.error()));
-    PlanWishes wishes = wishes_from(order);
+    PlanWishes wishes = wishes_from(order, context_.activation_type);
     wishes.fingerprint = stored->info.fingerprint;
     const ClusterView view = context_.view();
     const Placement* present = placement_of(view, order.model);

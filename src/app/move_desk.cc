@@ -114,7 +114,7 @@ std::optional<MoveDesk::Finding> MoveDesk::find(PlacementId id, const ModelShape
                                                 const ClusterView& view) const {
   const Placement& placement = *heads_.find(id);
   const Plan& in_service = heads_.plan(id);
-  PlanWishes wishes = wishes_from(heads_.order(id));
+  PlanWishes wishes = wishes_from(heads_.order(id), context_.activation_type);
   wishes.fingerprint = placement.fingerprint;
   wishes.context_tokens = placement.context_tokens;
   wishes.sequences = placement.sequences;

@@ -61,15 +61,16 @@ json stage_json(const PlannedStage& stage) {
                        {"kv_bytes", member.need.kv},
                        {"compute_bytes", member.need.compute},
                        {"offered_bytes", member.offered_bytes}});
+  const StageNeed need = stage.need();
   json out{{"node", stage.node_name},
            {"layers", {stage.layers.first, stage.layers.end}},
            {"is_head", stage.is_head},
            {"mode", stage.is_group() ? "tensor" : "pipeline"},
            {"members", members},
-           {"weight_bytes", stage.need.weights},
-           {"kv_bytes", stage.need.kv},
-           {"compute_bytes", stage.need.compute},
-           {"offered_bytes", stage.offered_bytes},
+           {"weight_bytes", need.weights},
+           {"kv_bytes", need.kv},
+           {"compute_bytes", need.compute},
+           {"offered_bytes", stage.offered_bytes()},
            {"reason", stage.reason}};
   if (stage.token_seconds > 0) out["token_seconds"] = stage.token_seconds;
   return out;

@@ -44,7 +44,7 @@ StageHost::StageHost(NodeContext& context, std::uint64_t memory_offered_bytes, s
     : context_(context),
       memory_offered_bytes_(memory_offered_bytes),
       threads_(threads),
-      watch_(context.alarm, limits::pulse_interval, [this] { watch_runners(); }) {}
+      watch_(context.alarm, limits::pulse_interval, [this] { watch_stages(); }) {}
 
 StageHost::~StageHost() {
   for (auto& [placement, held] : held_) {
@@ -72,7 +72,11 @@ std::shared_ptr<StageHost::Held> StageHost::find(const NodeId& head, PlacementId
 
 // How this machine's cores are divided is its own to know: as it measured, unless the stage is cut for a group.
 void StageHost::set_threads(PrepareStage& order) const {
-  if (order.members == 1) order.shards = std::min(rates_.shards, threads_);
+  if (order.members == 1) {
+    order.shards = std::max(1u, std::min(rates_.shards, threads_));
+    order.first_shard = 0;
+    order.shares.clear();
+  }
   order.threads = std::max(1u, threads_ / std::max(1u, order.shards));
 }
 
@@ -90,6 +94,7 @@ void StageHost::on_prepare(const NodeId& head, PrepareStage order) {
   held->order.files.clear();  // a peer names a model, never a path
   set_threads(held->order);
   held_[held->order.placement] = held;
+  if (!std::exchange(is_watching_, true)) watch_.begin();
   if (const auto stored = context_.store.find(held->order.model, held->order.fingerprint)) return admit(held, *stored);
   fetch_header(held);
 }
@@ -138,22 +143,29 @@ Result<StoredModel> bring_layers(NodeContext& context, const PrepareStage& order
   return context.store.fetch_ranges(*link, stored, ranges, progress, stop);
 }
 
-// Of a stage that several machines compute, this one's part.
-double share_of(const PrepareStage& order) {
-  if (order.members == 1) return 1;
+// Of a stage that several machines compute, this one's part. By itself a machine makes fewer slices where layers cannot
+// be cut into so many.
+StagePart part_of(const PrepareStage& order, const ModelShape& shape) {
+  if (order.members == 1) {
+    const std::uint32_t shards = std::min(order.shards, shape.shards_max);
+    return {.share = 1, .shards = shards, .all_shards = shards, .is_first = true};
+  }
   double own = 0, all = 0;
   for (std::size_t shard = 0; shard < order.shares.size(); ++shard) {
     all += order.shares[shard];
     if (shard >= order.first_shard && shard < order.first_shard + order.shards) own += order.shares[shard];
   }
-  return all > 0 ? own / all : 1;
+  return {.share = all > 0 ? own / all : 1,
+          .shards = order.shards,
+          .all_shards = static_cast<std::uint32_t>(order.shares.size()),
+          .is_first = order.member == 0};
 }
 
 Result<std::uint64_t> memory_for(const StoredModel& stored, const PrepareStage& order) {
   FLOTILLA_TRY(const ModelShape shape, read_shape(*stored.gguf));
-  const StageNeed need = stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences);
-  const auto parted = static_cast<double>(need.weights + need.kv) * share_of(order);
-  return static_cast<std::uint64_t>(parted) + need.compute + memory_reserve_bytes;
+  const StageNeed need =
+      stage_need(shape, order.layers, order.is_head, order.context_tokens, order.sequences, part_of(order, shape));
+  return need.total() + memory_reserve_bytes;
 }
 
 }  // namespace
@@ -228,7 +240,6 @@ void StageHost::start_runner(const std::shared_ptr<Held>& held) {
       [this, held](const std::string& how) { on_runner_gone(held, how); });
   if (!runner) return fail_stage(held, runner.error());
   held->runner = *runner;
-  if (!std::exchange(is_watching_, true)) watch_.begin();
   held->runner->send(make_frame(FrameKind::prepare_stage, encode(held->order)));
 }
 
@@ -239,8 +250,10 @@ void StageHost::on_runner_gone(const std::shared_ptr<Held>& held, const std::str
                                 held->order.layers.end - 1, held->order.model, context_.identity.name, how)});
 }
 
-// One that lives and does not move is ended, and then gone like any other.
-void StageHost::watch_runners() {
+// A stage that is fetched or loaded keeps this machine busy. A runner that lives and does not move is ended, and then
+// gone like any other.
+void StageHost::watch_stages() {
+  if (std::ranges::any_of(held_, [](const auto& entry) { return !entry.second->is_ready; })) context_.working();
   const auto now = context_.now();
   std::vector<std::pair<std::shared_ptr<Held>, std::string>> failed;
   for (const auto& [placement, held] : held_)
@@ -253,8 +266,8 @@ void StageHost::watch_runners() {
   }
 }
 
-// Everything a runner says is for the head, but for its pulse; only the ticket of its loading progress is not its to
-// know.
+// What a runner says is for the head, but for its pulse, and that its ring is broken; only the ticket of its loading
+// progress is not its to know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
   if (frame.header.kind == FrameKind::runner_pulse) {  // also of one that rests
     if (const auto pulse = decode_runner_pulse(frame.body)) held->watch.on_pulse(*pulse, context_.now());

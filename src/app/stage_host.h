@@ -40,7 +40,7 @@ class StageHost {
   void fetch_layers(const std::shared_ptr<Held>& held, const StoredModel& stored);
   void start_runner(const std::shared_ptr<Held>& held);
   void on_runner_gone(const std::shared_ptr<Held>& held, const std::string& how);
-  void watch_runners();
+  void watch_stages();
   void on_runner_frame(const std::shared_ptr<Held>& held, Frame frame);
   void fail_stage(const std::shared_ptr<Held>& held, const Error& cause);
   void fail_stage_unless_explained(const std::shared_ptr<Held>& held, Error cause);
@@ -54,7 +54,7 @@ class StageHost {
   const std::uint32_t threads_;
   MachineRates rates_;
   std::map<PlacementId, std::shared_ptr<Held>> held_;
-  Ticker watch_;  // from the first runner on
+  Ticker watch_;  // from the first stage on
   bool is_watching_ = false;
 };
 

@@ -138,7 +138,7 @@ int show_what_if(const VerbOptions& options, const LoadWishes& given, const std:
   LoadModel order{.model = given.model, .nodes = given.nodes, .layers = given.layers, .mode = given.mode};
   order.context_tokens = given.context_tokens;
   order.sequences = given.sequences;
-  const auto answer = what_if(file->fleet, *shape, wishes_from(order));
+  const auto answer = what_if(file->fleet, *shape, wishes_from(order, ActivationType::f32));
   if (!answer) return report(answer.error());
   if (options.json)
     std::println("{}", what_if_json(*file, *shape, *answer).dump(2));

@@ -73,7 +73,7 @@ Result<ModelShape> shape_of(const ModelDescription& model) {
     }
     out.matrices = {{type, bytes_of(dense)}};
     out.weight_bytes += out.matrices.front().bytes;
-    out.cache.whole = model.latent_length > 0;
+    out.cache.heads = model.latent_length > 0 ? 1 : model.kv_heads;
     out.cache.bytes_per_token =
         cache_value_bytes * (model.latent_length > 0 ? model.latent_length + model.rotary_length
                                                      : 2 * std::uint64_t{model.kv_heads} * model.head_length);

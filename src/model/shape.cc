@@ -3,6 +3,7 @@
 #include <ggml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <format>
 #include <numeric>
 #include <set>
@@ -91,6 +92,12 @@ std::uint32_t shards_of(const Gguf& gguf, const BlockSpec& block, std::uint32_t 
   return std::max(1u, std::min(attention, forward));
 }
 
+// Of a layer's cache, what a part holds.
+double cache_share(const CacheSpec& cache, const StagePart& part) {
+  if (cache.heads == 0 || part.all_shards <= cache.heads) return part.share;
+  return static_cast<double>(part.shards) / cache.heads;
+}
+
 }  // namespace
 
 std::vector<const TensorPlace*> layer_tensors(const Gguf& gguf, std::uint32_t layer) {
@@ -113,7 +120,9 @@ Result<ModelShape> read_shape(const Gguf& gguf) {
   const std::uint64_t cached_bytes = spec.embeds() ? 0 : 2;  // F16, of what is kept from step to step
   for (const BlockSpec& block : spec.blocks) {
     const std::uint64_t values_per_token = std::uint64_t{block.kv_heads} * (block.key_length + block.value_length);
-    shape.layers.push_back({.cache = {.bytes_per_token = values_per_token * cached_bytes, .window = block.window}});
+    shape.layers.push_back(
+        {.cache = {
+             .bytes_per_token = values_per_token * cached_bytes, .window = block.window, .heads = block.kv_heads}});
     shape.attention_length =
         std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
     shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
@@ -165,15 +174,24 @@ std::uint64_t compute_bytes(const ModelShape& shape, const StageUse& use) {
   return bytes;
 }
 
+// A head that is the embedding table itself is parted like any other; else the table is the first member's.
 StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens,
-                     std::uint32_t sequences) {
+                     std::uint32_t sequences, const StagePart& part) {
   StageNeed need;
+  double weights = 0, cache_bytes_per_token = 0;
   const std::uint32_t end = std::min<std::uint32_t>(layers.end, static_cast<std::uint32_t>(shape.layers.size()));
   for (std::uint32_t layer = layers.first; layer < end; ++layer) {
-    need.weights += shape.layers[layer].weight_bytes;
-    need.kv += shape.layers[layer].cache.bytes_per_token * context_tokens * sequences;
+    weights += static_cast<double>(shape.layers[layer].weight_bytes);
+    cache_bytes_per_token +=
+        cache_share(shape.layers[layer].cache, part) * static_cast<double>(shape.layers[layer].cache.bytes_per_token);
   }
-  if (is_head) need.weights += shape.embedding_bytes + shape.output_bytes;
+  if (is_head) {
+    const bool is_tied = shape.output_bytes < shape.output_matrix.bytes;
+    weights += static_cast<double>(shape.output_bytes + (is_tied ? shape.embedding_bytes : 0));
+    if (!is_tied && part.is_first) need.weights = shape.embedding_bytes;
+  }
+  need.weights += static_cast<std::uint64_t>(std::ceil(part.share * weights));
+  need.kv = static_cast<std::uint64_t>(std::ceil(cache_bytes_per_token * context_tokens * sequences));
   need.compute = compute_bytes(shape, {.has_layers = layers.first < end,
                                        .is_head = is_head,
                                        .context_tokens = context_tokens,

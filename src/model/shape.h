@@ -9,12 +9,12 @@
 
 namespace flotilla {
 
-// What a layer keeps of the tokens it has seen: keys and values of grouped heads (Ainslie et al. 2023), the only kind
-// yet. They can be cut to any shorter prefix, and shards of a layer hold parts of them by head.
+// What a layer keeps of the tokens it has seen: keys and values of grouped heads (Ainslie et al. 2023). They can be cut
+// to any shorter prefix, and shards of a layer hold parts of them by head: of more shards than heads each holds one.
 struct CacheSpec {
-  std::uint64_t bytes_per_token = 0;  // of one position
+  std::uint64_t bytes_per_token = 0;  // of one position, all heads
   std::uint32_t window = 0;           // sliding window in tokens; 0: sees everything
-  bool whole = false;                 // shards cannot part it, each holds it all: one latent for every head (MLA)
+  std::uint32_t heads = 0;            // of keys and values; 1 also where all heads share a latent (MLA). 0: not known
 };
 
 // Matrices of one type of weights, for those who price their products.
@@ -51,6 +51,13 @@ struct StageNeed {
   std::uint64_t total() const { return weights + kv + compute; }
 };
 
+// What one machine holds of a stage: all of it, or as a member of a group its slices of every layer.
+struct StagePart {
+  double share = 1;                          // of the weights
+  std::uint32_t shards = 1, all_shards = 1;  // slices here, and in the whole group
+  bool is_first = true;                      // of the group: looks up the embeddings, where the stage is the head's
+};
+
 struct StageUse {
   bool has_layers = true, is_head = false;
   std::uint32_t context_tokens = 0, sequences = 1, step_rows_max = 512;
@@ -59,8 +66,9 @@ struct StageUse {
 // Bytes of the largest step's intermediate results (shape.cc has the sum).
 std::uint64_t compute_bytes(const ModelShape& shape, const StageUse& use);
 
-// What a node that holds `layers` (and the head's parts) needs for `sequences` contexts of `context_tokens`.
+// What a node that holds its part of `layers` (and the head's matrices) needs for `sequences` contexts of
+// `context_tokens`.
 StageNeed stage_need(const ModelShape& shape, LayerRange layers, bool is_head, std::uint32_t context_tokens,
-                     std::uint32_t sequences);
+                     std::uint32_t sequences, const StagePart& part = {});
 
 }  // namespace flotilla

@@ -61,6 +61,26 @@ TEST(Shape, AStageNeedsItsWeightsAndItsCache) {
   EXPECT_LT(worker.compute, 64 * mib);
 }
 
+// SmolLM2's head is its embedding table, which its shards share like any other matrix; the other's table is the first
+// member's alone. Of four shards and three KV heads each holds one head whole.
+TEST(Shape, AMemberOfAGroupNeedsItsPart) {
+  const auto gguf = real_model("SmolLM2-135M-Instruct.Q4_1.gguf");
+  ASSERT_NE(gguf, nullptr);
+  auto shape = *read_shape(*gguf);
+  const auto need = [&](bool is_first, std::uint32_t all_shards) {
+    const StagePart part{.share = 0.25, .shards = 1, .all_shards = all_shards, .is_first = is_first};
+    return stage_need(shape, {0, 30}, true, 4096, 4, part);
+  };
+  const StageNeed whole = stage_need(shape, {0, 30}, true, 4096, 4);
+  EXPECT_EQ(need(true, 3).weights, (shape.weight_bytes() + 3) / 4);
+  EXPECT_EQ(need(false, 3).weights, need(true, 3).weights);
+  EXPECT_EQ(need(true, 3).kv, whole.kv / 4);
+  EXPECT_EQ(need(true, 4).kv, whole.kv / 3);
+  EXPECT_EQ(need(false, 4).compute, whole.compute);
+  shape.output_bytes += shape.output_matrix.bytes;
+  EXPECT_EQ(need(true, 3).weights - need(false, 3).weights, shape.embedding_bytes);
+}
+
 TEST(Shape, MatricesAreCountedByTypeForThoseWhoPriceThem) {
   const auto gguf = real_model("gemma-3-270m.Q4_K_M.gguf");
   ASSERT_NE(gguf, nullptr);

@@ -1,7 +1,7 @@
 #include "planner/capacity.h"
 
 #include <algorithm>
-#include <cmath>
+#include <numeric>
 
 #include "planner/planner.h"
 
@@ -28,6 +28,21 @@ void fill_ends(Candidate& candidate, const Workload& work, const auto& fits) {
 
 }  // namespace
 
+StagePart alone_on(const Member& member, const Workload& work) {
+  const std::uint32_t shards = std::clamp(member.info.rates.shards, 1u, work.shards_max());
+  return {.share = 1, .shards = shards, .all_shards = shards, .is_first = true};
+}
+
+std::vector<StagePart> parts_of(const std::vector<double>& shares, std::vector<std::uint32_t> shards,
+                                const Workload& work) {
+  const auto all = [&] { return std::accumulate(shards.begin(), shards.end(), std::uint32_t{0}); };
+  while (all() > work.shards_max()) --*std::ranges::max_element(shards);
+  std::vector<StagePart> parts;
+  for (std::size_t i = 0; i < shares.size(); ++i)
+    parts.push_back({.share = shares[i], .shards = shards[i], .all_shards = all(), .is_first = i == 0});
+  return parts;
+}
+
 Candidate make_candidate(const Member& member, const Workload& work, const std::string& fingerprint) {
   Candidate candidate{.member = &member, .end_from = {}};
   const auto offered = member.info.memory_free_bytes;
@@ -35,19 +50,20 @@ Candidate make_candidate(const Member& member, const Workload& work, const std::
   candidate.has_file = !fingerprint.empty() && std::ranges::any_of(member.info.models, [&](const ModelInfo& model) {
     return model.complete && model.fingerprint == fingerprint;
   });
+  const StagePart part = alone_on(member, work);
   fill_ends(candidate, work, [&](LayerRange range, bool is_head) {
-    return work.need(range, is_head).total() <= candidate.usable_bytes;
+    return work.need(range, is_head, part).total() <= candidate.usable_bytes;
   });
   return candidate;
 }
 
-Candidate make_group(const std::vector<const Candidate*>& members, const std::vector<double>& shares,
+Candidate make_group(const std::vector<const Candidate*>& members, const std::vector<StagePart>& parts,
                      const Workload& work) {
   Candidate group{.member = members.front()->member, .has_file = members.front()->has_file, .end_from = {}};
   for (const auto* member : members) group.usable_bytes += member->usable_bytes;
   fill_ends(group, work, [&](LayerRange range, bool is_head) {
     for (std::size_t i = 0; i < members.size(); ++i)
-      if (work.need(range, is_head && i == 0, is_head, shares[i]).total() > members[i]->usable_bytes) return false;
+      if (work.need(range, is_head, parts[i]).total() > members[i]->usable_bytes) return false;
     return true;
   });
   return group;
@@ -58,23 +74,6 @@ std::uint32_t layers_anywhere(const Candidate& candidate, std::uint32_t layer_co
   for (std::uint32_t first = 0; first < layer_count; ++first)
     if (candidate.end_from[first] < layer_count) least = std::min(least, candidate.end_from[first] - first);
   return least;
-}
-
-// Of the head's parts a member holds its rows of the output head; the first also the embedding's.
-StageNeed Workload::need(LayerRange layers, bool is_first_of_head, bool is_of_head, double share) const {
-  const StageNeed whole = need(layers, false);
-  std::uint64_t whole_kv = 0;  // of caches that cannot be parted
-  for (std::uint32_t layer = layers.first; layer < layers.end; ++layer)
-    if (shape.layers[layer].cache.whole)
-      whole_kv += shape.layers[layer].cache.bytes_per_token * context_tokens * sequences;
-  const bool tied = shape.output_bytes < shape.output_matrix.bytes;
-  const std::uint64_t output = tied ? (is_first_of_head ? 0 : shape.output_matrix.bytes) : shape.output_bytes;
-  const auto part = [share](std::uint64_t bytes) {
-    return static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(bytes)));
-  };
-  return {.weights = part(whole.weights + (is_of_head ? output : 0)) + (is_first_of_head ? shape.embedding_bytes : 0),
-          .kv = part(whole.kv - whole_kv) + whole_kv,
-          .compute = need(layers, is_first_of_head).compute};
 }
 
 std::uint64_t fixed_bytes(const Workload& work, bool is_head) {

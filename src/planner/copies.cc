@@ -62,8 +62,6 @@ PlannedStage stage_on(const Holder& holder, const Workload& work, const StageNee
           .node_name = info.name,
           .layers = {0, work.layer_count()},
           .is_head = true,
-          .need = need,
-          .offered_bytes = info.memory_free_bytes,
           .reason = std::format("holds all {} layers: {} of weights, {} to compute", work.layer_count(),
                                 format_bytes(need.weights), format_bytes(need.compute)),
           .members = {{.node = info.id,
@@ -100,7 +98,7 @@ std::string summarize(const Plan& plan, const ModelShape& shape) {
   if (!plan.copies.empty())
     copies = "; copies on " + joined(plan.copies, ", ", [](const PlannedStage& stage) { return stage.node_name; });
   return std::format("{} makes vectors of texts of up to {} tokens on {} with {}{}", shape.name, plan.context_tokens,
-                     plan.stages.front().node_name, format_bytes(plan.stages.front().need.total()), copies);
+                     plan.stages.front().node_name, format_bytes(plan.stages.front().need().total()), copies);
 }
 
 }  // namespace

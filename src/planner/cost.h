@@ -30,7 +30,7 @@ struct Overheads {
   double exchange_seconds = 20e-6;  // ours a sum over a group's members, beyond the link's own time
   double whole_share = 0.05;        // of a layer's products that each member of a group does for itself
   double overlap_seconds = 100e-6;  // a layer that overlaps its sums: what neither of its two parts can hide
-  std::uint32_t value_bytes = 4;    // of an activation on the wire: F32
+  std::uint32_t value_bytes = 4;    // of an activation on the wire: F32, or 2 of BF16
 };
 
 // One member's part in a group that computes every layer together.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <format>
 #include <iterator>
+#include <numeric>
 #include <utility>
 
 #include "base/limits.h"
@@ -113,7 +114,7 @@ std::unexpected<Error> nowhere(const std::vector<Candidate>& candidates, const W
 
 std::unexpected<Error> too_much_asked(const Candidate& candidate, LayerRange layers, bool is_head,
                                       const Workload& work) {
-  const auto need = work.need(layers, is_head).total() + memory_reserve_bytes,
+  const auto need = work.need(layers, is_head, alone_on(*candidate.member, work)).total() + memory_reserve_bytes,
              offered = candidate.member->info.memory_free_bytes;
   return fail(Code::no_memory,
               "[planner] {} needs {} for {} of {} layers{} but offers {}: {} are missing; give it fewer with --layers",
@@ -140,7 +141,7 @@ Result<Division> divide_as_wished(const std::vector<Candidate>& candidates, cons
   std::uint32_t first = 0;
   for (std::size_t i = 0; i < candidates.size(); ++i) {
     const LayerRange range{first, first + wishes.layers[i]};
-    if (work.need(range, i == 0).total() > candidates[i].usable_bytes)
+    if (work.need(range, i == 0, alone_on(*candidates[i].member, work)).total() > candidates[i].usable_bytes)
       return too_much_asked(candidates[i], range, i == 0, work);
     division.ranges.push_back(range);
     first = range.end;
@@ -160,8 +161,18 @@ Result<Division> divide_freely(const std::vector<Candidate>& candidates, const W
 }
 
 // --- Reasons ---
+PlannedMember member_of(const Candidate& candidate, const StagePart& part, const StageNeed& need) {
+  return {.node = candidate.member->info.id,
+          .node_name = candidate.name(),
+          .share = part.share,
+          .shards = part.shards,
+          .need = need,
+          .offered_bytes = candidate.member->info.memory_free_bytes};
+}
+
 PlannedStage describe_stage(const Candidate& candidate, LayerRange layers, bool is_head, const Workload& work) {
-  const auto need = work.need(layers, is_head);
+  const auto part = alone_on(*candidate.member, work);
+  const auto need = work.need(layers, is_head, part);
   const auto spare = candidate.usable_bytes - need.total();
   auto reason = std::format(
       "holds {} of {} layers{}: {} of weights, {} of KV cache for {} x {} tokens, {} to compute; {} stay free",
@@ -172,15 +183,8 @@ PlannedStage describe_stage(const Candidate& candidate, LayerRange layers, bool 
           .node_name = candidate.name(),
           .layers = layers,
           .is_head = is_head,
-          .need = need,
-          .offered_bytes = candidate.member->info.memory_free_bytes,
           .reason = std::move(reason),
-          .members = {{.node = candidate.member->info.id,
-                       .node_name = candidate.name(),
-                       .share = 1,
-                       .shards = candidate.member->info.rates.shards,
-                       .need = need,
-                       .offered_bytes = candidate.member->info.memory_free_bytes}}};
+          .members = {member_of(candidate, part, need)}};
 }
 
 // --- A tensor group ---
@@ -189,13 +193,6 @@ double speed_of(const Member& member) {
   const auto& kernels = member.info.rates.kernels;
   if (kernels.empty() || kernels.front().seconds_per_gib.front() <= 0) return 1;
   return 1 / kernels.front().seconds_per_gib.front();
-}
-
-StageNeed part_of(const StageNeed& need, double share) {
-  const auto part = [share](std::uint64_t bytes) {
-    return static_cast<std::uint64_t>(std::ceil(static_cast<double>(bytes) * share));
-  };
-  return {.weights = part(need.weights), .kv = part(need.kv), .compute = need.compute};
 }
 
 std::string reason_of_group(const PlannedStage& stage, const Workload& work) {
@@ -208,40 +205,53 @@ std::string reason_of_group(const PlannedStage& stage, const Workload& work) {
                      }));
 }
 
-Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const Workload& work) {
-  const LayerRange all{0, work.layer_count()};
-  const StageNeed need = work.need(all, true);
-  const bool all_measured = std::ranges::none_of(
-      candidates, [](const Candidate& candidate) { return candidate.member->info.rates.kernels.empty(); });
-  const auto speed = [&](const Candidate& candidate) { return all_measured ? speed_of(*candidate.member) : 1.0; };
-  double speeds = 0;
-  for (const Candidate& candidate : candidates) speeds += speed(candidate);
-  PlannedStage stage{.node = candidates.front().member->info.id,
-                     .node_name = candidates.front().name(),
-                     .layers = all,
-                     .is_head = true,
-                     .need = need,
-                     .offered_bytes = candidates.front().member->info.memory_free_bytes,
+PlannedStage describe_group(const std::vector<const Candidate*>& machines, const std::vector<StagePart>& parts,
+                            LayerRange layers, bool is_head, const Workload& work) {
+  PlannedStage stage{.node = machines.front()->member->info.id,
+                     .node_name = machines.front()->name(),
+                     .layers = layers,
+                     .is_head = is_head,
                      .reason = {},
                      .members = {}};
-  for (const Candidate& candidate : candidates) {
-    const double share = speed(candidate) / speeds;
-    const StageNeed own = part_of(need, share);
-    if (own.total() > candidate.usable_bytes)
+  for (std::size_t i = 0; i < machines.size(); ++i)
+    stage.members.push_back(member_of(*machines[i], parts[i], work.need(layers, is_head, parts[i])));
+  stage.reason = reason_of_group(stage, work);
+  return stage;
+}
+
+// Each machine's part follows its speed, where all have measured themselves.
+std::vector<StagePart> parts_by_speed(const std::vector<const Candidate*>& machines, const Workload& work) {
+  const bool all_measured = std::ranges::none_of(
+      machines, [](const Candidate* machine) { return machine->member->info.rates.kernels.empty(); });
+  std::vector<double> shares;
+  std::vector<std::uint32_t> shards;
+  for (const Candidate* machine : machines) {
+    shares.push_back(all_measured ? speed_of(*machine->member) : 1.0);
+    shards.push_back(alone_on(*machine->member, work).shards);
+  }
+  const double speeds = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& share : shares) share /= speeds;
+  return parts_of(shares, shards, work);
+}
+
+Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const Workload& work) {
+  if (candidates.size() > work.shards_max())
+    return fail(
+        Code::invalid_argument,
+        "[planner] expected at most {} for a tensor group, as a layer of {} cannot be cut into more slices, but "
+        "got {}; name fewer or use --mode pipeline",
+        plural(work.shards_max(), "machine"), work.shape.name, candidates.size());
+  std::vector<const Candidate*> machines;
+  for (const Candidate& candidate : candidates) machines.push_back(&candidate);
+  auto stage = describe_group(machines, parts_by_speed(machines, work), {0, work.layer_count()}, true, work);
+  for (std::size_t i = 0; i < machines.size(); ++i)
+    if (const PlannedMember& member = stage.members[i]; member.need.total() > machines[i]->usable_bytes)
       return fail(
           Code::no_memory,
           "[planner] {} needs {} for {:.0f} % of every layer but offers {}; offer more with --memory, ask for a "
           "smaller --context, or use --mode pipeline",
-          candidate.name(), in_gib(own.total() + memory_reserve_bytes), 100 * share,
-          in_gib(candidate.member->info.memory_free_bytes));
-    stage.members.push_back({.node = candidate.member->info.id,
-                             .node_name = candidate.name(),
-                             .share = share,
-                             .shards = candidate.member->info.rates.shards,
-                             .need = own,
-                             .offered_bytes = candidate.member->info.memory_free_bytes});
-  }
-  stage.reason = reason_of_group(stage, work);
+          member.node_name, in_gib(member.need.total() + memory_reserve_bytes), 100 * member.share,
+          in_gib(member.offered_bytes));
   return stage;
 }
 
@@ -256,29 +266,6 @@ Result<PlannedStage> plan_group_with_room(std::vector<Candidate> candidates, con
 }
 
 // --- Planning by time ---
-PlannedMember member_of(const Candidate& candidate, double share, std::uint32_t shards, const StageNeed& need) {
-  return {.node = candidate.member->info.id,
-          .node_name = candidate.name(),
-          .share = share,
-          .shards = shards,
-          .need = need,
-          .offered_bytes = candidate.member->info.memory_free_bytes};
-}
-
-PlannedStage describe_group(const std::vector<Candidate>& candidates, const PlannedUnit& unit, LayerRange layers,
-                            bool is_head, const Workload& work) {
-  PlannedStage stage{.layers = layers, .is_head = is_head, .reason = {}, .members = {}};
-  for (std::size_t i = 0; i < unit.members.size(); ++i)
-    stage.members.push_back(member_of(candidates[unit.members[i]], unit.shares[i], unit.shards[i],
-                                      work.need(layers, is_head && i == 0, is_head, unit.shares[i])));
-  stage.node = stage.members.front().node;
-  stage.node_name = stage.members.front().node_name;
-  stage.need = stage.members.front().need;
-  stage.offered_bytes = stage.members.front().offered_bytes;
-  stage.reason = reason_of_group(stage, work);
-  return stage;
-}
-
 // By time, where machines measured themselves: the stages, and why each of the others stays out.
 struct TimedStages {
   std::vector<PlannedStage> stages;
@@ -298,9 +285,10 @@ TimedStages describe(const TimedFleet& fleet, const TimedPlan& plan, const std::
   std::vector<std::size_t> used;
   for (std::size_t at = 0; at < plan.units.size(); ++at) {
     const PlannedUnit& unit = plan.units[at];
-    auto stage = unit.members.size() > 1
-                     ? describe_group(candidates, unit, plan.ranges[at], at == 0, work)
-                     : describe_stage(candidates[unit.members.front()], plan.ranges[at], at == 0, work);
+    std::vector<const Candidate*> machines;
+    for (const auto member : unit.members) machines.push_back(&candidates[member]);
+    auto stage = machines.size() > 1 ? describe_group(machines, unit.parts, plan.ranges[at], at == 0, work)
+                                     : describe_stage(*machines.front(), plan.ranges[at], at == 0, work);
     stage.token_seconds = fleet.stage_token_seconds(plan, at);
     described.stages.push_back(std::move(stage));
     used.insert(used.end(), unit.members.begin(), unit.members.end());
@@ -345,9 +333,9 @@ void add_figures(Plan& plan, const std::vector<Candidate>& candidates, const Div
   std::vector<Candidate> used;
   std::vector<PlannedUnit> ring;
   for (const auto index : division.ring) {
-    const MachineRates& rates = candidates[index].member->info.rates;
-    if (!is_measured(rates)) return;
-    ring.push_back({.members = {used.size()}, .shares = {1}, .shards = {rates.shards}});
+    const Member& member = *candidates[index].member;
+    if (!is_measured(member.info.rates)) return;
+    ring.push_back({.members = {used.size()}, .parts = {alone_on(member, work)}});
     used.push_back(candidates[index]);
   }
   wishes.use = use_within(wishes.use, work.context_tokens);
@@ -398,15 +386,18 @@ std::string why_left_out(const Member& member, const std::vector<PlannedStage>& 
     return std::format("offers {}, less than the smallest layer plus the reserve of {} need ({})",
                        format_bytes(member.info.memory_free_bytes), format_bytes(memory_reserve_bytes),
                        format_bytes(smallest_layer_bytes(work) + memory_reserve_bytes));
-  if (stages.size() == 1)
-    return std::format("{} alone holds the whole model; more machines would only add hops", stages.front().node_name);
-  const auto holders = joined(stages, " and ", [](const PlannedStage& stage) { return stage.node_name; });
-  return std::format("{} hold the whole model; more machines would only add hops", holders);
+  std::vector<std::string> holders;
+  for (const PlannedStage& stage : stages)
+    for (const PlannedMember& holder : stage.members) holders.push_back(holder.node_name);
+  if (holders.size() == 1)
+    return std::format("{} alone holds the whole model; more machines would only add hops", holders.front());
+  return std::format("{} hold the whole model; more machines would only add hops",
+                     joined(holders, " and ", [](const std::string& name) { return name; }));
 }
 
 std::string summarize(const Plan& plan, const Workload& work) {
   std::uint64_t bytes = 0;
-  for (const auto& stage : plan.stages) bytes += stage.need.total();
+  for (const auto& stage : plan.stages) bytes += stage.need().total();
   std::size_t machines = 0;
   for (const auto& stage : plan.stages) machines += stage.members.size();
   const auto who = joined(plan.stages, ", ", [](const PlannedStage& stage) {
@@ -418,6 +409,22 @@ std::string summarize(const Plan& plan, const Workload& work) {
 }
 
 }  // namespace
+
+StageNeed PlannedStage::need() const {
+  StageNeed all;
+  for (const PlannedMember& member : members) {
+    all.weights += member.need.weights;
+    all.kv += member.need.kv;
+    all.compute += member.need.compute;
+  }
+  return all;
+}
+
+std::uint64_t PlannedStage::offered_bytes() const {
+  std::uint64_t all = 0;
+  for (const PlannedMember& member : members) all += member.offered_bytes;
+  return all;
+}
 
 std::string on_battery(const NodeInfo& info) {
   return info.battery_percent > 0 ? std::format("runs on battery at {} %", info.battery_percent) : "runs on battery";

@@ -51,12 +51,12 @@ struct PlannedStage {
   std::string node_name;
   LayerRange layers;
   bool is_head = false;
-  StageNeed need;
-  std::uint64_t offered_bytes = 0;     // free memory of that node for models
   std::string reason;                  // "holds 12 of 30 layers: 41 MiB of weights, 30 MiB of KV ..."
   std::vector<PlannedMember> members;  // one: it computes the stage alone; several: a tensor group
   double token_seconds = 0;            // of each token, spent here; 0: not measured
   bool is_group() const { return members.size() > 1; }
+  StageNeed need() const;               // of all members
+  std::uint64_t offered_bytes() const;  // by all members
 };
 
 struct LeftOut {

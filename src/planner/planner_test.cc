@@ -17,6 +17,7 @@
 namespace flotilla {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
@@ -83,7 +84,7 @@ void expect_sound(const Plan& plan, const ModelShape& shape) {
     EXPECT_EQ(stage.layers.first, next);
     EXPECT_GE(stage.layers.count(), 1u);
     EXPECT_EQ(stage.is_head, i == 0);
-    EXPECT_LE(stage.need.total() + memory_reserve_bytes, stage.offered_bytes) << stage.node_name;
+    EXPECT_LE(stage.need().total() + memory_reserve_bytes, stage.offered_bytes()) << stage.node_name;
     next = stage.layers.end;
   }
   EXPECT_EQ(next, shape.layers.size());
@@ -95,7 +96,7 @@ TEST(Planner, OneMachineThatHoldsTheModelIsEnough) {
   const auto result = plan(fleet.view, shape, {});
   ASSERT_TRUE(result) << result.error().message;
   EXPECT_THAT(names(*result), ElementsAre("studio"));
-  EXPECT_EQ(result->stages[0].need.weights, shape.weight_bytes());
+  EXPECT_EQ(result->stages[0].need().weights, shape.weight_bytes());
   ASSERT_EQ(result->left_out.size(), 1u);
   EXPECT_EQ(result->left_out[0].node_name, "laptop");
   EXPECT_EQ(result->left_out[0].reason, "studio alone holds the whole model; more machines would only add hops");
@@ -249,7 +250,7 @@ TEST(Planner, ContextIsTheDefaultButNeverMoreThanTheModelKnows) {
   EXPECT_EQ(plan(fleet.view, shape, {.context_tokens = 8192, .sequences = 2})->sequences, 2u);
   shape.context_length = 512;
   EXPECT_EQ(plan(fleet.view, shape, {})->context_tokens, 512u);
-  const auto small = plan(fleet.view, shape, {.context_tokens = 128, .sequences = 1})->stages[0].need.kv;
+  const auto small = plan(fleet.view, shape, {.context_tokens = 128, .sequences = 1})->stages[0].need().kv;
   EXPECT_EQ(small, 4u * 128 * 128);
 }
 
@@ -431,6 +432,51 @@ TEST(Groups, AreOfTheMachinesWithRoomUnlessSomeWereNamed) {
   EXPECT_THAT(named.error().message, HasSubstr("small needs"));
   fleet.view.members.pop_back();
   EXPECT_FALSE(plan(fleet.view, shape, {.mode = PlanMode::tensor}));
+}
+
+TEST(Groups, AreCutIntoNoMoreSlicesThanTheModelHas) {
+  ModelShape shape = model_of(8, gib);
+  shape.shards_max = 3;
+  Fleet fleet;
+  fleet.with("a", 16 * gib).with("b", 16 * gib).with("c", 16 * gib);
+  fleet.view.members[0].info.rates.shards = 4;  // the others have not measured themselves
+  const auto made = plan(fleet.view, shape, {.mode = PlanMode::tensor, .nodes = {"a", "b"}});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ(made->stages[0].members[0].shards, 2u);
+  EXPECT_EQ(made->stages[0].members[1].shards, 1u);
+  shape.shards_max = 2;
+  const auto named = plan(fleet.view, shape, {.mode = PlanMode::tensor, .nodes = {"a", "b", "c"}});
+  ASSERT_FALSE(named);
+  EXPECT_THAT(named.error().message, AllOf(HasSubstr("at most 2 machines"), HasSubstr("got 3")));
+  const auto chosen = plan(fleet.view, shape, {.mode = PlanMode::tensor});
+  ASSERT_TRUE(chosen) << chosen.error().message;
+  EXPECT_EQ(chosen->stages[0].members.size(), 2u);
+}
+
+TEST(Groups, AreDescribedByAllTheirMembers) {
+  ModelShape shape = model_of(8, gib);
+  shape.shards_max = 8;
+  Fleet fleet;
+  fleet.with("a", 6 * gib).with("b", 6 * gib).with("small", 2 * gib);
+  const auto made = plan(fleet.view, shape, {.mode = PlanMode::tensor});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_GE(made->stages[0].need().weights, shape.weight_bytes());
+  EXPECT_EQ(made->stages[0].offered_bytes(), 12 * gib);
+  EXPECT_THAT(made->summary, HasSubstr("2 machines with " + format_bytes(made->stages[0].need().total())));
+  ASSERT_EQ(made->left_out.size(), 1u);
+  EXPECT_THAT(made->left_out[0].reason, HasSubstr("a and b hold the whole model"));
+}
+
+// The model of one KV head takes as many caches as there are slices.
+TEST(Planner, AMachineInSlicesHoldsACacheForEach) {
+  ModelShape shape = model_of(8, 64 * mib);
+  shape.shards_max = 4;
+  for (LayerShape& layer : shape.layers) layer.cache = {.bytes_per_token = 1024, .heads = 1};
+  Fleet fleet;
+  fleet.with("a", 8 * gib);
+  const auto whole = plan(fleet.view, shape, {})->stages[0].need();
+  fleet.view.members[0].info.rates.shards = 4;
+  EXPECT_EQ(plan(fleet.view, shape, {})->stages[0].need().kv, 4 * whole.kv);
 }
 
 // --- Models that make vectors ---

@@ -61,15 +61,18 @@ std::optional<Foretold> foretell(const ClusterView& view, const ModelShape& shap
   std::vector<LayerRange> ranges;
   for (const PlannedStage& stage : plan.stages) {
     PlannedUnit& unit = ring.emplace_back();
+    std::vector<double> shares;
+    std::vector<std::uint32_t> shards;
     ranges.push_back(stage.layers);
     for (const PlannedMember& planned : stage.members) {
       const Member* member = view.find(planned.node);
       if (member == nullptr || !may_compute(*member) || !is_measured(member->info.rates)) return std::nullopt;
       unit.members.push_back(candidates.size());
-      unit.shares.push_back(planned.share);
-      unit.shards.push_back(planned.shards);
+      shares.push_back(planned.share);
+      shards.push_back(planned.shards);
       candidates.push_back(make_candidate(*member, work, wishes.fingerprint));
     }
+    unit.parts = parts_of(shares, std::move(shards), work);
   }
   TimedFleet fleet(candidates, work, within);
   const TimedPlan timed = fleet.as_divided(std::move(ring), ranges);

@@ -163,7 +163,7 @@ TEST_F(Replan, APlanFitsWhereItsMachinesOfferItBesideWhatTheyHold) {
   auto view = fleet({"a"}, 100 * gib);
   const auto plan = planned(view);
   EXPECT_TRUE(fits_now(view, plan));
-  view.members[0].info.memory_free_bytes = plan.stages[0].need.total() + memory_reserve_bytes;
+  view.members[0].info.memory_free_bytes = plan.stages[0].need().total() + memory_reserve_bytes;
   EXPECT_TRUE(fits_now(view, plan));
   --view.members[0].info.memory_free_bytes;
   EXPECT_FALSE(fits_now(view, plan));

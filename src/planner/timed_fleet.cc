@@ -63,14 +63,14 @@ void TimedFleet::add_machines() {
   for (std::size_t i = 0; i < candidates_.size(); ++i) {
     const MachineRates& rates = candidates_[i].member->info.rates;
     token_layer_seconds_.push_back(cost_.layer_seconds(rates, 1, cost_.seen_while_answering()));
-    add_unit({.members = {i}, .shares = {1}, .shards = {rates.shards}}, candidates_[i]);
+    add_unit({.members = {i}, .parts = {alone_on(*candidates_[i].member, work_)}}, candidates_[i]);
   }
 }
 
 std::vector<SharedWork> TimedFleet::work_shared_by(const PlannedUnit& unit) const {
   std::vector<SharedWork> group;
   for (std::size_t i = 0; i < unit.members.size(); ++i)
-    group.push_back({&candidates_[unit.members[i]].member->info.rates, unit.shares[i]});
+    group.push_back({&candidates_[unit.members[i]].member->info.rates, unit.parts[i].share});
   return group;
 }
 
@@ -129,15 +129,18 @@ void TimedFleet::add_groups() {
 // The wished head stands first, else the fastest. Shares follow speed, bounded by memory where the group can hold the
 // whole model; a group of some layers only holds as many as its shares allow.
 bool TimedFleet::add_group(std::vector<std::size_t> members, bool is_first_fixed) {
-  const auto limit = std::min<std::size_t>(work_.shape.shards_max, 64);
   std::uint64_t bits = 0;
   for (const auto member : members) bits |= std::uint64_t{1} << member;
-  if (members.size() > limit || std::ranges::contains(problem_.units, bits, &SearchUnit::machines)) return false;
+  if (members.size() > work_.shards_max() || std::ranges::contains(problem_.units, bits, &SearchUnit::machines))
+    return false;
   if (!is_first_fixed)
     std::ranges::stable_sort(members, {}, [&](std::size_t member) {
       const bool is_head = wishes_.head == candidates_[member].member->info.id;
       return std::pair(!is_head, token_layer_seconds_[member]);
     });
+  std::vector<std::uint32_t> shards;
+  for (const auto member : members) shards.push_back(alone_on(*candidates_[member].member, work_).shards);
+  auto parts = parts_of(std::vector<double>(members.size()), shards, work_);
   std::vector<double> seconds, most;
   std::vector<const Candidate*> holders;
   for (std::size_t i = 0; i < members.size(); ++i) {
@@ -145,17 +148,16 @@ bool TimedFleet::add_group(std::vector<std::size_t> members, bool is_first_fixed
     holders.push_back(&candidate);
     seconds.push_back(std::max(1e-12, token_layer_seconds_[members[i]] - candidate.member->info.rates.layer_seconds));
     const LayerRange all{0, work_.layer_count()};
-    const double fixed = static_cast<double>(work_.need(all, i == 0, true, 0).total());
-    const double whole = static_cast<double>(work_.need(all, i == 0, true, 1).total());
+    const double fixed = static_cast<double>(work_.need(all, true, parts[i]).total());
+    parts[i].share = 1;
+    const double whole = static_cast<double>(work_.need(all, true, parts[i]).total());
     const double usable = static_cast<double>(candidate.usable_bytes);
     most.push_back(std::clamp((usable - fixed - rounding_bytes) / std::max(1.0, whole - fixed), 0.0, 1.0));
   }
-  PlannedUnit unit{.members = members, .shares = fair_shares(seconds, most), .shards = {}};
-  if (unit.shares.empty()) unit.shares = fair_shares(seconds, std::vector<double>(members.size(), 1.0));
-  for (const auto member : members) unit.shards.push_back(candidates_[member].member->info.rates.shards);
-  while (std::accumulate(unit.shards.begin(), unit.shards.end(), std::size_t{0}) > limit)
-    --*std::ranges::max_element(unit.shards);
-  auto holder = make_group(holders, unit.shares, work_);
+  auto shares = fair_shares(seconds, most);
+  if (shares.empty()) shares = fair_shares(seconds, std::vector<double>(members.size(), 1.0));
+  PlannedUnit unit{.members = members, .parts = parts_of(shares, shards, work_)};
+  auto holder = make_group(holders, unit.parts, work_);
   add_unit(std::move(unit), std::move(holder));
   return true;
 }
@@ -250,7 +252,7 @@ TimedPlan TimedFleet::as_divided(std::vector<PlannedUnit> ring, const std::vecto
     if (!is_group) continue;
     std::vector<const Candidate*> holders;
     for (const auto member : unit.members) holders.push_back(&candidates_[member]);
-    add_unit(unit, make_group(holders, unit.shares, work_));
+    add_unit(unit, make_group(holders, unit.parts, work_));
   }
   price_hops();
   std::vector<std::uint32_t> counts;

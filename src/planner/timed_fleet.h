@@ -22,8 +22,7 @@ inline constexpr double prompt_piece_rows = 64;
 // What stands in the ring at one place: a machine, or a group of machines that compute each layer together.
 struct PlannedUnit {
   std::vector<std::size_t> members;  // candidates, the first of them in the ring
-  std::vector<double> shares;
-  std::vector<std::uint32_t> shards;  // slices of each member
+  std::vector<StagePart> parts;      // of each
 };
 
 struct TimedPlan {

@@ -137,7 +137,7 @@ TEST(TimedPlan, LayersGoToTheFastAsFarAsTheyFit) {
                             {.mode = PlanMode::pipeline});
   ASSERT_EQ(plan.stages.size(), 2u);
   for (const auto& stage : plan.stages) {
-    EXPECT_LE(stage.need.total() + memory_reserve_bytes, stage.offered_bytes);
+    EXPECT_LE(stage.need().total() + memory_reserve_bytes, stage.offered_bytes());
     if (stage.node_name == "fast") {
       EXPECT_GT(stage.layers.count(), 8u);
     }

@@ -38,7 +38,7 @@ Placement some_placement() {
           .fingerprint = fingerprint,
           .state = PlacementState::ready,
           .detail = "copying 41 of 98 MB to laptop",
-          .stages = {{{node(1)}, {0, 15}, 1, 2, 3}, {{node(2)}, {15, 30}, 4, 5, 6}},
+          .stages = {{{node(1)}, {0, 15}, 1, 2, 3}, {{node(2)}, {15, 30}, 4, 5, 6, {15}}},
           .context_tokens = 4096,
           .sequences = 4};
 }

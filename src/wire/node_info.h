@@ -69,6 +69,7 @@ struct PlacedStage {
   std::vector<NodeId> nodes;
   LayerRange layers;
   std::uint64_t weight_bytes = 0, kv_bytes = 0, compute_bytes = 0;  // as the stage measured them; 0 until it is ready
+  std::vector<std::uint64_t> member_bytes;  // of that, what each of `nodes` holds; empty from an older release
   bool operator==(const PlacedStage&) const = default;
 };
 
@@ -125,7 +126,8 @@ struct NodeInfo {
   std::vector<WaitingRequests> waiting;
   std::uint64_t standby_bytes = 0;    // room on its disk that it gives to copies
   std::vector<StandbyCopy> standbys;  // under way
-  // Answers of what it heads keep to their constraint. A release that does not know of constraints would pass over them.
+  // Answers of what it heads keep to their constraint. A release that does not know of constraints would pass over
+  // them.
   bool keeps_constraints = false;
   bool may_sign = false;  // holds the cluster's key: lets machines in and puts them out
   // Memory is offered by this (serve --on-battery): where it is 0 bytes on battery, its layers are to go elsewhere.

@@ -27,6 +27,7 @@ void describe(Map& map, Is<PlacedStage> auto& m) {
   map.field("weight_bytes", m.weight_bytes);
   map.field("kv_bytes", m.kv_bytes);
   map.field("compute_bytes", m.compute_bytes);
+  map.added_list("member_bytes", m.member_bytes, Count{0, limits::nodes_max});
 }
 
 template <class Map>
