@@ -10,6 +10,7 @@
 #include "engine/shard_team.h"
 #include "engine/slices.h"
 #include "engine/stage_testing.h"
+#include "model/shape.h"
 
 namespace flotilla {
 namespace {
@@ -50,6 +51,19 @@ TEST(Slices, TogetherAreTheWhole) {
       expect_partition(slices, block.kv_heads, of_block(&BlockSlice::kv_heads));
       expect_partition(slices, block.feed_forward_length, of_block(&BlockSlice::feed_forward));
     }
+  }
+}
+
+TEST(Slices, AreAsManyAsPlannersAreToldAndNoMore) {
+  for (const char* model : {smollm, gemma}) {
+    const auto gguf = open_model(model);
+    const ModelSpec spec = read_spec(*gguf).value();
+    const std::uint32_t most = read_shape(*gguf).value().shards_max;
+    EXPECT_GT(most, 1u);
+    EXPECT_TRUE(cut_model(*gguf, spec, std::vector<double>(most, 1)));
+    const auto beyond = cut_model(*gguf, spec, std::vector<double>(most + 1, 1));
+    ASSERT_FALSE(beyond);
+    EXPECT_EQ(beyond.error().code, Code::unsupported);
   }
 }
 

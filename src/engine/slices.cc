@@ -1,28 +1,15 @@
 #include "engine/slices.h"
 
-#include <ggml.h>
-
 #include <algorithm>
 #include <cmath>
 #include <format>
 #include <numeric>
 #include <string>
 
-#include "base/check.h"
+#include "model/slice_units.h"
 
 namespace flotilla {
 namespace {
-
-// Elements along a row of the matrix that lie in one quantization block and cannot be parted.
-Result<std::uint32_t> block_of(const Gguf& gguf, std::uint32_t layer, const char* part) {
-  const std::string name = std::format("blk.{}.{}.weight", layer, part);
-  const TensorPlace* place = gguf.find(name);
-  if (!place) return fail(Code::corrupt, "[engine] expected tensor {} in '{}' but it has none", name, gguf.name());
-  return static_cast<std::uint32_t>(ggml_blck_size(static_cast<ggml_type>(place->type)));
-}
-
-// Repacked kernels take rows by eight; a slice that is no multiple of it would fall back to slower ones.
-constexpr std::uint32_t rows_unit = 8;
 
 // Borders after which each shard ends, in units of [0, units): as near to `wanted` (which need not sum to one) as whole
 // units allow, and never an empty slice. `wanted` has one entry a shard; units >= shards.
@@ -47,7 +34,12 @@ IndexRange range_of(const std::vector<std::uint32_t>& ends, std::size_t shard, s
 class BlockCutter {
  public:
   BlockCutter(const Gguf& gguf, const ModelSpec& spec, std::uint32_t layer, std::span<const double> shares)
-      : gguf_(gguf), spec_(spec), block_(spec.blocks[layer]), layer_(layer), shares_(shares) {}
+      : gguf_(gguf),
+        spec_(spec),
+        block_(spec.blocks[layer]),
+        units_(slice_units(gguf, block_, layer)),
+        layer_(layer),
+        shares_(shares) {}
 
   Result<std::vector<BlockSlice>> cut() {
     std::vector<BlockSlice> slices(shares_.size());
@@ -57,24 +49,13 @@ class BlockCutter {
   }
 
  private:
-  Status cut_attention(std::vector<BlockSlice>& slices) {
-    FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "attn_output"));
-    const auto shards = static_cast<std::uint32_t>(shares_.size());
-    return shards <= block_.kv_heads ? cut_between_kv_heads(slices, columns) : cut_within_kv_heads(slices, columns);
-  }
-
-  // Heads that cannot be parted, as a quantization block of the output projection spans them.
-  std::uint32_t unit_of(std::uint32_t heads_each, std::uint32_t columns) const {
-    const std::uint32_t width = heads_each * block_.value_length;
-    check(width > 0, "read_spec promised heads of some length");
-    const std::uint32_t unit = heads_each * (std::lcm(width, columns) / width);
-    check(unit > 0, "a quantization block is of some length");
-    return unit;
+  Status cut_attention(std::vector<BlockSlice>& slices) const {
+    return shares_.size() <= block_.kv_heads ? cut_between_kv_heads(slices) : cut_within_kv_heads(slices);
   }
 
   // The unit is a KV head with its queries, or several.
-  Status cut_between_kv_heads(std::vector<BlockSlice>& slices, std::uint32_t columns) const {
-    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = unit_of(queries, columns);
+  Status cut_between_kv_heads(std::vector<BlockSlice>& slices) const {
+    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = units_.heads;
     if (block_.heads % unit != 0 || block_.heads / unit < shares_.size())
       return too_many("KV heads", block_.heads / unit);
     const auto ends = borders(block_.heads / unit, shares_);
@@ -87,8 +68,8 @@ class BlockCutter {
 
   // With more shards than KV heads, each shard has queries of one KV head, whose keys and values all its shards hold:
   // several KV heads would need as many queries for each.
-  Status cut_within_kv_heads(std::vector<BlockSlice>& slices, std::uint32_t columns) const {
-    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = unit_of(1, columns);
+  Status cut_within_kv_heads(std::vector<BlockSlice>& slices) const {
+    const std::uint32_t queries = block_.heads / block_.kv_heads, unit = units_.heads_within_kv;
     const auto shards = static_cast<std::uint32_t>(shares_.size());
     for (std::uint32_t kv_head = 0, first = 0; kv_head < block_.kv_heads; ++kv_head) {
       const std::uint32_t end = shards * (kv_head + 1) / block_.kv_heads;
@@ -106,10 +87,8 @@ class BlockCutter {
   }
 
   // Takes up what whole heads left uneven, so that a layer's work is shared as wanted.
-  Status cut_feed_forward(std::vector<BlockSlice>& slices) {
-    FLOTILLA_TRY(const std::uint32_t columns, block_of(gguf_, layer_, "ffn_down"));
-    const std::uint32_t unit = std::lcm(columns, rows_unit);
-    check(unit > 0, "a quantization block has elements");
+  Status cut_feed_forward(std::vector<BlockSlice>& slices) const {
+    const std::uint32_t unit = units_.feed_forward;
     const std::uint32_t units = block_.feed_forward_length / unit;
     if (block_.feed_forward_length % unit != 0 || units < shares_.size()) return too_many("feed-forward blocks", units);
     const double width = spec_.embedding_length;
@@ -139,6 +118,7 @@ class BlockCutter {
   const Gguf& gguf_;
   const ModelSpec& spec_;
   const BlockSpec& block_;
+  const SliceUnits units_;
   const std::uint32_t layer_;
   const std::span<const double> shares_;
 };
@@ -151,12 +131,12 @@ Result<std::vector<ShardSlice>> cut_model(const Gguf& gguf, const ModelSpec& spe
     FLOTILLA_TRY(const auto of_block, BlockCutter(gguf, spec, layer, shares).cut());
     for (std::size_t shard = 0; shard < shares.size(); ++shard) slices[shard].blocks.push_back(of_block[shard]);
   }
-  if (spec.vocabulary / rows_unit < shares.size())
+  if (spec.vocabulary / slice_rows_together < shares.size())
     return fail(Code::unsupported, "[engine] expected fewer shards than rows of the vocabulary but got {}",
                 shares.size());
-  const auto ends = borders(spec.vocabulary / rows_unit, shares);
+  const auto ends = borders(spec.vocabulary / slice_rows_together, shares);
   for (std::size_t shard = 0; shard < shares.size(); ++shard)
-    slices[shard].vocabulary = range_of(ends, shard, rows_unit);
+    slices[shard].vocabulary = range_of(ends, shard, slice_rows_together);
   slices.back().vocabulary.end = spec.vocabulary;  // what is left of the last eight
   return slices;
 }

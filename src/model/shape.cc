@@ -4,12 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <format>
 #include <numeric>
 #include <set>
 
 #include "base/limits.h"
 #include "base/units.h"
+#include "model/slice_units.h"
 #include "model/spec.h"
 
 namespace flotilla {
@@ -66,32 +66,6 @@ void add_matrix(std::vector<TypedBytes>& matrices, const TensorPlace& place) {
   }
 }
 
-// Elements along a row of the matrix that cannot be parted; 1 where the layer lacks it.
-std::uint32_t block_length(const Gguf& gguf, std::uint32_t layer, const char* part) {
-  const TensorPlace* place = gguf.find(std::format("blk.{}.{}.weight", layer, part));
-  if (place == nullptr) return 1;
-  const std::int64_t length = ggml_blck_size(static_cast<ggml_type>(place->type));
-  return static_cast<std::uint32_t>(std::max<std::int64_t>(length, 1));
-}
-
-// Slices of a layer: between KV heads, or further between the queries of each; whole quantization blocks of the output
-// projection and of the feed-forward's last matrix in each (engine/slices.h cuts by the same rule).
-std::uint32_t shards_of(const Gguf& gguf, const BlockSpec& block, std::uint32_t layer) {
-  const std::uint32_t queries = block.kv_heads > 0 ? block.heads / block.kv_heads : 0;
-  if (queries == 0 || block.value_length == 0) return 1;
-  const std::uint32_t columns = block_length(gguf, layer, "attn_output");
-  const auto unit_of = [&](std::uint32_t heads_each) {
-    const std::uint32_t width = heads_each * block.value_length;
-    return heads_each * (std::lcm(width, columns) / width);
-  };
-  const std::uint32_t together = unit_of(queries), alone = unit_of(1);
-  std::uint32_t attention = block.heads % together == 0 ? block.heads / together : 1;
-  if (attention == block.kv_heads && queries % alone == 0) attention = block.kv_heads * (queries / alone);
-  const std::uint32_t unit = std::lcm(block_length(gguf, layer, "ffn_down"), 8u);
-  const std::uint32_t forward = block.feed_forward_length % unit == 0 ? block.feed_forward_length / unit : 1;
-  return std::max(1u, std::min(attention, forward));
-}
-
 // Of a layer's cache, what a part holds.
 double cache_share(const CacheSpec& cache, const StagePart& part) {
   if (cache.heads == 0 || part.all_shards <= cache.heads) return part.share;
@@ -127,9 +101,11 @@ Result<ModelShape> read_shape(const Gguf& gguf) {
         std::max(shape.attention_length, block.heads * std::max(block.key_length, block.value_length));
     shape.feed_forward_length = std::max(shape.feed_forward_length, block.feed_forward_length);
   }
-  shape.shards_max = UINT32_MAX;
-  for (std::uint32_t layer = 0; layer < spec.blocks.size(); ++layer)
-    shape.shards_max = spec.embeds() ? 1 : std::min(shape.shards_max, shards_of(gguf, spec.blocks[layer], layer));
+  shape.shards_max = spec.embeds() ? 1 : UINT32_MAX;
+  for (std::uint32_t layer = 0; layer < spec.blocks.size() && !spec.embeds(); ++layer) {
+    const BlockSpec& block = spec.blocks[layer];
+    shape.shards_max = std::min(shape.shards_max, slices_max(block, slice_units(gguf, block, layer)));
+  }
   const TensorPlace* output = gguf.find(spec.tied_output ? "token_embd.weight" : "output.weight");
   if (output) shape.output_matrix = {ggml_type_name(static_cast<ggml_type>(output->type)), output->bytes};
   for (const TensorPlace& place : gguf.tensors()) {
