@@ -183,15 +183,6 @@ void MoveDesk::end_or_stay(PlacementId id, Watched& watched) {
 void MoveDesk::put_off(Watched& watched) {
   watched.phase = Phase::in_service;
   watched.watch.on_put_off(now_());
-  watched.put_off_at = now_();
-  ++watched.put_offs;
-}
-
-// What the next placement is told of moves: those that could not be made count like those that were, and an hour of
-// rest forgets them too.
-std::uint32_t MoveDesk::tries_with_this(const Watched& watched) const {
-  const bool has_rested = now_() - watched.put_off_at >= ReplanWatch::pause_max;
-  return watched.watch.moves_with_this(now_()) + (has_rested ? 0 : watched.put_offs);
 }
 
 bool MoveDesk::is_wished_still(PlacementId id, const Watched& watched) const {
@@ -205,7 +196,7 @@ void MoveDesk::load(PlacementId id, Watched& watched, Phase phase) {
   LoadModel order = heads_.order(id);
   order.context_tokens = placement.context_tokens;
   order.sequences = placement.sequences;
-  order.moves = tries_with_this(watched);
+  order.moves = watched.watch.moves_with_this(now_());
   order.why_moved = "moved: " + watched.why;
   loads_.ask(watched.target, std::move(order), nullptr,
              [this, id](const Result<Placement>& loaded) { on_loaded(id, loaded); });
@@ -250,7 +241,7 @@ void MoveDesk::on_after(PlacementId id, Watched& watched, const Result<Placement
     return heads_.hand_over(id, *loaded);
   }
   log(LogLevel::warning, "app", "{} goes back to where it was: {}", heads_.find(id)->model, loaded.error().message);
-  heads_.load_again(id, "not moved: " + loaded.error().message, tries_with_this(watched));
+  heads_.load_again(id, "not moved: " + loaded.error().message, watched.watch.moves_with_this(now_()));
 }
 
 // Its predecessor is gone. That one was replaced where another placement of the model is here, or will be as soon as

@@ -74,8 +74,6 @@ class MoveDesk {
     std::optional<Finding> finding;
     NodeId target;  // heads the new one
     std::string why;
-    std::uint32_t put_offs = 0;  // moves that could not be made
-    Clock::time_point put_off_at{};
   };
   // Loaded for a placement that was gone by then.
   struct Surplus {
@@ -92,7 +90,6 @@ class MoveDesk {
   void close_or_put_off(PlacementId id, Watched& watched);
   void end_or_stay(PlacementId id, Watched& watched);
   void put_off(Watched& watched);
-  std::uint32_t tries_with_this(const Watched& watched) const;
   bool is_wished_still(PlacementId id, const Watched& watched) const;
   void load(PlacementId id, Watched& watched, Phase phase);
   void on_loaded(PlacementId id, const Result<Placement>& loaded);

@@ -47,8 +47,8 @@ class Moves : public Desks {
       if (frame.header.kind == kind) messages.push_back(*decode(frame.body));
     return messages;
   }
-  Placement load_here() {
-    heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "auto"});
+  Placement load_here(std::uint32_t moves = 0) {
+    heads_.on_load(harbour_, {.ticket = 1, .model = "tiny", .mode = "auto", .moves = moves});
     const Placement placement = prepared();
     sent_.clear();
     return placement;
@@ -185,6 +185,37 @@ TEST_F(Moves, AreGivenUpWhereTheNewPlacementDoesNotLoadAndTriedAgainAfterAMinute
   const auto again = take(FrameKind::load_model, decode_load_model);
   ASSERT_EQ(again.size(), 1u);
   EXPECT_EQ(again[0].moves, 2u) << "a try counts like a move";
+}
+
+TEST_F(Moves, PutOffAreForgottenAfterAnHourOfRestForGood) {
+  load_here();
+  set_speed(0, 1);
+  std::vector<std::uint32_t> told;
+  for (const int rest : {0, 61 * 60, 65}) {
+    now_ += std::chrono::seconds(rest);
+    look_for(5);
+    const auto orders = take(FrameKind::load_model, decode_load_model);
+    ASSERT_EQ(orders.size(), 1u) << rest;
+    told.push_back(orders[0].moves);
+    answer_load(orders[0].ticket, fail(Code::unavailable, "[app] island has no disk left"));
+  }
+  EXPECT_THAT(told, ElementsAre(1, 1, 2)) << "the last: itself and the one a minute before";
+}
+
+TEST_F(Moves, PutOffAfterManyMovesAreTriedAgainAsSeldomAsAfterOneMoreMove) {
+  load_here(5);
+  set_speed(0, 1);
+  look_for(965);
+  const auto orders = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(orders.size(), 1u);
+  EXPECT_EQ(orders[0].moves, 6u);
+  answer_load(orders[0].ticket, fail(Code::unavailable, "[app] island has no disk left"));
+  look_for(1900);
+  EXPECT_THAT(take(FrameKind::load_model, decode_load_model), IsEmpty());
+  look_for(30);
+  const auto again = take(FrameKind::load_model, decode_load_model);
+  ASSERT_EQ(again.size(), 1u);
+  EXPECT_EQ(again[0].moves, 7u);
 }
 
 TEST_F(Moves, AWishSpokenBeforeTheMoveBeginsIsHeard) {

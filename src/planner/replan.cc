@@ -123,8 +123,7 @@ std::string why_move(const Plan& in_service, const Foretold& now, const Plan& be
       now.judged_seconds);
 }
 
-ReplanWatch::ReplanWatch(std::uint32_t moves, Time ready)
-    : moves_(moves), ready_(ready), not_before_(ready + pause_after(moves)) {}
+ReplanWatch::ReplanWatch(std::uint32_t moves, Time ready) : tries_(moves), last_try_(ready) {}
 
 // A quick prompt does not buy slow words.
 bool ReplanWatch::on_finding(const Foretold& in_service, const Foretold& planned, Time now) {
@@ -134,14 +133,15 @@ bool ReplanWatch::on_finding(const Foretold& in_service, const Foretold& planned
     return false;
   }
   if (!found_) found_ = now;
-  return now - *found_ >= held_min && now >= not_before_;
+  return now - *found_ >= held_min && now >= last_try_ + pause_after(tries_);
 }
 
 void ReplanWatch::on_put_off(Time now) {
   found_.reset();
-  not_before_ = now + pause_after(++put_off_);
+  tries_ = moves_with_this(now);
+  last_try_ = now;
 }
 
-std::uint32_t ReplanWatch::moves_with_this(Time now) const { return now - ready_ >= pause_max ? 1 : moves_ + 1; }
+std::uint32_t ReplanWatch::moves_with_this(Time now) const { return now - last_try_ >= pause_max ? 1 : tries_ + 1; }
 
 }  // namespace flotilla

@@ -56,7 +56,7 @@ class ReplanWatch {
   static constexpr double gain_min = 1.25;
   static constexpr double slower_max = 0.03;  // of tokens
   static constexpr std::chrono::seconds held_min{3};  // a finding younger than that may be a hiccup
-  // After a move, or one that could not be made; twice as long each time, until an hour has passed without any.
+  // After a try: a move, or one that could not be made; twice as long each time, until an hour has passed without any.
   static constexpr std::chrono::seconds pause_first{60}, pause_max{3600};
 
   // `moves`: how often the placement has lately been moved to where it is since `ready`.
@@ -64,14 +64,13 @@ class ReplanWatch {
 
   // What it takes, and what the plan of now would. True: move it there.
   bool on_finding(const Foretold& in_service, const Foretold& planned, Time now);
-  void on_nothing_known() { found_.reset(); }  // a machine is silent: neither better nor worse
-  void on_put_off(Time now);                   // the move could not be made
-  std::uint32_t moves_with_this(Time now) const;
+  void on_nothing_known() { found_.reset(); }     // a machine is silent: neither better nor worse
+  void on_put_off(Time now);                      // the move could not be made
+  std::uint32_t moves_with_this(Time now) const;  // what the next placement is told: those put off count, too
 
  private:
-  std::uint32_t moves_;
-  Time ready_, not_before_;
-  std::uint32_t put_off_ = 0;
+  std::uint32_t tries_;  // moves and moves put off, each within pause_max of the one before
+  Time last_try_;
   std::optional<Time> found_;  // since when something better is known
 };
 

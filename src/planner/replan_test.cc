@@ -238,5 +238,24 @@ TEST_F(When, AMovePutOffIsTriedAgainEverMoreSeldom) {
   }
 }
 
+TEST_F(When, AMovePutOffIsForgivenAfterAnHourForGood) {
+  ReplanWatch watch(0, now_);
+  watch.on_put_off(now_);
+  EXPECT_EQ(watch.moves_with_this(now_ + 59min), 2u);
+  now_ += 61min;
+  EXPECT_EQ(watch.moves_with_this(now_), 1u);
+  watch.on_put_off(now_);
+  EXPECT_EQ(watch.moves_with_this(now_), 2u) << "this one and the last, not that of long ago";
+  EXPECT_EQ(seconds_until_move(watch, 4, 1000), 60);
+}
+
+TEST_F(When, MovesAndMovesPutOffCountTogether) {
+  ReplanWatch watch(5, now_);
+  EXPECT_EQ(seconds_until_move(watch, 4, 1000), 60 << 4);
+  watch.on_put_off(now_);
+  EXPECT_EQ(watch.moves_with_this(now_), 7u);
+  EXPECT_EQ(seconds_until_move(watch, 4, 2000), 60 << 5);
+}
+
 }  // namespace
 }  // namespace flotilla
