@@ -197,11 +197,10 @@ class Fleet:
         return self
 
     def __exit__(self, *_):
-        try:
+        with contextlib.ExitStack() as last:  # each of them, whatever became of the others
+            last.callback(shutil.rmtree, self.folder, ignore_errors=True)
             for node in self.nodes.values():
-                node.stop()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                last.callback(node.stop)
 
     def __getitem__(self, name):
         return self.nodes[name]

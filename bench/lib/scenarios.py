@@ -247,19 +247,22 @@ class Pair:
     def ceiling(self, streams_in_all, prompt, tokens):
         """Each copy's figures, measured at the same time and added up."""
         share = max(1, streams_in_all // 2)
-        found = [None, None]
+        found, errors = [None, None], []
 
         def ask(index):
             node, model = self.copies[index]
-            found[index] = answers_of(self.bench, [(node, model, share)], prompt, tokens)
+            try:
+                found[index] = answers_of(self.bench, [(node, model, share)], prompt, tokens)
+            except Exception as error:  # raised below, in the thread that waits
+                errors.append(error)
 
         threads = [threading.Thread(target=ask, args=(index,)) for index in (0, 1)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        if None in found:
-            raise RuntimeError("expected figures of both copies but one of them failed")
+        if errors:
+            raise errors[0]
         return {kind: found[0][kind] + found[1][kind] for kind in ("total", "all_tokens", "decode", "prefill")}
 
 

@@ -13,12 +13,13 @@ import json
 import os
 import sys
 import tempfile
+import types
 import unittest
 
 PROJECT = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 sys.path.insert(0, os.path.join(PROJECT, "bench"))
 
-from lib import figures, scenarios, streams  # noqa: E402
+from lib import figures, machines, scenarios, streams  # noqa: E402
 from lib.figures import Line, NotSupported  # noqa: E402
 from lib.report import Report  # noqa: E402
 
@@ -111,6 +112,40 @@ class Events(unittest.TestCase):
         self.assertEqual([1.0], stream.moments(1))
         with self.assertRaises(RuntimeError):
             stream.moments(2)
+
+
+class Pairs(unittest.TestCase):
+    def test_what_fails_in_one_copy_of_a_ceiling_is_what_is_told(self):
+        def answers(_bench, asked, _prompt, _tokens):
+            if asked[0][1] == "copy-b":
+                raise NotSupported("the node ended")
+            return {}
+
+        pair = object.__new__(scenarios.Pair)
+        pair.bench, pair.copies = None, [(None, "copy-a"), (None, "copy-b")]
+        self.addCleanup(setattr, scenarios, "answers_of", scenarios.answers_of)
+        scenarios.answers_of = answers
+        with contextlib.redirect_stderr(io.StringIO()) as stderr, self.assertRaisesRegex(NotSupported, "the node ended"):
+            pair.ceiling(2, 1, 1)
+        self.assertEqual("", stderr.getvalue())
+
+
+class Fleets(unittest.TestCase):
+    def test_each_node_is_stopped_whatever_became_of_the_others(self):
+        stopped = []
+
+        def stop(name):
+            stopped.append(name)
+            raise AssertionError("runner 7 of %s stays" % name)
+
+        hosts = {name: types.SimpleNamespace(address="127.0.0.1", core=0) for name in machines.NAMES}
+        fleet = machines.Fleet(hosts, {})
+        for name in machines.NAMES:
+            fleet.nodes[name].stop = lambda name=name: stop(name)
+        with self.assertRaisesRegex(AssertionError, "stays"):
+            fleet.__exit__()
+        self.assertEqual(sorted(machines.NAMES), sorted(stopped))
+        self.assertFalse(os.path.exists(fleet.folder))
 
 
 class Runs(unittest.TestCase):
