@@ -187,11 +187,11 @@ TEST_F(Moves, AreGivenUpWhereTheNewPlacementDoesNotLoadAndTriedAgainAfterAMinute
   EXPECT_EQ(again[0].moves, 2u) << "a try counts like a move";
 }
 
-TEST_F(Moves, PutOffAreForgottenAfterAnHourOfRestForGood) {
+TEST_F(Moves, PutOffAreForgottenAfterTwoHoursOfRestForGood) {
   load_here();
   set_speed(0, 1);
   std::vector<std::uint32_t> told;
-  for (const int rest : {0, 61 * 60, 65}) {
+  for (const int rest : {0, 121 * 60, 65}) {
     now_ += std::chrono::seconds(rest);
     look_for(5);
     const auto orders = take(FrameKind::load_model, decode_load_model);

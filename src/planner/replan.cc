@@ -142,6 +142,6 @@ void ReplanWatch::on_put_off(Time now) {
   last_try_ = now;
 }
 
-std::uint32_t ReplanWatch::moves_with_this(Time now) const { return now - last_try_ >= pause_max ? 1 : tries_ + 1; }
+std::uint32_t ReplanWatch::moves_with_this(Time now) const { return now - last_try_ >= rest ? 1 : tries_ + 1; }
 
 }  // namespace flotilla

@@ -56,8 +56,9 @@ class ReplanWatch {
   static constexpr double gain_min = 1.25;
   static constexpr double slower_max = 0.03;  // of tokens
   static constexpr std::chrono::seconds held_min{3};  // a finding younger than that may be a hiccup
-  // After a try: a move, or one that could not be made; twice as long each time, until an hour has passed without any.
-  static constexpr std::chrono::seconds pause_first{60}, pause_max{3600};
+  // After a try: a move, or one that could not be made; twice as long each time, until a rest without any. That is longer
+  // than any pause, or the longest would forgive itself.
+  static constexpr std::chrono::seconds pause_first{60}, pause_max{3600}, rest{7200};
 
   // `moves`: how often the placement has lately been moved to where it is since `ready`.
   ReplanWatch(std::uint32_t moves, Time ready);
@@ -69,7 +70,7 @@ class ReplanWatch {
   std::uint32_t moves_with_this(Time now) const;  // what the next placement is told: those put off count, too
 
  private:
-  std::uint32_t tries_;  // moves and moves put off, each within pause_max of the one before
+  std::uint32_t tries_;  // moves and moves put off, each within `rest` of the one before
   Time last_try_;
   std::optional<Time> found_;  // since when something better is known
 };

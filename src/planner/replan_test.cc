@@ -224,10 +224,10 @@ TEST_F(When, AfterAMoveItStaysAMinuteAndTwiceAsLongEachTime) {
   EXPECT_EQ(seconds_until_move(watch, 4, 10000), 3600);
 }
 
-TEST_F(When, AnHourWithoutMovesIsForgivenAll) {
+TEST_F(When, AllIsForgivenAfterTwoHoursWithoutMoves) {
   ReplanWatch watch(5, now_);
-  EXPECT_EQ(watch.moves_with_this(now_ + 59min), 6u);
-  EXPECT_EQ(watch.moves_with_this(now_ + 60min), 1u);
+  EXPECT_EQ(watch.moves_with_this(now_ + 119min), 6u);
+  EXPECT_EQ(watch.moves_with_this(now_ + 120min), 1u);
 }
 
 TEST_F(When, AMovePutOffIsTriedAgainEverMoreSeldom) {
@@ -238,15 +238,23 @@ TEST_F(When, AMovePutOffIsTriedAgainEverMoreSeldom) {
   }
 }
 
-TEST_F(When, AMovePutOffIsForgivenAfterAnHourForGood) {
+TEST_F(When, AMovePutOffIsForgivenAfterTwoHoursForGood) {
   ReplanWatch watch(0, now_);
   watch.on_put_off(now_);
-  EXPECT_EQ(watch.moves_with_this(now_ + 59min), 2u);
-  now_ += 61min;
+  EXPECT_EQ(watch.moves_with_this(now_ + 119min), 2u);
+  now_ += 121min;
   EXPECT_EQ(watch.moves_with_this(now_), 1u);
   watch.on_put_off(now_);
   EXPECT_EQ(watch.moves_with_this(now_), 2u) << "this one and the last, not that of long ago";
   EXPECT_EQ(seconds_until_move(watch, 4, 1000), 60);
+}
+
+TEST_F(When, WhatNeverSucceedsIsTriedOnceAnHour) {
+  ReplanWatch watch(20, now_);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(seconds_until_move(watch, 4, 4000), 3600);
+    watch.on_put_off(now_);
+  }
 }
 
 TEST_F(When, MovesAndMovesPutOffCountTogether) {

@@ -406,11 +406,10 @@ class Fleet:
         self.stop()
 
     def stop(self):
-        try:
+        with contextlib.ExitStack() as stack:  # each, whatever becomes of the others
+            stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
             for node in self.nodes.values():
-                node.stop()
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
+                stack.callback(node.stop)
 
     def __getitem__(self, name):
         return self.nodes[name]
