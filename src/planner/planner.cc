@@ -237,7 +237,7 @@ std::vector<StagePart> parts_by_speed(const std::vector<const Candidate*>& machi
 Result<PlannedStage> plan_group(const std::vector<Candidate>& candidates, const Workload& work) {
   if (candidates.size() > work.shards_max())
     return fail(
-        Code::invalid_argument,
+        Code::unsupported,
         "[planner] expected at most {} for a tensor group, as a layer of {} cannot be cut into more slices, but "
         "got {}; name fewer or use --mode pipeline",
         plural(work.shards_max(), "machine"), work.shape.name, candidates.size());

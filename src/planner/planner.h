@@ -82,7 +82,8 @@ struct Plan {
 // (search.h). Without, or where only unlike layers fit: the fewest machines; among those, the most memory to spare;
 // layers in proportion to offered memory. Either way each holds its weights, KV for the asked context, compute buffers
 // and a reserve of memory_reserve_bytes.
-// no_memory: per machine what it offers and what is missing, in GiB. not_found: a wished node is not here.
+// no_memory: per machine what it offers and what is missing, in GiB. not_found: a wished node is not here. unsupported:
+// a tensor group of more machines than a layer can be cut for.
 Result<Plan> plan(const ClusterView& view, const ModelShape& shape, const PlanWishes& wishes);
 
 // "runs on battery at 43 %".

@@ -447,6 +447,7 @@ TEST(Groups, AreCutIntoNoMoreSlicesThanTheModelHas) {
   shape.shards_max = 2;
   const auto named = plan(fleet.view, shape, {.mode = PlanMode::tensor, .nodes = {"a", "b", "c"}});
   ASSERT_FALSE(named);
+  EXPECT_EQ(named.error().code, Code::unsupported);
   EXPECT_THAT(named.error().message, AllOf(HasSubstr("at most 2 machines"), HasSubstr("got 3")));
   const auto chosen = plan(fleet.view, shape, {.mode = PlanMode::tensor});
   ASSERT_TRUE(chosen) << chosen.error().message;
