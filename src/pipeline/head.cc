@@ -75,7 +75,7 @@ class Head {
   FlightWindow& window_of(bool reads) { return reads ? reading_ : answering_; }
   std::uint32_t steps_wanted() { return window_of(scheduler_->reads_prompts()).steps(); }
   Result<bool> begin_step();
-  Status send(const StepBatch& batch, Clock::time_point begun);
+  Status send(const NextStep& next, Clock::time_point begun);
   Result<std::span<const float>> compute(const StepBatch& batch);
   Status finish_step(bool may_begin_another);
   Result<bool> receive_step(std::chrono::nanoseconds patience);
@@ -208,14 +208,15 @@ Status Head::check_request(const GenerateRequest& request) const {
 // False where enough are under way or all requests wait for what these tell.
 Result<bool> Head::begin_step() {
   const auto begun = Clock::now();
-  const auto batch = scheduler_->next(plan_.epoch, begun, steps_wanted());
+  const auto next = scheduler_->next(plan_.epoch, begun, steps_wanted());
   send_events(scheduler_->take_events());
-  if (!batch) return false;
-  FLOTILLA_TRY_STATUS(send(*batch, begun));
+  if (!next) return false;
+  FLOTILLA_TRY_STATUS(send(*next, begun));
   return true;
 }
 
-Status Head::send(const StepBatch& batch, Clock::time_point begun) {
+Status Head::send(const NextStep& next, Clock::time_point begun) {
+  const StepBatch& batch = next.batch;
   if (constraints_.any()) constraints_.begin(batch.step, scheduler_->logits_rows(batch.step));
   FLOTILLA_TRY(const auto values, compute(batch));
   const auto computed = Clock::now();
@@ -225,7 +226,7 @@ Status Head::send(const StepBatch& batch, Clock::time_point begun) {
   under_way_.push_back({.step = batch.step,
                         .rows = batch.rows.size(),
                         .rows_back = batch.logits_rows(),
-                        .reads = batch.logits_rows() < batch.rows.size(),  // other rows always want logits
+                        .reads = next.reads_prompts,
                         .begun = begun,
                         .timing = {.compute = computed - begun,
                                    .wait = Clock::now() - computed,

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <deque>
 #include <map>
 #include <memory>
 #include <thread>
@@ -497,6 +498,30 @@ TEST(Pipeline, AHeadThatGetsTheWrongRowsBackEndsItsRequestsWithTheCause) {
     EXPECT_EQ(answer.end.error.value().code, Code::corrupt);
     EXPECT_FALSE(head.stage->wait());
   }
+}
+
+// --- A long way round ------------------------------------------------------------------------------
+
+// The test is the way: a scored prompt's pieces come back as they were sent, since each of their rows wants logits, and
+// the head has time to see that one more would find room.
+TEST(Pipeline, MorePiecesOfAScoredPromptAreTriedToo) {
+  LoneStage head(0, 2);
+  auto asked = request(1, counting(2, 500), 1);
+  asked.prompt_logprobs = true;
+  head.stage->send(asked);
+  head.stage->start();
+  std::deque<Frame> under_way;
+  for (int stage = 0; stage < 2; ++stage) under_way.push_back(head.receive());
+  for (int back = 0; back < 4; ++back) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    ASSERT_TRUE(head.before->send(std::move(under_way.front())));
+    under_way.pop_front();
+    under_way.push_back(head.receive());
+    for (Frame score; head.stage->node().receive(score, {});) {
+    }  // else its line is full of them
+  }
+  Frame third;
+  EXPECT_TRUE(head.after->receive(third, patience)) << "two are under way, and no more are begun";
 }
 
 // --- Breaking ------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ class FifoScheduler final : public Scheduler {
   Status submit(GenerateRequest request, Now) override;  // a deadline that has passed shows in the next step
   void cancel(RequestId id) override;
   std::vector<TokenEvent> fail_all(const Error& cause) override;
-  std::optional<StepBatch> next(Epoch epoch, Now now, std::uint32_t steps_max) override;
+  std::optional<NextStep> next(Epoch epoch, Now now, std::uint32_t steps_max) override;
   std::vector<LogitsRow> logits_rows(std::uint64_t step) const override;
   std::vector<TokenEvent> complete(std::uint64_t step, std::span<const RowResult> results, Now now) override;
   std::vector<TokenEvent> take_events() override { return std::exchange(events_, {}); }
@@ -161,7 +161,7 @@ std::vector<TokenEvent> FifoScheduler::fail_all(const Error& cause) {
   return events;
 }
 
-std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now, std::uint32_t steps_max) {
+std::optional<NextStep> FifoScheduler::next(Epoch epoch, Now now, std::uint32_t steps_max) {
   expire(now);
   if (steps_.size() >= steps_max) return std::nullopt;
   StepBatch batch{.epoch = epoch, .step = step_ + 1, .rows = {}, .free = {}, .truncate = {}, .copy_prefix = {}};
@@ -177,7 +177,7 @@ std::optional<StepBatch> FifoScheduler::next(Epoch epoch, Now now, std::uint32_t
   if (reads) read_prompts(batch, now);
   steps_.back().reads = reads;
   steps_.back().rows = static_cast<std::uint32_t>(batch.rows.size());
-  return batch;
+  return NextStep{.batch = std::move(batch), .reads_prompts = reads};
 }
 
 std::size_t FifoScheduler::answering() const {

@@ -1,5 +1,5 @@
 // Decides which rows run in the next step. Pure: no clock, socket or ggml; time arrives as `now`.
-// In:  GenerateRequest, cancel, each step's sampled tokens.   Out: StepBatch, TokenEvent.
+// In:  GenerateRequest, cancel, each step's sampled tokens.   Out: NextStep, TokenEvent.
 // Owns: queued requests and what each KV slot holds (not the KV memory: engine).   Thread: the head's step thread only.
 // Never: blocks, allocates beyond limits.h, reorders tokens of one sequence, has two unfinished steps of one answer.
 //
@@ -45,6 +45,14 @@ struct SchedulerOptions {
   std::chrono::nanoseconds unix_offset{0};
 };
 
+// What travels round the ring, and what only the head wants to know of it.
+struct NextStep {
+  StepBatch batch;
+  // Beside answers or not. The rows do not tell it: all those of a scored prompt want logits, as answers' do, and so
+  // does a prompt's last row where it comes alone.
+  bool reads_prompts = false;
+};
+
 // What the sampler needs to know about a row that wants logits, in the order of the batch's such rows.
 struct LogitsRow {
   SeqId sequence;
@@ -82,7 +90,7 @@ class Scheduler {
   // The next step, or nullopt where `steps_max` are under way or everything waits for what they tell. Its number is one
   // more than that of the last. What an ended sequence leaves in its slot stays there for later prompts that begin
   // alike; a slot is cleared, cut or filled by orders of the step that first uses it again.
-  virtual std::optional<StepBatch> next(Epoch epoch, Now now, std::uint32_t steps_max) = 0;
+  virtual std::optional<NextStep> next(Epoch epoch, Now now, std::uint32_t steps_max) = 0;
   virtual std::vector<LogitsRow> logits_rows(std::uint64_t step) const = 0;  // of one under way
   // Of the oldest step under way. After fail_all() none is.
   virtual std::vector<TokenEvent> complete(std::uint64_t step, std::span<const RowResult> results, Now now) = 0;

@@ -72,10 +72,12 @@ class FakeModel {
   Scheduler& scheduler() { return *scheduler_; }
 
   std::optional<StepBatch> begin(Scheduler::Now now = {}) {
-    auto batch = scheduler_->next(Epoch{1, 1}, now, steps_max_);
+    const auto step = scheduler_->next(Epoch{1, 1}, now, steps_max_);
     keep(scheduler_->take_events());
-    if (batch) carry_out(*batch);
-    return batch;
+    if (!step) return std::nullopt;
+    reads_prompts = step->reads_prompts;
+    carry_out(step->batch);
+    return step->batch;
   }
   // The oldest step comes back.
   void finish(Scheduler::Now now = {}) {
@@ -113,6 +115,7 @@ class FakeModel {
   std::map<RequestId, std::vector<TokenId>> answers;
   std::map<RequestId, std::vector<TokenEvent>> scores;
   std::map<RequestId, TokenEvent> ends;
+  bool reads_prompts = false;  // the step begun last
 
  private:
   void carry_out(const StepBatch& batch) {
@@ -274,6 +277,33 @@ TEST(Scheduler, AnswersGoBeforePromptsAndALongPromptIsCutIntoChunks) {
   EXPECT_TRUE(batch.rows[3].wants_logits);
   EXPECT_TRUE(batch.rows[7].wants_logits);
   EXPECT_EQ(batch.logits_rows(), 3u);
+}
+
+// Pieces of four, four and one row. Of a scored prompt every row wants logits, of another the last piece's only one: as
+// if they were answers.
+TEST(Scheduler, AStepSaysThatItReadsAPromptAlsoWhereEveryRowWantsLogits) {
+  for (const bool scored : {false, true}) {
+    FakeModel model({.step_rows_max = 4});
+    auto asked = request(1, counting(9), 3);
+    asked.prompt_logprobs = scored;
+    asked.speculate = false;
+    ASSERT_TRUE(model.scheduler().submit(asked, {}));
+    std::vector<bool> reads;
+    for (; model.begin(); model.finish()) reads.push_back(model.reads_prompts);
+    EXPECT_THAT(reads, ElementsAre(true, true, true, false, false)) << (scored ? "scored" : "not scored");
+  }
+}
+
+TEST(Scheduler, AnAnswerBesideAPromptDoesNotHideThatAStepReads) {
+  FakeModel model({});
+  ASSERT_TRUE(model.scheduler().submit(request(1, {1, 2}, 50), {}));
+  ASSERT_TRUE(model.step());
+  ASSERT_TRUE(model.scheduler().submit(request(2, {7}, 50), {}));
+  EXPECT_EQ(model.begin()->logits_rows(), 2u);
+  EXPECT_TRUE(model.reads_prompts);
+  model.finish();
+  ASSERT_TRUE(model.step());
+  EXPECT_FALSE(model.reads_prompts);
 }
 
 // --- Short and long prompts ---
@@ -953,12 +983,12 @@ TEST(Scheduler, ARowWithoutATokenEndsItsAnswerAndNoOther) {
   const auto scheduler = Scheduler::create({});
   ASSERT_TRUE(scheduler->submit(request(1, {5, 6}, 4), {}));
   ASSERT_TRUE(scheduler->submit(request(2, {7, 8}, 4), {}));
-  const auto batch = scheduler->next({}, {}, 1);
-  ASSERT_TRUE(batch);
+  const auto step = scheduler->next({}, {}, 1);
+  ASSERT_TRUE(step);
   std::vector<RowResult> results(2);
   results[0].error = Error{Code::unsupported, "it cannot go on"};
   std::map<RequestId, TokenEvent> events;
-  for (const auto& event : scheduler->complete(batch->step, results, {})) events[event.id] = event;
+  for (const auto& event : scheduler->complete(step->batch.step, results, {})) events[event.id] = event;
   EXPECT_EQ(events.at(RequestId{1}).finish, FinishReason::failed);
   EXPECT_EQ(events.at(RequestId{1}).error->message, "it cannot go on");
   EXPECT_FALSE(events.at(RequestId{1}).has_token);
