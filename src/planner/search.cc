@@ -298,14 +298,11 @@ SearchProblem only(const SearchProblem& problem, const std::vector<std::size_t>&
     }
     return small;
   };
-  SearchProblem small{.layer_count = problem.layer_count,
-                      .answer_tokens = problem.answer_tokens,
-                      .gain = problem.gain,
-                      .units = {},
-                      .hop_seconds = part(problem.hop_seconds),
-                      .prompt = {.count = problem.prompt.count,
-                                 .hop_seconds = part(problem.prompt.hop_seconds),
-                                 .wire_seconds = part(problem.prompt.wire_seconds)}};
+  SearchProblem small = problem;
+  small.hop_seconds = part(problem.hop_seconds);
+  small.prompt.hop_seconds = part(problem.prompt.hop_seconds);
+  small.prompt.wire_seconds = part(problem.prompt.wire_seconds);
+  small.units.clear();
   for (const auto unit : kept) small.units.push_back(problem.units[unit]);
   return small;
 }

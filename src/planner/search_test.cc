@@ -256,6 +256,38 @@ SearchProblem on_switch(Dice& dice, std::size_t machines, std::vector<double>& a
   return problem;
 }
 
+TEST(Search, ThePartOfAProblemIsTheSameProblem) {
+  Dice dice(17);
+  auto problem = random_fleet(dice, 5, 0, 6);
+  problem.answer_tokens = 100;
+  problem.gain = 0.2;
+  problem.prompt.count = 9;
+  problem.prompt.more_under_way = 0;
+  for (auto& row : problem.prompt.hop_seconds)
+    for (auto& hop : row) hop += 1;  // so that pieces wait for those under way
+  const auto part = only(problem, {4, 1, 2});
+  EXPECT_EQ(part.units.size(), 3u);
+  EXPECT_EQ(part.gain, problem.gain);
+  const auto inside = judge(part, {2, 0, 1}, {1, 2, 3}), outside = judge(problem, {2, 4, 1}, {1, 2, 3});
+  EXPECT_EQ(inside.judged_seconds, outside.judged_seconds);
+  EXPECT_EQ(inside.token_seconds, outside.token_seconds);
+}
+
+// Also where pieces of the prompt wait for those under way: the plan is found among a few of the machines.
+TEST(Search, BeyondSixteenMachinesAPlanIsJudgedAsTheWholeProblemSays) {
+  Dice dice(19);
+  std::vector<double> access;
+  auto problem = on_switch(dice, 20, access);
+  problem.prompt.count = 16;
+  problem.prompt.more_under_way = 0;
+  for (auto& row : problem.prompt.hop_seconds)
+    for (auto& hop : row) hop += 1;
+  const auto found = find_plan(problem);
+  ASSERT_TRUE(found);
+  ASSERT_GT(found->ring.size(), 1u);
+  EXPECT_EQ(found->judged_seconds, judge(problem, found->ring, found->layers).judged_seconds);
+}
+
 TEST(Search, LosesAtMostTwoPerCentBeyondSixteenMachines) {
   Dice dice(7);
   double worst = 0;
