@@ -23,6 +23,10 @@ namespace {
 
 // One matrix as of a model of some 1 B weights; blocks of 256 fit its rows. A larger one takes as long a byte.
 constexpr std::int64_t matrix_columns = 2048, matrix_rows = 2048;
+// Keys and values as of a model of some 8 B weights.
+constexpr std::int64_t timed_length = 128, timed_kv_heads = 8, timed_heads = 32, timed_positions = 2048;
+constexpr std::uint64_t timed_layer_bytes =
+    2ull * timed_length * timed_kv_heads * timed_positions * sizeof(ggml_fp16_t);
 constexpr double sample_seconds = 0.012;      // of one sample, at least; some matrices at 512 rows take longer
 constexpr double all_samples_seconds = 0.25;  // of one number of rows, unless as few as may be take longer
 constexpr int samples_min = 3, samples_max = 5;
@@ -174,6 +178,52 @@ Result<TimedGraph> multiply(std::span<ggml_tensor* const> matrices, std::uint32_
   return graph;
 }
 
+// Keys of each layer, then its values.
+Status make_cells(Tensors& tensors, std::vector<ggml_tensor*>& cells, const ComputeBackend& backend,
+                  std::size_t layers) {
+  for (std::size_t i = 0; i < 2 * layers; ++i)
+    cells.push_back(
+        ggml_new_tensor_2d(tensors.context(), GGML_TYPE_F16, timed_length * timed_kv_heads, timed_positions));
+  FLOTILLA_TRY_STATUS(tensors.place(backend.plain()));
+  RandomRows random(GGML_TYPE_F16, timed_length * timed_kv_heads);
+  for (ggml_tensor* matrix : cells)
+    for (std::int64_t i = 0; i < timed_positions; ++i) {
+      const auto row = random.draw();
+      ggml_backend_tensor_set(matrix, row.data(), static_cast<std::size_t>(i) * row.size(), row.size());
+    }
+  return {};
+}
+
+// Each row looks back on all positions of every layer.
+Result<TimedGraph> attend(AttentionOp& attention, std::span<ggml_tensor* const> cells, std::uint32_t rows,
+                          const ComputeBackend& backend) {
+  BlockSpec spec;
+  spec.heads = timed_heads;
+  spec.kv_heads = timed_kv_heads;
+  spec.key_length = spec.value_length = timed_length;
+  TimedGraph graph(cells.size() / 2 + 2);
+  auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, timed_length, timed_heads, rows));
+  auto* seen = graph.input(AttentionOp::new_rows(graph.context(), rows));
+  for (std::size_t i = 0; i < cells.size(); i += 2)
+    graph.add(attention.add_to(graph.context(), query, {cells[i], cells[i + 1]}, seen, spec));
+  FLOTILLA_TRY_STATUS(graph.place(backend));
+  fill(query);
+  std::fill_n(static_cast<AttendingRow*>(seen->data), rows, AttendingRow{0, 0, timed_positions});
+  return graph;
+}
+
+// With nothing between its samples.
+Result<std::vector<double>> sample_alone(CoreTeam& team, const TimedGraph& graph, const ComputeBackend& backend,
+                                         const SampleSize& size) {
+  std::vector<double> samples;
+  const int wanted = size.samples;
+  while (std::ssize(samples) < wanted) {
+    FLOTILLA_TRY(const double seconds, sample_graph(team, graph, backend, size));
+    samples.push_back(seconds);
+  }
+  return samples;
+}
+
 }  // namespace
 
 Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& division) {
@@ -217,10 +267,9 @@ Result<std::vector<double>> time_matrices(ggml_type type, const CoreDivision& di
 }
 
 Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) {
-  constexpr std::int64_t length = 128, kv_heads = 8, heads = 32, positions = 2048;
-  constexpr std::uint64_t layer_bytes = 2ull * length * kv_heads * positions * sizeof(ggml_fp16_t);
   // Many rows are bound by arithmetic, so what they read need not be more than a cache.
-  const auto layers = rows > 1 ? std::size_t{1} : std::max<std::size_t>(2, set_bytes() / division.shards / layer_bytes);
+  const auto layers =
+      rows > 1 ? std::size_t{1} : std::max<std::size_t>(2, set_bytes() / division.shards / timed_layer_bytes);
   CoreTeam team(division.shards);
   SampleSize size;
   double rate = 0;
@@ -228,36 +277,12 @@ Result<double> attention_rate(const CoreDivision& division, std::uint32_t rows) 
     FLOTILLA_TRY(const auto backend, ComputeBackend::open(division.threads));
     Tensors tensors(2 * layers);
     std::vector<ggml_tensor*> cells;
-    for (std::size_t i = 0; i < 2 * layers; ++i)
-      cells.push_back(ggml_new_tensor_2d(tensors.context(), GGML_TYPE_F16, length * kv_heads, positions));
-    FLOTILLA_TRY_STATUS(tensors.place(backend.plain()));
-    RandomRows random(GGML_TYPE_F16, length * kv_heads);
-    for (ggml_tensor* matrix : cells)
-      for (std::int64_t i = 0; i < positions; ++i) {
-        const auto row = random.draw();
-        ggml_backend_tensor_set(matrix, row.data(), static_cast<std::size_t>(i) * row.size(), row.size());
-      }
-    BlockSpec block;
-    block.heads = heads;
-    block.kv_heads = kv_heads;
-    block.key_length = block.value_length = length;
+    FLOTILLA_TRY_STATUS(make_cells(tensors, cells, backend, layers));
     AttentionOp attention(division.threads);
-    TimedGraph graph(layers + 2);
-    auto* query = graph.input(ggml_new_tensor_3d(graph.context(), GGML_TYPE_F32, length, heads, rows));
-    auto* seen = graph.input(AttentionOp::new_rows(graph.context(), rows));
-    for (std::size_t i = 0; i < layers; ++i)
-      graph.add(attention.add_to(graph.context(), query, {cells[2 * i], cells[2 * i + 1]}, seen, block));
-    FLOTILLA_TRY_STATUS(graph.place(backend));
-    fill(query);
-    std::fill_n(static_cast<AttendingRow*>(seen->data), rows, AttendingRow{0, 0, positions});
+    FLOTILLA_TRY(const auto graph, attend(attention, cells, rows, backend));
     FLOTILLA_TRY_STATUS(try_graph(team, shard, graph, backend, size));
-    std::vector<double> samples;
-    const int wanted = size.samples;
-    while (std::ssize(samples) < wanted) {
-      FLOTILLA_TRY(const double seconds, sample_graph(team, graph, backend, size));
-      samples.push_back(seconds);
-    }
-    if (shard == 0) rate = static_cast<double>(layer_bytes * layers * rows) * division.shards / middle(samples);
+    FLOTILLA_TRY(const auto samples, sample_alone(team, graph, backend, size));
+    if (shard == 0) rate = static_cast<double>(timed_layer_bytes * layers * rows) * division.shards / middle(samples);
     return {};
   });
   if (!ended) return fail(ended.error());
