@@ -7,6 +7,7 @@
 #include <limits>
 #include <numeric>
 #include <tuple>
+#include <utility>
 
 #include "base/check.h"
 #include "planner/shortlist.h"
@@ -287,6 +288,93 @@ std::optional<FoundPlan> find_exactly(const SearchProblem& problem) {
   return chosen;
 }
 
+// --- Where order is nothing ---
+// Unit after unit takes some of the layers, or none; of what is placed so far only the least time is remembered.
+class SwitchProgramme {
+ public:
+  SwitchProgramme(const SearchProblem& problem, const std::vector<double>& access)
+      : problem_(problem), access_(access), layers_(problem.layer_count) {
+    for (auto& of_layers : seconds_) of_layers.assign(layers_ + 1, never);
+    seconds_[0][0] = 0;
+    for (std::size_t at = 0; at < problem.units.size(); ++at) offer_layers(at);
+  }
+
+  // Of two stages at least: a machine alone has no hops.
+  std::optional<FoundPlan> best_ring() const {
+    if (seconds_[1][layers_] == never) return std::nullopt;
+    auto [ring, layers] = walk_back();
+    return ring.size() > 1 ? std::optional(judge(problem_, std::move(ring), std::move(layers))) : std::nullopt;
+  }
+
+ private:
+  struct Taken {
+    std::uint32_t layers = 0;
+    bool as_head = false;
+  };
+  // [has a head][layers placed] of the units so far.
+  template <class Value>
+  using Table = std::array<std::vector<Value>, 2>;
+
+  void offer_layers(std::size_t at) {
+    Table<double> after = seconds_;  // where it takes none
+    for (auto& of_layers : taken_.emplace_back()) of_layers.resize(layers_ + 1);
+    for (const bool has_head : {false, true}) place(at, false, has_head, after);
+    place(at, true, false, after);
+    seconds_ = std::move(after);
+  }
+
+  // As many layers as it holds and are left, each number where it is the best so far.
+  void place(std::size_t at, bool as_head, bool has_head, Table<double>& after) {
+    const SearchUnit& unit = problem_.units[at];
+    const std::uint32_t room = as_head ? unit.capacity_as_head : unit.capacity;
+    auto& seconds = after[has_head || as_head];
+    auto& taken = taken_[at][has_head || as_head];
+    for (std::size_t placed = 0; placed < layers_; ++placed) {
+      if (seconds_[has_head][placed] == never) continue;
+      const double fixed = seconds_[has_head][placed] + 2 * access_[at] + (as_head ? unit.head_seconds : 0);
+      for (std::uint32_t count = 1; count <= room && placed + count <= layers_; ++count) {
+        const double sum = fixed + count * unit.layer_seconds;
+        if (sum >= seconds[placed + count]) continue;
+        seconds[placed + count] = sum;
+        taken[placed + count] = {count, as_head};
+      }
+    }
+  }
+
+  // What each unit took, the head first.
+  std::pair<Units, std::vector<std::uint32_t>> walk_back() const {
+    Units ring;
+    std::vector<std::uint32_t> layers;
+    bool has_head = true;
+    std::size_t placed = layers_;
+    for (std::size_t at = taken_.size(); at-- > 0;) {
+      const Taken taken = taken_[at][has_head][placed];
+      if (taken.layers == 0) continue;
+      ring.insert(taken.as_head ? ring.begin() : ring.end(), at);
+      layers.insert(taken.as_head ? layers.begin() : layers.end(), taken.layers);
+      placed -= taken.layers;
+      if (taken.as_head) has_head = false;
+    }
+    return {std::move(ring), std::move(layers)};
+  }
+
+  const SearchProblem& problem_;
+  const std::vector<double>& access_;
+  const std::size_t layers_;
+  Table<double> seconds_;            // the least
+  std::vector<Table<Taken>> taken_;  // by each unit, to walk back
+};
+
+std::optional<FoundPlan> best_alone(const SearchProblem& problem) {
+  std::optional<FoundPlan> best;
+  for (std::size_t unit = 0; unit < problem.units.size(); ++unit) {
+    if (problem.units[unit].capacity_as_head < problem.layer_count) continue;
+    auto plan = judge(problem, {unit}, {problem.layer_count});
+    if (!best || plan.token_seconds < best->token_seconds) best = std::move(plan);
+  }
+  return best;
+}
+
 }  // namespace
 
 SearchProblem only(const SearchProblem& problem, const std::vector<std::size_t>& kept) {
@@ -365,60 +453,9 @@ std::optional<FoundPlan> find_plan(const SearchProblem& problem) {
 }
 
 std::optional<FoundPlan> plan_on_switch(const SearchProblem& problem, const std::vector<double>& access) {
-  std::optional<FoundPlan> best;
-  const auto offer = [&](FoundPlan plan) {
-    if (!best || plan.token_seconds < best->token_seconds) best = std::move(plan);
-  };
-  for (std::size_t unit = 0; unit < problem.units.size(); ++unit)
-    if (problem.units[unit].capacity_as_head >= problem.layer_count)
-      offer(judge(problem, {unit}, {problem.layer_count}));
-  // cost[has head][layers placed] of the units so far; each step keeps what it took, to walk back.
-  const std::size_t layers = problem.layer_count;
-  using Costs = std::array<std::vector<double>, 2>;
-  Costs cost{std::vector<double>(layers + 1, never), std::vector<double>(layers + 1, never)};
-  cost[0][0] = 0;
-  struct Taken {
-    std::uint32_t layers = 0;
-    bool as_head = false;
-  };
-  std::vector<std::array<std::vector<Taken>, 2>> steps;
-  for (std::size_t at = 0; at < problem.units.size(); ++at) {
-    const SearchUnit& unit = problem.units[at];
-    Costs next = cost;
-    auto& step = steps.emplace_back();
-    for (auto& row : step) row.resize(layers + 1);
-    for (const bool as_head : {false, true}) {
-      const std::uint32_t room = as_head ? unit.capacity_as_head : unit.capacity;
-      for (const bool before : {false, true}) {
-        if (as_head && before) continue;
-        for (std::size_t placed = 0; placed < layers; ++placed) {
-          if (cost[before][placed] == never) continue;
-          const double fixed = cost[before][placed] + 2 * access[at] + (as_head ? unit.head_seconds : 0);
-          for (std::uint32_t count = 1; count <= room && placed + count <= layers; ++count) {
-            double& there = next[before || as_head][placed + count];
-            const double sum = fixed + count * unit.layer_seconds;
-            if (sum >= there) continue;
-            there = sum;
-            step[before || as_head][placed + count] = {count, as_head};
-          }
-        }
-      }
-    }
-    cost = std::move(next);
-  }
-  if (cost[1][layers] == never) return best;
-  std::vector<std::size_t> ring;
-  std::vector<std::uint32_t> counts;
-  bool has_head = true;
-  for (std::size_t at = problem.units.size(), placed = layers; at-- > 0;) {
-    const Taken taken = steps[at][has_head][placed];
-    if (taken.layers == 0) continue;
-    ring.insert(taken.as_head ? ring.begin() : ring.end(), at);
-    counts.insert(taken.as_head ? counts.begin() : counts.end(), taken.layers);
-    placed -= taken.layers;
-    if (taken.as_head) has_head = false;
-  }
-  if (ring.size() > 1) offer(judge(problem, std::move(ring), std::move(counts)));
+  auto best = best_alone(problem);
+  auto ring = SwitchProgramme(problem, access).best_ring();
+  if (ring && (!best || ring->token_seconds < best->token_seconds)) best = std::move(ring);
   return best;
 }
 
