@@ -1,1 +1,1 @@
-"""What bench/peers and bench/one_core share; each file has one subject."""
+"""What the benches share; each file has one subject."""

@@ -351,17 +351,6 @@ TEST_F(StageThatIsHeld, KeepsItsMachineBusyUntilItIsLoaded) {
   EXPECT_EQ(worked, 0);
 }
 
-// Its head ends the placement and tells them why; were this taken for that, the cause would be the lesser one.
-TEST_F(StageThatIsHeld, PassesOnWhatIsAnsweredButNotThatItsRingIsBroken) {
-  for (const GoesOn goes_on : {GoesOn::broken_off, GoesOn::no}) {
-    TokenEvent event{.id = {1}, .finish = FinishReason::failed, .error = Error{Code::closed, "a neighbour is gone"}};
-    event.goes_on = goes_on;
-    says_(make_frame(FrameKind::token_event, encode(event)));
-  }
-  ASSERT_THAT(kinds_sent(), ElementsAre(FrameKind::token_event));
-  EXPECT_EQ(decode_token_event(sent_[0].second.body)->goes_on, GoesOn::no);
-}
-
 // --- The fleet as planners see it ---
 
 TEST_F(Desks, AGroupsMembersAreCreditedWithWhatEachHolds) {

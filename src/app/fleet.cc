@@ -10,6 +10,12 @@ namespace {
 
 bool joined(const Member& member) { return member.state != MemberState::seen; }
 
+// An older head does not say what each member of a group holds.
+std::uint64_t held_by(const PlacedStage& stage, std::size_t member) {
+  if (member < stage.member_bytes.size()) return stage.member_bytes[member];
+  return (stage.weight_bytes + stage.kv_bytes + stage.compute_bytes) / stage.nodes.size();
+}
+
 }  // namespace
 
 bool is_joined(const ClusterView& view, const NodeId& node) {
@@ -124,16 +130,6 @@ std::vector<ModelInfo> models_of(const ClusterView& view) {
   for (auto& [name, info] : by_name) list.push_back(std::move(info));
   return list;
 }
-
-namespace {
-
-// An older head does not say what each member of a group holds.
-std::uint64_t held_by(const PlacedStage& stage, std::size_t member) {
-  if (member < stage.member_bytes.size()) return stage.member_bytes[member];
-  return (stage.weight_bytes + stage.kv_bytes + stage.compute_bytes) / stage.nodes.size();
-}
-
-}  // namespace
 
 ClusterView without(ClusterView view, const Placement& placement) {
   for (const PlacedStage& stage : placement.stages)

@@ -261,6 +261,10 @@ void RequestDesk::on_cancel(const NodeId& entry, const Frame& frame) {
 void RequestDesk::on_token_event(const NodeId& from, Frame frame) {
   auto event = decode_token_event(frame.body);
   if (!event) return;
+  // The ring is broken, and so the placement ends in a moment: then its head's desk tells the entry nodes, with the
+  // cause that is known by then. Frames of runners bear an epoch, a desk's none; and the runner's may come after that
+  // end.
+  if (event->goes_on == GoesOn::broken_off && frame.header.epoch != Epoch{}) return;
   if (const auto* route = routed_.find(event->id); route && from == context_.identity.node) {
     const NodeId entry = route->entry;
     if (event->finish != FinishReason::none) routed_.erase(event->id);

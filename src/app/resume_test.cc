@@ -221,6 +221,25 @@ TEST_F(Resumes, AViewOlderThanTheNewsDoesNotBringThemBackToWhatIsGone) {
   EXPECT_EQ(load_again().placement, PlacementId{8});
 }
 
+// Its head ends the placement and tells them why; were this taken for that, the cause would be the lesser one.
+TEST_F(Resumes, ThatTheRingIsBrokenIsTheHeadsToSayAndNotItsRunners) {
+  TokenEvent event{.id = {1}, .finish = FinishReason::failed, .error = Error{Code::closed, "a neighbour is gone"}};
+  const auto runner_says = [&](GoesOn goes_on) {
+    event.goes_on = goes_on;
+    requests_.on_token_event(head_, make_frame(FrameKind::token_event, encode(event), Epoch{1, 1}));
+  };
+  ask(1);
+  runner_says(GoesOn::broken_off);
+  EXPECT_THAT(events_, IsEmpty());
+  EXPECT_FALSE(requests_.waits({1}));
+  runner_says(GoesOn::no);
+  ASSERT_THAT(events_, testing::SizeIs(1));
+  EXPECT_EQ(events_[0].error->message, "a neighbour is gone");
+  ask(2);
+  lose({2});
+  EXPECT_TRUE(requests_.waits({2}));
+}
+
 TEST_F(Resumes, ARequestThatIsLostAgainAndAgainWithoutATokenBetweenIsGivenUp) {
   ask(1);
   RequestId id{1};

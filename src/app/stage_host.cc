@@ -10,7 +10,6 @@
 #include "base/units.h"
 #include "model/spec.h"
 #include "planner/planner.h"
-#include "wire/generate.h"
 
 namespace flotilla {
 namespace {
@@ -18,13 +17,6 @@ namespace {
 // For the word of whose stage is gone, after its neighbour's. On a loaded machine it has taken longer than 300 ms,
 // and where no word comes it is a link alone that broke, which is rare.
 constexpr auto first_hand_wait = std::chrono::seconds(1);
-
-// Where the ring is broken, its placement ends in a moment: then the head tells the nodes where its requests entered,
-// with the cause that is known by then. Said by the runner it would be taken for the head's own word.
-bool tells_of_broken_ring(const Frame& token_event) {
-  const auto event = decode_token_event(token_event.body);
-  return event && event->goes_on == GoesOn::broken_off;
-}
 
 }  // namespace
 
@@ -266,8 +258,8 @@ void StageHost::watch_stages() {
   }
 }
 
-// What a runner says is for the head, but for its pulse, and that its ring is broken; only the ticket of its loading
-// progress is not its to know.
+// Everything a runner says is for the head, but for its pulse; only the ticket of its loading progress is not its to
+// know.
 void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) {
   if (frame.header.kind == FrameKind::runner_pulse) {  // also of one that rests
     if (const auto pulse = decode_runner_pulse(frame.body)) held->watch.on_pulse(*pulse, context_.now());
@@ -297,10 +289,8 @@ void StageHost::on_runner_frame(const std::shared_ptr<Held>& held, Frame frame) 
       held->is_ready = true;
       context_.send(held->head, std::move(frame));
       return;
-    case FrameKind::token_event:
-      if (!tells_of_broken_ring(frame)) context_.send(held->head, std::move(frame));
-      return;
     case FrameKind::ring_connected:
+    case FrameKind::token_event:
     case FrameKind::embedding:
       context_.send(held->head, std::move(frame));
       return;
